@@ -1,0 +1,1 @@
+//! The agent: session with the control host, slots, outbox, drain.

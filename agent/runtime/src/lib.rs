@@ -1,0 +1,1 @@
+//! Compiles, instantiates, bounds and runs a component; knows no network.

@@ -1,0 +1,2 @@
+//! Judge work with sandboxed validators.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The control host: Config -> build -> App -> run -> drain.

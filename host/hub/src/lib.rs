@@ -1,0 +1,1 @@
+//! The QUIC server: accept, authenticate, one task an agent session.

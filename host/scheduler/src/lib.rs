@@ -1,0 +1,1 @@
+//! The queue's brain: pure, no I/O, no clock: (state, now, event) -> actions.

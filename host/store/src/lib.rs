@@ -1,0 +1,1 @@
+//! The durable queue and registry: a trait, SQLite behind it.
