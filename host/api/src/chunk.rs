@@ -1,0 +1,96 @@
+//! Items on their way into a job, about 1 MiB of them at a time.
+
+use bytes::{Bytes, BytesMut};
+
+/// Some items, packed: ids and bodies each lie in one piece, so that a thousand items cost two allocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Number of the chunk in its job, from 0 by one.
+    pub seq: u64,
+    /// Index of its first item in the job, from 0.
+    pub first: u64,
+    /// Where the reader of the input stands behind this chunk. Opaque here; [`ResumePoint`](crate::ResumePoint) gives
+    /// the last one back.
+    pub cursor: Bytes,
+    /// All ids, one behind the other.
+    pub ids: Bytes,
+    /// Where each id ends in `ids`.
+    pub id_ends: Vec<u32>,
+    /// All bodies, one behind the other.
+    pub bodies: Bytes,
+    /// Where each body ends in `bodies`.
+    pub body_ends: Vec<u64>,
+}
+
+impl Chunk {
+    /// A body that a chunk may hold together with others, and about the size of a chunk, in bytes.
+    pub const TARGET: usize = 1 << 20;
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.body_ends.len()
+    }
+
+    /// Whether it holds no item.
+    pub fn is_empty(&self) -> bool {
+        self.body_ends.is_empty()
+    }
+}
+
+/// Gathers items into chunks.
+#[derive(Debug, Default)]
+pub struct ChunkBuilder {
+    ids: BytesMut,
+    id_ends: Vec<u32>,
+    bodies: BytesMut,
+    body_ends: Vec<u64>,
+    seq: u64,
+    first: u64,
+}
+
+impl ChunkBuilder {
+    /// A builder whose next chunk has this number, and whose next item has this index.
+    pub fn new(seq: u64, first: u64) -> Self {
+        Self { seq, first, ..Self::default() }
+    }
+
+    /// Whether an item of `size` bytes should wait for the next chunk. An item larger than [`Chunk::TARGET`] stands
+    /// alone in its chunk.
+    pub fn is_full_for(&self, size: usize) -> bool {
+        !self.body_ends.is_empty() && (self.bodies.len() + size > Chunk::TARGET || self.ids.len() > Chunk::TARGET)
+    }
+
+    /// Number of items gathered.
+    pub fn len(&self) -> usize {
+        self.body_ends.len()
+    }
+
+    /// Whether nothing has been gathered.
+    pub fn is_empty(&self) -> bool {
+        self.body_ends.is_empty()
+    }
+
+    /// Add an item. The id is written by the caller, so that no string is made for each.
+    pub fn push(&mut self, write_id: impl FnOnce(&mut BytesMut), body: &[u8]) {
+        write_id(&mut self.ids);
+        self.id_ends.push(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        self.bodies.extend_from_slice(body);
+        self.body_ends.push(self.bodies.len() as u64);
+    }
+
+    /// What was gathered; the builder goes on with the next chunk.
+    pub fn finish(&mut self, cursor: Bytes) -> Chunk {
+        let chunk = Chunk {
+            seq: self.seq,
+            first: self.first,
+            cursor,
+            ids: self.ids.split().freeze(),
+            id_ends: std::mem::take(&mut self.id_ends),
+            bodies: self.bodies.split().freeze(),
+            body_ends: std::mem::take(&mut self.body_ends),
+        };
+        self.seq += 1;
+        self.first += chunk.len() as u64;
+        chunk
+    }
+}
