@@ -21,6 +21,7 @@
 pub mod enrol;
 pub mod frame;
 pub mod id;
+pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod outcome;

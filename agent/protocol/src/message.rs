@@ -219,6 +219,10 @@ pub struct Lease {
     /// Number of the attempt, from 1; more than 1 only where every run of the batch is a repetition.
     #[prost(uint32, tag = "6")]
     pub attempt: u32,
+    /// Another `Lease` message follows before the bodies; its items and runs are added to these. So that a batch whose
+    /// items have long ids is not bound by the length of a message.
+    #[prost(bool, tag = "7")]
+    pub more: bool,
 }
 
 /// An item of a batch.
