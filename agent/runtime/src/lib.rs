@@ -1,1 +1,34 @@
-//! Compiles, instantiates, bounds and runs a component; knows no network.
+//! Compiles, instantiates, bounds and runs a component.
+//!
+//! A [`Runtime`] is what a process has one of: one engine, one set of compiled plugins, one pool of instances, and
+//! threads of its own on which guests run. [`Runtime::load`] makes a [`Plugin`] of a component's bytes, and
+//! [`Plugin::run_batch`] runs items through it, each timed, seeded, limited and logged apart. Whatever a guest does, it
+//! ends in a [`RunReport`] with a named cause, and nothing of it remains.
+//!
+//! Everything that a run can see or do beyond computing passes through one trait, [`effects::Effects`], so that a run
+//! is a function of its component, item, options, seed and clock.
+//!
+//! Invariant: this crate knows no network and no wire format.
+
+mod runtime;
+mod plugin;
+mod job;
+mod answer;
+mod metadata;
+mod slots;
+mod compile;
+mod inspect;
+pub mod seed;
+pub mod effects;
+
+pub use compile::{
+    CacheConfig, CodeSettings, CompileError, CompileLimits, CompileMode, Compiler, ExitKind, KeyError, MAX_COMPONENT,
+    compile_child_main, digest,
+};
+pub use inspect::{InspectError, Inspection, describe_link_error, inspect};
+pub use answer::{Cause, Counts, Failure, Finding, Judgement, Place, Severity};
+pub use job::{Clock, Event, Item, Job, Limits, Run, RunReport};
+pub use metadata::{CodeSpec, Expectation, Metadata, OptionSpec, TestCase, Vote};
+pub use plugin::{Plugin, World};
+pub use runtime::{LoadError, Runtime, RuntimeConfig, RuntimeError};
+pub use slots::Slots;
