@@ -1,1 +1,39 @@
-//! The durable queue and registry: a trait, SQLite behind it.
+//! The durable queue and registry.
+//!
+//! [`Store`] is what the control host knows: plugins by digest, jobs with their items, and the outcome of every run.
+//! What it acknowledges is on disk. [`SqliteStore`] is the embedded store: a directory with one SQLite file, and files
+//! by digest for components and large items.
+//!
+//! A job's life here: [`create`](Store::create) accepts it, and whoever creates or [`claim`](Store::claim)s it owns it
+//! under an epoch that each of its writes carries. Items are appended in numbered chunks until the job is sealed,
+//! outcomes are recorded in batches as they land, and it is finished. Later a [`sweep`](Store::sweep) drops first the
+//! bodies of its items, then all of it.
+//!
+//! Outcomes are kept as rows of packed runs, one a batch. A job's counters, histograms and error groups ([`Tally`]) are
+//! a fold over those rows: a ledger in memory that is written down now and then, with the number of the
+//! last row that it covers, so that a crash can neither lose nor double a run.
+//!
+//! Invariant: this crate knows no network, no scheduler and no clock; where time matters, it is handed in.
+
+#![forbid(unsafe_code)]
+
+mod codec;
+mod error;
+mod item;
+mod job;
+mod outcome;
+mod plugin;
+mod retention;
+mod sqlite;
+mod store;
+mod tally;
+
+pub use error::{Owned, Result, StoreError};
+pub use item::{Appended, CHUNK_BYTES, ChunkInfo, Item, ItemName, Items, ItemsBuilder, LARGE_ITEM};
+pub use job::{Claim, JobFilter, JobRecord, JobState, NewJob};
+pub use outcome::{Attempts, Batch, OutcomeRow, Progress, Recorded, RunError};
+pub use plugin::PluginRecord;
+pub use retention::{Retention, Swept};
+pub use sqlite::{Access, Options, SqliteStore};
+pub use store::Store;
+pub use tally::{ErrorGroup, MAX_GROUPS, Stats, Tally};

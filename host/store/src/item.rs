@@ -1,0 +1,336 @@
+//! Work items, packed.
+//!
+//! Items travel and lie in chunks of about 1 MiB: the ids one behind the other, the bodies one behind the other, and
+//! where each ends. So an item costs no allocation of its own, and a body that is read is a slice of its chunk. A body
+//! larger than [`LARGE_ITEM`] stays apart, in memory as on disk.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use pigeon_protocol::id::Digest;
+
+use crate::{
+    Result, StoreError,
+    codec::{Reader, put_varint},
+};
+
+/// A chunk is full when its ids and bodies reach this size, in bytes.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// A chunk is full when it has so many items, however small.
+const CHUNK_ITEMS: usize = 1 << 16;
+
+/// The largest body that lies among others in its chunk, in bytes. A larger one is a file of its own.
+pub const LARGE_ITEM: usize = 1 << 20;
+
+/// Where a chunk of items was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The number of its first item in the job.
+    pub first: u64,
+    /// How many items it has.
+    pub count: u64,
+    /// Whether it is new, and no repeat of one that was there.
+    pub new: bool,
+}
+
+/// A chunk of items, without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkInfo {
+    /// Its number in the job, from 0.
+    pub seq: u64,
+    /// The number of its first item.
+    pub first: u64,
+    /// How many items it has.
+    pub count: u64,
+    /// Bytes of all their bodies.
+    pub bytes: u64,
+}
+
+/// An item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The line of its source on which it begins, from 1; 0 if that is not known.
+    pub line: u64,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// An item's name and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemName {
+    /// Its id.
+    pub id: String,
+    /// The line of its source on which it begins, from 1; 0 if that is not known.
+    pub line: u64,
+}
+
+/// Items one behind the other. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Items {
+    entries: Arc<[Entry]>,
+    ids: Arc<str>,
+    bodies: Bytes,
+    large: Arc<[Bytes]>,
+    bytes: u64,
+}
+
+/// Where an item's parts end; they begin where those of the item before end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    id_end: usize,
+    line: u64,
+    /// End among the bodies that lie together.
+    body_end: usize,
+    /// End among the large ones: one more than before if this body is one of them.
+    large_end: usize,
+}
+
+const START: Entry = Entry { id_end: 0, line: 0, body_end: 0, large_end: 0 };
+
+impl Items {
+    /// How many items.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of all bodies.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The item at an index, from 0.
+    pub fn get(&self, index: usize) -> Option<Item<'_>> {
+        let (start, end) = self.span(index)?;
+        let body = if end.large_end > start.large_end {
+            self.large.get(start.large_end)?.clone()
+        } else {
+            self.bodies.slice(start.body_end..end.body_end)
+        };
+        Some(Item { id: self.ids.get(start.id_end..end.id_end)?, line: end.line, body })
+    }
+
+    /// All items in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Item<'_>> {
+        // Every index is in range: the fallback is never taken.
+        (0..self.len()).map(|index| self.get(index).unwrap_or(Item { id: "", line: 0, body: Bytes::new() }))
+    }
+
+    fn span(&self, index: usize) -> Option<(Entry, Entry)> {
+        let end = *self.entries.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.entries.get(before)).copied().unwrap_or(START);
+        Some((start, end))
+    }
+
+    /// Ids and lines, as they are kept: count, then length and line of each, then the ids.
+    pub(crate) fn encode_names(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.ids.len() + 4 * self.len() + 4);
+        put_varint(&mut out, self.len() as u64);
+        let mut start = START;
+        for end in self.entries.iter() {
+            put_varint(&mut out, (end.id_end - start.id_end) as u64);
+            put_varint(&mut out, end.line);
+            start = *end;
+        }
+        out.extend_from_slice(self.ids.as_bytes());
+        out
+    }
+
+    /// Lengths of the bodies, as they are kept: the length twice, and one more if the body is a file, with its digest
+    /// behind it. Also those digests, with their bodies.
+    pub(crate) fn encode_lengths(&self) -> (Vec<u8>, Vec<(Digest, Bytes)>) {
+        let mut out = Vec::with_capacity(3 * self.len());
+        let mut files = Vec::new();
+        let mut start = START;
+        for end in self.entries.iter() {
+            match self.large.get(start.large_end) {
+                Some(body) if end.large_end > start.large_end => {
+                    let digest = Digest::of(body);
+                    put_varint(&mut out, (body.len() as u64) << 1 | 1);
+                    out.extend_from_slice(digest.as_bytes());
+                    files.push((digest, body.clone()));
+                }
+                _ => put_varint(&mut out, ((end.body_end - start.body_end) as u64) << 1),
+            }
+            start = *end;
+        }
+        (out, files)
+    }
+
+    /// The bodies that lie together, as they are kept.
+    pub(crate) fn packed_bodies(&self) -> &Bytes {
+        &self.bodies
+    }
+
+    /// Items as they were encoded. `file` reads a large body by its digest.
+    pub(crate) fn decode(
+        names: Bytes,
+        lengths: Bytes,
+        bodies: Bytes,
+        mut file: impl FnMut(Digest) -> Result<Bytes>,
+    ) -> Result<Self> {
+        let (mut entries, ids) = decode_names(names)?;
+        let mut reader = Reader::new(lengths, "lengths of a chunk of items");
+        let (mut bytes, mut body_end, mut large) = (0u64, 0usize, Vec::new());
+        for entry in &mut entries {
+            let word = reader.varint()?;
+            let length = usize::try_from(word >> 1).map_err(|_| reader.corrupt())?;
+            if word & 1 == 1 {
+                let digest = Digest::from_slice(&reader.take(32)?).ok_or_else(|| reader.corrupt())?;
+                large.push(file(digest)?);
+            } else {
+                body_end =
+                    body_end.checked_add(length).filter(|&end| end <= bodies.len()).ok_or_else(|| reader.corrupt())?;
+            }
+            bytes = bytes.saturating_add(length as u64);
+            entry.body_end = body_end;
+            entry.large_end = large.len();
+        }
+        if body_end != bodies.len() || reader.remaining() != 0 {
+            return Err(reader.corrupt());
+        }
+        Ok(Self { entries: entries.into(), ids, bodies, large: large.into(), bytes })
+    }
+}
+
+/// Where the ids of a chunk end, and the ids.
+fn decode_names(names: Bytes) -> Result<(Vec<Entry>, Arc<str>)> {
+    let mut reader = Reader::new(names, "ids of a chunk of items");
+    let count = reader.count(2)?;
+    let mut entries = Vec::with_capacity(count);
+    let mut id_end = 0usize;
+    for _ in 0..count {
+        let length = usize::try_from(reader.varint()?).map_err(|_| reader.corrupt())?;
+        id_end = id_end.checked_add(length).ok_or_else(|| reader.corrupt())?;
+        entries.push(Entry { id_end, line: reader.varint()?, ..START });
+    }
+    let ids = reader.take(id_end as u64)?;
+    let ids: Arc<str> = std::str::from_utf8(&ids).map_err(|_| reader.corrupt())?.into();
+    Ok((entries, ids))
+}
+
+/// Names out of a chunk: those at the indices `first..first + count`, as far as there are.
+pub(crate) fn decode_some_names(names: Bytes, first: usize, count: usize) -> Result<Vec<ItemName>> {
+    let (entries, ids) = decode_names(names)?;
+    let mut start = first.checked_sub(1).and_then(|before| entries.get(before)).map_or(0, |entry| entry.id_end);
+    let mut some = Vec::with_capacity(count.min(entries.len()));
+    for entry in entries.iter().skip(first).take(count) {
+        let id = ids.get(start..entry.id_end);
+        let id = id.ok_or_else(|| StoreError::Corrupt { what: "an item's id is not UTF-8".to_owned() })?;
+        some.push(ItemName { id: id.to_owned(), line: entry.line });
+        start = entry.id_end;
+    }
+    Ok(some)
+}
+
+/// Packs items.
+#[derive(Debug, Default)]
+pub struct ItemsBuilder {
+    entries: Vec<Entry>,
+    ids: String,
+    bodies: BytesMut,
+    large: Vec<Bytes>,
+    bytes: u64,
+}
+
+impl ItemsBuilder {
+    /// Add an item that begins on `line` of its source, from 1; 0 if that is not known.
+    pub fn push(&mut self, id: &str, line: u64, body: Bytes) {
+        self.ids.push_str(id);
+        self.bytes += body.len() as u64;
+        if body.len() > LARGE_ITEM {
+            self.large.push(body);
+        } else {
+            self.bodies.extend_from_slice(&body);
+        }
+        self.entries.push(Entry {
+            id_end: self.ids.len(),
+            line,
+            body_end: self.bodies.len(),
+            large_end: self.large.len(),
+        });
+    }
+
+    /// Whether it has as much as a chunk should have.
+    pub fn is_full(&self) -> bool {
+        self.bytes + self.ids.len() as u64 >= CHUNK_BYTES as u64 || self.entries.len() >= CHUNK_ITEMS
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What was pushed. The builder is empty again.
+    pub fn take(&mut self) -> Items {
+        let Self { entries, ids, bodies, large, bytes } = std::mem::take(self);
+        Items { entries: entries.into(), ids: ids.into(), bodies: bodies.freeze(), large: large.into(), bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn through_disk(items: &Items) -> Result<Items> {
+        let (lengths, files) = items.encode_lengths();
+        let files: HashMap<_, _> = files.into_iter().collect();
+        Items::decode(items.encode_names().into(), lengths.into(), items.packed_bodies().clone(), |digest| {
+            Ok(files[&digest].clone())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn items_survive_their_encoding(items in proptest::collection::vec((".{0,20}", 0u64..1 << 40, proptest::collection::vec(any::<u8>(), 0..50)), 0..50)) {
+            let mut builder = ItemsBuilder::default();
+            for (id, line, body) in &items {
+                builder.push(id, *line, body.clone().into());
+            }
+            let packed = builder.take();
+            prop_assert!(builder.is_empty());
+            let read = through_disk(&packed).unwrap();
+            prop_assert_eq!(&read, &packed);
+            prop_assert_eq!(read.len(), items.len());
+            for (item, (id, line, body)) in read.iter().zip(&items) {
+                prop_assert_eq!((item.id, item.line, &item.body[..]), (id.as_str(), *line, &body[..]));
+            }
+            let names = decode_some_names(packed.encode_names().into(), 1, 2).unwrap();
+            let expected: Vec<_> = items.iter().skip(1).take(2).map(|(id, line, _)| ItemName { id: id.clone(), line: *line }).collect();
+            prop_assert_eq!(names, expected);
+        }
+
+        #[test]
+        fn damaged_columns_are_errors(names: Vec<u8>, lengths: Vec<u8>, bodies: Vec<u8>) {
+            let _ = Items::decode(names.clone().into(), lengths.into(), bodies.into(), |_| Ok(Bytes::new()));
+            let _ = decode_some_names(names.into(), 3, 3);
+        }
+    }
+
+    #[test]
+    fn a_large_body_stays_apart() {
+        let mut builder = ItemsBuilder::default();
+        let large = Bytes::from(vec![7; LARGE_ITEM + 1]);
+        builder.push("small", 1, Bytes::from_static(b"abc"));
+        assert!(!builder.is_full());
+        builder.push("large", 2, large.clone());
+        builder.push("last", 3, Bytes::from_static(b"xyz"));
+        assert!(builder.is_full());
+        let items = through_disk(&builder.take()).unwrap();
+        assert_eq!(items.packed_bodies().len(), 6);
+        assert_eq!(items.bytes(), LARGE_ITEM as u64 + 7);
+        assert_eq!(items.get(1).unwrap().body, large);
+        assert_eq!(items.get(2).unwrap().body, "xyz");
+        assert_eq!(items.get(3), None);
+    }
+}
