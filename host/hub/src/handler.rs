@@ -1,0 +1,213 @@
+//! What the hub tells control, and what control orders of it.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pigeon_protocol::{
+    id::{AgentId, Digest, Fence, JobId, LeaseId, RunIndex, SessionId},
+    manifest::SignedManifest,
+    message::{Beat, Hello, JobContext, LeasedItem, RunRange},
+    outcome::Outcome,
+};
+use tokio::sync::oneshot;
+
+/// Control, as the hub sees it. Methods may wait for room in a bounded queue: the session that calls then waits with
+/// them, and QUIC's flow control makes its agent wait in turn. They must not wait for an agent.
+#[async_trait]
+pub trait HubHandler: Send + Sync + 'static {
+    /// Something happened. The events of a session come in order: `Joined` first, `Left` last, and nothing after it.
+    async fn event(&self, event: HubEvent);
+
+    /// An agent lives, and holds the leases that the beat names. Answers those that are not its own (any more).
+    async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId>;
+
+    /// Outcomes have landed. Returns when they are queued; [`Landed::recorded`] tells when they are on disk.
+    async fn landed(&self, landed: Landed);
+
+    /// A component by digest.
+    async fn plugin(&self, digest: Digest) -> Option<PluginAnswer>;
+
+    /// What a job's runs have in common; `None` for a job that is not known (any more).
+    async fn job(&self, job: JobId) -> Option<JobAnswer>;
+
+    /// Whether an agent may come in with this certificate (SHA-256 of its DER), asked at every accept once the
+    /// certificate has proved to be ours and current. The place for revocation.
+    fn admit(&self, agent: AgentId, certificate: Digest) -> Result<(), NotAdmitted>;
+
+    /// A certificate was issued or renewed.
+    fn issued(&self, agent: AgentId, name: &str, certificate: Digest) {
+        let _ = (agent, name, certificate);
+    }
+}
+
+/// Why an agent with a good certificate may not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// Its certificate, or all of the agent's, were revoked.
+    #[error("the agent's certificate is revoked")]
+    Revoked,
+    /// A newer certificate has taken this one's place.
+    #[error("the agent's certificate was replaced by a newer one")]
+    Replaced,
+}
+
+/// What happened to a session.
+#[derive(Debug)]
+pub enum HubEvent {
+    /// An agent said hello and was welcomed.
+    Joined {
+        /// The session, new.
+        session: SessionId,
+        /// Who, as the certificate says.
+        agent: AgentId,
+        /// What it has.
+        hello: Hello,
+        /// Where it connects from.
+        address: SocketAddr,
+    },
+    /// It has room for more. See [`Credit`](pigeon_protocol::message::Credit): absolute, beside the `received` leases.
+    Credit {
+        /// The session.
+        session: SessionId,
+        /// Leases that it has received in this session.
+        received: u64,
+        /// Further leases wanted.
+        batches: u32,
+    },
+    /// It wants no more leases and will leave.
+    Draining {
+        /// The session.
+        session: SessionId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A lease's stream broke while its session lives: no outcome will come on it any more.
+    LeaseBroken {
+        /// The session.
+        session: SessionId,
+        /// The lease.
+        lease: LeaseId,
+        /// Its fence.
+        fence: Fence,
+        /// What went wrong, for people.
+        reason: String,
+    },
+    /// The session is over.
+    Left {
+        /// The session.
+        session: SessionId,
+        /// How it ended.
+        end: SessionEnd,
+    },
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The agent said good-bye after draining.
+    Drained,
+    /// It closed the connection without draining, or its process died and the kernel said so.
+    Closed(String),
+    /// Nothing was heard of it for longer than the connection's idle timeout.
+    Unreachable,
+    /// It broke the protocol.
+    Misbehaved(String),
+    /// Control ended it: [`HubHandle::disconnect`](crate::HubHandle::disconnect), or the hub shuts down.
+    Disconnected(String),
+}
+
+/// Outcomes of a lease, as they landed.
+#[derive(Debug)]
+pub struct Landed {
+    /// The session that they came in: not the one of the lease where an agent delivers what it had kept.
+    pub session: SessionId,
+    /// The agent, as its certificate says.
+    pub agent: AgentId,
+    /// The lease that they are said to belong to.
+    pub lease: LeaseId,
+    /// The fence that came with them.
+    pub fence: Fence,
+    /// The job that they are said to belong to.
+    pub job: JobId,
+    /// The outcomes, in the order in which they landed. Nothing of them is believed yet.
+    pub outcomes: Vec<Outcome>,
+    /// Runs begun and not answered so far on this stream.
+    pub begun: Vec<RunIndex>,
+    /// The batch is over.
+    pub end: bool,
+    /// Delivered late, on a stream of its own, after a connection had broken.
+    pub kept: bool,
+    /// To be told when the outcomes are on disk or refused for good.
+    pub recorded: Recorder,
+}
+
+/// Tells a session that outcomes need not be kept by their agent any more. Dropping it says that they must be: the
+/// agent then keeps them and delivers them once more in its next session.
+#[derive(Debug)]
+pub struct Recorder(pub(crate) oneshot::Sender<()>);
+
+impl Recorder {
+    /// A recorder for tests of handlers, and what hears it.
+    pub fn new() -> (Self, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// They are on disk, or refused for good.
+    pub fn done(self) {
+        // The session may have ended meanwhile: then nobody waits for this.
+        let _ = self.0.send(());
+    }
+}
+
+/// A lease to be sent.
+#[derive(Debug, Clone)]
+pub struct LeaseOrder {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its fence.
+    pub fence: Fence,
+    /// The job.
+    pub job: JobId,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Each item that the runs need, once, with the size of its body.
+    pub items: Vec<LeasedItem>,
+    /// The runs.
+    pub runs: Vec<RunRange>,
+    /// The bodies of `items` in their order, cut anywhere: large pieces go out without being copied.
+    pub bodies: Vec<Bytes>,
+}
+
+/// Why a lease was not sent. It is not the agent's then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseError {
+    /// The session is over.
+    #[error("the session is over")]
+    Gone,
+    /// More leases wait to be sent to this agent than it ever gave credit for.
+    #[error("too many leases wait to be sent to this agent")]
+    Full,
+    /// It breaks a bound of [`limits`](pigeon_protocol::limits), or its sizes do not add up to its bodies.
+    #[error("the lease breaks the bound of {0}")]
+    TooLarge(&'static str),
+}
+
+/// A component.
+#[derive(Debug, Clone)]
+pub struct PluginAnswer {
+    /// Its manifest, as it was published.
+    pub signed: SignedManifest,
+    /// Its bytes.
+    pub component: Bytes,
+}
+
+/// What a job's runs have in common.
+#[derive(Debug, Clone)]
+pub struct JobAnswer {
+    /// The context. `known` and `options` are filled in by the hub.
+    pub context: JobContext,
+    /// The job's options.
+    pub options: Vec<(String, String)>,
+}
