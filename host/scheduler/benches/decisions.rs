@@ -1,0 +1,3 @@
+//! How many decisions a second the scheduler makes.
+
+fn main() {}
