@@ -16,6 +16,8 @@ pub struct Chunk {
     pub ids: Bytes,
     /// Where each id ends in `ids`.
     pub id_ends: Vec<u32>,
+    /// The line of its source on which each item begins, from 1; 0 where that means nothing.
+    pub lines: Vec<u64>,
     /// All bodies, one behind the other.
     pub bodies: Bytes,
     /// Where each body ends in `bodies`.
@@ -42,6 +44,7 @@ impl Chunk {
 pub struct ChunkBuilder {
     ids: BytesMut,
     id_ends: Vec<u32>,
+    lines: Vec<u64>,
     bodies: BytesMut,
     body_ends: Vec<u64>,
     seq: u64,
@@ -70,10 +73,12 @@ impl ChunkBuilder {
         self.body_ends.is_empty()
     }
 
-    /// Add an item. The id is written by the caller, so that no string is made for each.
-    pub fn push(&mut self, write_id: impl FnOnce(&mut BytesMut), body: &[u8]) {
+    /// Add an item that begins on `line` of its source (from 1; 0 where that means nothing). The id is written by the
+    /// caller, so that no string is made for each.
+    pub fn push(&mut self, write_id: impl FnOnce(&mut BytesMut), line: u64, body: &[u8]) {
         write_id(&mut self.ids);
         self.id_ends.push(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        self.lines.push(line);
         self.bodies.extend_from_slice(body);
         self.body_ends.push(self.bodies.len() as u64);
     }
@@ -86,6 +91,7 @@ impl ChunkBuilder {
             cursor,
             ids: self.ids.split().freeze(),
             id_ends: std::mem::take(&mut self.id_ends),
+            lines: std::mem::take(&mut self.lines),
             bodies: self.bodies.split().freeze(),
             body_ends: std::mem::take(&mut self.body_ends),
         };

@@ -131,6 +131,8 @@ pub struct ItemResult {
     pub id: String,
     /// Its index in the job, from 0.
     pub index: u64,
+    /// The line of its source on which it begins, from 1; 0 where that means nothing.
+    pub line: u64,
     /// The worst verdict of its runs, or the majority's where the plugin asks for a vote.
     pub verdict: Verdict,
     /// Runs with an outcome.
