@@ -1,1 +1,24 @@
-//! The agent: session with the control host, slots, outbox, drain.
+//! The agent: holds a session with the control host, makes the runs that it is leased, and brings the outcomes home.
+//!
+//! [`enrol`](enrol::enrol) turns a join token into an [`Identity`]; [`Agent::run`] connects with it and stays connected
+//! until it is told to stop. A lease is a *lane*: its runs follow one another, and as many lanes go at once as the
+//! agent has runs in flight. Outcomes are gathered for some milliseconds, sent, and kept until the hub says that they
+//! are on disk; what a broken connection kept from being delivered goes out again with the next one.
+//!
+//! Reading order: [`config`] and [`identity`] (who we are), [`enrol`], [`lanes`] (what runs the runs), then `agent`
+//! (connect, and again), `session` (one connection), `batch` (one lease), `outbox` (what is not delivered), `fetch`
+//! (plugins and jobs).
+//!
+//! Invariant: this crate never looks back at the host's crates.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+pub mod config;
+pub mod enrol;
+pub mod identity;
+
+pub use agent::{Agent, AgentError};
+pub use config::AgentConfig;
+pub use enrol::{EnrolError, enrol};
+pub use identity::{Identity, IdentityError};

@@ -1,0 +1,47 @@
+//! How an agent is set up.
+
+use std::net::SocketAddr;
+
+use crate::identity::Identity;
+
+/// An agent's settings.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The name to show it by: `worker-1`.
+    pub name: String,
+    /// Where the hub listens.
+    pub hub: SocketAddr,
+    /// Who the agent is, and whom it trusts.
+    pub identity: Identity,
+    /// Runs that it computes at once; at least 1.
+    pub slots: usize,
+    /// Runs that it begins at once; at least `slots`.
+    pub in_flight: usize,
+    /// Memory that guests may use together, in bytes: told to the hub for placement.
+    pub memory: u64,
+    /// Memory that one run may be given, in bytes: told to the hub for placement.
+    pub max_memory: u64,
+    /// Labels for placement: `arch=x86_64`.
+    pub labels: Vec<String>,
+}
+
+/// Runs begun at once for each slot if nothing else is said.
+pub const IN_FLIGHT_PER_SLOT: usize = 64;
+
+impl AgentConfig {
+    /// An agent of so many slots, with 64 runs in flight for each, 4 GiB of memory for guests (1 GiB for one run) and
+    /// no labels.
+    pub fn new(name: impl Into<String>, hub: SocketAddr, identity: Identity, slots: usize) -> Self {
+        let slots = slots.max(1);
+        Self {
+            name: name.into(),
+            hub,
+            identity,
+            slots,
+            in_flight: slots.saturating_mul(IN_FLIGHT_PER_SLOT),
+            memory: 4 << 30,
+            max_memory: 1 << 30,
+            labels: Vec::new(),
+        }
+    }
+}
