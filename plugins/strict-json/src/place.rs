@@ -151,6 +151,7 @@ pub fn locate(body: &[u8], offsets: &[usize]) -> Vec<Place> {
         wanted: offsets,
         pointer: Pointer::new(),
         levels: Vec::new(),
+        unsaid_levels: 0,
         places: Vec::with_capacity(offsets.len()),
     };
     // What cannot be parsed was told by whoever parsed it before.
@@ -164,8 +165,10 @@ struct Walk<'a> {
     lines: LineCursor<'a>,
     wanted: &'a [usize],
     pointer: Pointer,
-    /// For each open level: the index that the next element has, or `None` in an object.
+    /// For each open level whose own pointer can be said: the index that the next element has, or `None` in an object.
     levels: Vec<Option<usize>>,
+    /// Open levels within those. No pointer reaches into them, so that a number is all that is kept of them.
+    unsaid_levels: usize,
     places: Vec<Place>,
 }
 
@@ -186,10 +189,34 @@ impl Walk<'_> {
     #[inline]
     fn enter(&mut self, at: usize) {
         self.reach(at);
-        if let Some(Some(index)) = self.levels.last_mut() {
+        if self.unsaid_levels > 0 {
+            self.pointer.push_index(0);
+        } else if let Some(Some(index)) = self.levels.last_mut() {
             self.pointer.push_index(*index);
             *index += 1;
         }
+    }
+
+    /// A level opens in the value just entered.
+    #[inline]
+    fn open(&mut self, first_index: Option<usize>) {
+        if self.unsaid_levels > 0 || self.pointer.as_str().is_none() {
+            self.unsaid_levels += 1;
+        } else {
+            self.levels.push(first_index);
+        }
+    }
+
+    /// The innermost level and the value that it is end.
+    #[inline]
+    fn close(&mut self, end: usize) {
+        self.reach(end);
+        if self.unsaid_levels > 0 {
+            self.unsaid_levels -= 1;
+        } else {
+            self.levels.pop();
+        }
+        self.pointer.pop();
     }
 
     /// The innermost value ends; its member or element is left.
@@ -203,23 +230,24 @@ impl Walk<'_> {
 impl Sink for Walk<'_> {
     fn begin_object(&mut self, at: usize) {
         self.enter(at);
-        self.levels.push(None);
+        self.open(None);
     }
     fn end_object(&mut self, end: usize) {
-        self.levels.pop();
-        self.leave(end);
+        self.close(end);
     }
     fn begin_array(&mut self, at: usize) {
         self.enter(at);
-        self.levels.push(Some(0));
+        self.open(Some(0));
     }
     fn end_array(&mut self, end: usize) {
-        self.levels.pop();
-        self.leave(end);
+        self.close(end);
     }
     fn key(&mut self, start: usize, end: usize, escaped: bool) {
         self.reach(start);
-        self.pointer.push_key(&contents(self.body, start, end, escaped));
+        // Below what can be said it is the value that counts, so that levels need not be told apart.
+        if self.unsaid_levels == 0 {
+            self.pointer.push_key(&contents(self.body, start, end, escaped));
+        }
     }
     fn string(&mut self, start: usize, end: usize, _escaped: bool) {
         self.enter(start);
