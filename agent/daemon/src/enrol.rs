@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use pigeon_protocol::{enrol::JoinToken, id::AgentId};
+use pigeon_protocol::enrol::JoinToken;
 
 use crate::identity::Identity;
 
@@ -22,13 +22,8 @@ pub enum EnrolError {
     },
 }
 
-/// Enrol with the hub at `hub`. `agent` is the id that the agent already has, if it has one.
-pub async fn enrol(
-    hub: SocketAddr,
-    token: &JoinToken,
-    name: &str,
-    agent: Option<AgentId>,
-) -> Result<Identity, EnrolError> {
-    let _ = (hub, token, name, agent);
+/// Enrol with the hub at `hub`.
+pub async fn enrol(hub: SocketAddr, token: &JoinToken, name: &str) -> Result<Identity, EnrolError> {
+    let _ = (hub, token, name);
     Err(EnrolError::Refused(String::new()))
 }

@@ -97,8 +97,7 @@ impl Identity {
             move |source| IdentityError::Io { attempt, path, source }
         };
         fs::create_dir_all(&dir).map_err(io("create", &dir))?;
-        let keys: String =
-            self.trusted_keys.iter().map(|key| Digest::from_bytes(*key).to_hex() + "\n").collect();
+        let keys: String = self.trusted_keys.iter().map(|key| Digest::from_bytes(*key).to_hex() + "\n").collect();
         let agent = self.agent.to_string();
         let files: [(&str, &[u8]); 5] = [
             ("ca.crt", &self.ca),

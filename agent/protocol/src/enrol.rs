@@ -126,9 +126,6 @@ pub struct EnrolRequest {
     /// The name that the agent would like to be shown by.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// The id that the agent already has, 16 bytes; empty for a new one.
-    #[prost(bytes = "vec", tag = "4")]
-    pub agent: Vec<u8>,
 }
 
 /// What it gets.
@@ -143,7 +140,8 @@ pub struct EnrolReply {
     /// The CA's certificate, DER: the one that the token pins.
     #[prost(bytes = "vec", tag = "3")]
     pub ca: Vec<u8>,
-    /// The agent's id, 16 bytes.
+    /// The agent's id, 16 bytes: a new one, or where a certificate was renewed the one that it names. A token alone never
+    /// buys an id of the asker's choice.
     #[prost(bytes = "vec", tag = "4")]
     pub agent: Vec<u8>,
     /// Ed25519 public keys of publishers whose plugins the agent shall run, 32 bytes each.

@@ -18,8 +18,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod close;
 pub mod enrol;
 pub mod frame;
+pub mod gather;
 pub mod id;
 pub mod limits;
 pub mod manifest;

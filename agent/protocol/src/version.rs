@@ -6,6 +6,9 @@ pub const ALPN: &[u8] = b"pigeon/1";
 /// The ALPN of enrolment.
 pub const ENROL_ALPN: &[u8] = b"pigeon-enrol/1";
 
+/// The name that the hub's certificate is made for, whatever its address.
+pub const SERVER_NAME: &str = "control.pigeon.internal";
+
 /// Minor versions. This enum is the protocol's changelog: each says what it added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
