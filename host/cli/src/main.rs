@@ -1,2 +1,4 @@
 //! Judge work with sandboxed validators.
+mod input;
+mod units;
 fn main() {}

@@ -1,0 +1,134 @@
+//! Durations and sizes, as people write them.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// A text that is no size or no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UnitError {
+    #[error("a size is a number and a unit, such as 64MiB, 1GiB, 500kB or 4096B")]
+    Size,
+    #[error("a duration is a number and a unit, such as 500ms, 10s, 2m or 1h")]
+    Duration,
+    #[error("it must be more than zero")]
+    Zero,
+    #[error("it is too large")]
+    TooLarge,
+}
+
+const UNITS: [(&str, u64); 9] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (number, unit) = split(text).ok_or(UnitError::Size)?;
+        let factor = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(UnitError::Size)?.1;
+        let bytes = scaled(number, factor, UnitError::Size)?;
+        if bytes == 0 { Err(UnitError::Zero) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, factor) = UNITS[..5].iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&UNITS[0]);
+        if self.0.is_multiple_of(*factor) {
+            write!(f, "{} {name}", self.0 / factor)
+        } else {
+            write!(f, "{:.1} {name}", self.0 as f64 / *factor as f64)
+        }
+    }
+}
+
+/// Read a duration: `500ms`, `10s`, `2m`, `1h`, `1.5s`.
+///
+/// # Errors
+/// If it is something else, zero, or longer than 10 years.
+pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
+    let (number, unit) = split(text).ok_or(UnitError::Duration)?;
+    let factor = match unit {
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(UnitError::Duration),
+    };
+    let duration = Duration::from_nanos(scaled(number, factor, UnitError::Duration)?);
+    if duration.is_zero() {
+        return Err(UnitError::Zero);
+    }
+    if duration > Duration::from_secs(10 * 365 * 86_400) { Err(UnitError::TooLarge) } else { Ok(duration) }
+}
+
+/// `64MiB` as `64` and `MiB`.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(at);
+    (!number.is_empty()).then_some((number, unit.trim_start()))
+}
+
+/// A decimal number times a factor, without the errors of floating point.
+fn scaled(number: &str, factor: u64, error: UnitError) -> Result<u64, UnitError> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || part.len() > 9 || number.ends_with('.') || part.contains('.') {
+        return Err(error);
+    }
+    let whole: u64 = whole.parse().map_err(|_| UnitError::TooLarge)?;
+    let part: u64 = if part.is_empty() { 0 } else { format!("{part:0<9}").parse().map_err(|_| error)? };
+    let part = u128::from(part) * u128::from(factor) / 1_000_000_000;
+    u128::from(whole)
+        .checked_mul(u128::from(factor))
+        .and_then(|whole| u64::try_from(whole + part).ok())
+        .ok_or(UnitError::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, bytes, shown) in [
+            ("64MiB", 64 << 20, "64 MiB"),
+            ("1GiB", 1 << 30, "1 GiB"),
+            ("1.5 KiB", 1536, "1.5 KiB"),
+            ("500kb", 500_000, "488.3 KiB"),
+            ("7B", 7, "7 B"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!((size.0, size.to_string().as_str()), (bytes, shown));
+        }
+        assert_eq!("64".parse::<Size>(), Err(UnitError::Size));
+        assert_eq!("MiB".parse::<Size>(), Err(UnitError::Size));
+        assert_eq!("-1MiB".parse::<Size>(), Err(UnitError::Size));
+        assert_eq!("0MiB".parse::<Size>(), Err(UnitError::Zero));
+        assert_eq!("99999999999TiB".parse::<Size>(), Err(UnitError::TooLarge));
+    }
+
+    #[test]
+    fn durations_are_read() {
+        for (text, ms) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1.5s", 1_500), ("1h", 3_600_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)));
+        }
+        for text in ["10", "s", "ten", "", "10 parsecs", "1.2.3s", "1.s"] {
+            assert_eq!(duration(text), Err(UnitError::Duration), "{text}");
+        }
+        assert_eq!(duration("0s"), Err(UnitError::Zero));
+        assert_eq!(duration("99999999h"), Err(UnitError::TooLarge));
+    }
+}
