@@ -1,1 +1,39 @@
-//! The control host: Config -> build -> App -> run -> drain.
+//! The control host: the place where the queue, the registry and the hub live.
+//!
+//! [`App::build`] brings it up from a [`Config`]: the store is opened, a CA made, the hub bound. From then on one task,
+//! the `owner`, decides what runs where; the rest carries bytes to and from it.
+//!
+//! ```text
+//!   client (the API's trait) ─► store: accepted, appended ─► owner ─► hub ─► agents
+//!                    watchers ◄─ store: recorded ◄────────── owner ◄─ hub ◄─ outcomes
+//! ```
+//!
+//! Reading order: [`Config`] and [`App`]; `client` (what is asked), `job` (what is owned), `owner` (what is decided),
+//! `dispatch` (leases on their way out), `record` (outcomes on their way in), `watch`, `results` and `status` (what is
+//! told), `registry` (plugins).
+//!
+//! Invariant: this crate runs no Wasm. What a component is, an [`Inspector`] tells it.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod client;
+mod clock;
+mod config;
+mod convert;
+mod dispatch;
+mod error;
+mod handler;
+mod job;
+mod owner;
+mod record;
+mod registry;
+mod results;
+mod status;
+mod verdicts;
+mod watch;
+
+pub use app::App;
+pub use config::Config;
+pub use error::ControlError;
+pub use registry::Inspector;

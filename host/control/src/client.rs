@@ -1,0 +1,305 @@
+//! What clients ask, answered in process: the API's trait over the store, the registry and the owner.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use pigeon_api::{
+    ApiError, Chunk, ErrorKind, ItemResult, JobEvent, JobFilter, JobRequest, JobState, JobStatus, JobSummary, Pigeon,
+    PluginInfo, Result, ResumePoint, Stop, Watch,
+};
+use pigeon_protocol::id::JobId;
+use pigeon_scheduler as scheduler;
+use pigeon_store::{ChunkInfo, Items, ItemsBuilder, JobRecord, NewJob, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    clock,
+    error::store_error,
+    job::{self, Job, Pulse},
+    owner::Command,
+    registry::Registry,
+    results, status, watch,
+};
+
+/// The trait's implementation in process.
+pub(crate) struct Client {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    commands: mpsc::Sender<Command>,
+    /// Bytes that may be appended and not yet judged.
+    backlog: u64,
+    /// Jobs that this process owns.
+    jobs: Mutex<HashMap<JobId, Arc<Job>>>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        registry: Arc<Registry>,
+        commands: mpsc::Sender<Command>,
+        backlog: u64,
+    ) -> Self {
+        Self { store, registry, commands, backlog, jobs: Mutex::default() }
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A job that is owned here.
+    pub(crate) fn owned(&self, job: JobId) -> Option<Arc<Job>> {
+        self.jobs().get(&job).cloned()
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn must_own(&self, job: JobId) -> Result<Arc<Job>> {
+        self.owned(job).ok_or_else(|| ApiError::new(ErrorKind::Conflict, format!("job {job} was not taken up here")))
+    }
+
+    async fn tell(&self, command: Command) -> Result<()> {
+        let gone = |_| ApiError::new(ErrorKind::Internal, "the control host is going down");
+        self.commands.send(command).await.map_err(gone)
+    }
+
+    async fn own(&self, job: Job, progress: scheduler::Progress, chunks: Vec<ChunkInfo>) -> Result<()> {
+        let job = Arc::new(job);
+        self.jobs().insert(job.id, job.clone());
+        let (admitted, heard) = oneshot::channel();
+        self.tell(Command::Admit(job, progress, chunks, admitted)).await?;
+        heard.await.map_err(|_| ApiError::new(ErrorKind::Internal, "the control host is going down"))
+    }
+
+    async fn record(&self, job: JobId) -> Result<JobRecord> {
+        self.store.job(job).await.map_err(|error| store_error(format!("failed to look up job {job}"), error))
+    }
+}
+
+#[async_trait]
+impl Pigeon for Client {
+    async fn plugins(&self) -> Result<Vec<PluginInfo>> {
+        self.registry.list().await
+    }
+
+    async fn plugin(&self, reference: &str) -> Result<PluginInfo> {
+        self.registry.resolve(reference).await
+    }
+
+    async fn publish(&self, component: Bytes) -> Result<PluginInfo> {
+        self.registry.publish(component).await
+    }
+
+    async fn submit(&self, request: JobRequest) -> Result<JobId> {
+        let shape = job::shape(request.work)?;
+        let plugin = self.registry.pin(request.plugin).await?;
+        job::check_options(&plugin, &request.options)?;
+        let spec = serde_json::to_vec(&request)
+            .map_err(|error| ApiError::new(ErrorKind::Internal, "failed to write down the job").caused_by(error))?;
+        let job = NewJob {
+            id: JobId::new(),
+            spec: spec.into(),
+            plugin: plugin.digest,
+            shape,
+            priority: request.priority,
+            created_ms: clock::now_ms(),
+        };
+        let id = job.id;
+        let claim = self.store.create(job).await.map_err(|error| store_error("failed to accept the job", error))?;
+        let record = self.record(id).await?;
+        self.own(Job::new(&record, request, plugin, claim), scheduler::Progress::default(), Vec::new()).await?;
+        Ok(id)
+    }
+
+    async fn append(&self, id: JobId, chunk: Chunk) -> Result<()> {
+        let job = self.must_own(id)?;
+        if !has_room(&job, self.backlog).await? {
+            // The job was stopped: nobody will run this.
+            return Ok(());
+        }
+        let items = packed(&chunk)?;
+        let bytes = items.bytes();
+        let appended = self
+            .store
+            .append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor)
+            .await
+            .map_err(|error| store_error(format!("failed to append items to job {id}"), error))?;
+        if appended.new {
+            let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes };
+            self.tell(Command::Appended(id, info, items)).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal(&self, id: JobId) -> Result<()> {
+        let job = self.must_own(id)?;
+        if job.pulse().borrow().stopping {
+            return Ok(());
+        }
+        self.store
+            .seal(id, job.epoch(), Bytes::new())
+            .await
+            .map_err(|error| store_error(format!("failed to seal job {id}"), error))?;
+        self.tell(Command::Sealed(id)).await
+    }
+
+    async fn watch(&self, id: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
+        Ok(watch::events(self.store.clone(), self.must_own(id)?, watch))
+    }
+
+    async fn job(&self, id: JobId) -> Result<JobStatus> {
+        let record = self.record(id).await?;
+        let tally = self.store.tally(id).await;
+        let tally = tally.map_err(|error| store_error(format!("failed to read the figures of job {id}"), error))?;
+        let plugin = self.registry.by_digest(record.job.plugin).await?;
+        let state = self.state(&record);
+        status::status(&record, state, plugin, &tally)
+    }
+
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>> {
+        let filter = pigeon_store::JobFilter {
+            unfinished: filter.unfinished,
+            limit: filter.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+        };
+        let records = self.store.jobs(filter).await.map_err(|error| store_error("failed to list the jobs", error))?;
+        let mut summaries = Vec::with_capacity(records.len());
+        for record in records {
+            let plugin = match self.registry.by_digest(record.job.plugin).await {
+                Ok(plugin) => format!("{} {}", plugin.metadata.name, plugin.metadata.version),
+                Err(_) => record.job.plugin.to_string(),
+            };
+            let tally = self.store.tally(record.job.id).await;
+            let tally = tally.map_err(|error| store_error("failed to list the jobs", error))?;
+            summaries.push(JobSummary {
+                id: record.job.id,
+                plugin,
+                state: self.state(&record),
+                accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
+                planned_runs: record.planned_runs(),
+                total_runs: tally.total().runs(),
+            });
+        }
+        Ok(summaries)
+    }
+
+    async fn results(&self, id: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>> {
+        let record = self.record(id).await?;
+        let vote = self.registry.by_digest(record.job.plugin).await?.metadata.vote;
+        Ok(results::items(self.store.clone(), id, record.job.shape, vote))
+    }
+
+    async fn stop(&self, id: JobId, stop: Stop) -> Result<()> {
+        let why = match stop {
+            Stop::Interrupt => scheduler::Why::Interrupt,
+            Stop::Abandon => scheduler::Why::Cancel,
+        };
+        self.must_own(id)?;
+        self.tell(Command::Stop(id, why)).await
+    }
+
+    async fn resume(&self, id: JobId) -> Result<ResumePoint> {
+        let record = self.record(id).await?;
+        let request = status::request(&record)?;
+        let point = |record: &JobRecord, state| ResumePoint {
+            request: request.clone(),
+            state,
+            sealed: record.sealed.is_some(),
+            next_seq: record.chunks,
+            next_item: record.items,
+            cursor: record.cursor.clone(),
+        };
+        if record.state.is_finished() {
+            return Ok(point(&record, self.state(&record)));
+        }
+        let attempted = || format!("failed to take up job {id}");
+        let claim = self.store.claim(id).await.map_err(|error| store_error(attempted(), error))?;
+        // From here on nobody else writes: what is read now stays true.
+        let record = self.record(id).await?;
+        if record.state.is_finished() {
+            return Ok(point(&record, self.state(&record)));
+        }
+        let plugin = self.registry.pin(record.job.plugin).await?;
+        let progress = self.store.progress(id).await.map_err(|error| store_error(attempted(), error))?;
+        let tally = self.store.tally(id).await.map_err(|error| store_error(attempted(), error))?;
+        let chunks = self.store.chunks(id).await.map_err(|error| store_error(attempted(), error))?;
+        let job = Job::new(&record, request.clone(), plugin, claim);
+        let total = tally.total();
+        job.recorded([total.valid, total.invalid, total.failures]);
+        self.own(job, scheduled(progress), chunks).await?;
+        Ok(point(&record, JobState::Interrupted))
+    }
+}
+
+impl Client {
+    fn state(&self, record: &JobRecord) -> JobState {
+        match record.state {
+            pigeon_store::JobState::Completed => JobState::Finished,
+            pigeon_store::JobState::FailedFast | pigeon_store::JobState::Cancelled => JobState::Stopped,
+            pigeon_store::JobState::Active => match self.owned(record.job.id) {
+                Some(job) if job.pulse().borrow().ended.is_some() => JobState::Interrupted,
+                Some(_) if record.sealed.is_some() => JobState::Sealed,
+                Some(_) => JobState::Open,
+                None => JobState::Interrupted,
+            },
+        }
+    }
+}
+
+/// Wait until more may be appended; false if nothing more will be run.
+async fn has_room(job: &Job, backlog: u64) -> Result<bool> {
+    let mut pulse = job.pulse();
+    let ready = |pulse: &Pulse| pulse.stopping || pulse.ended.is_some() || unjudged(pulse) <= backlog;
+    match pulse.wait_for(ready).await {
+        Ok(pulse) => match &pulse.broken {
+            Some(error) => Err(watch::again(error)),
+            None => Ok(!pulse.stopping && pulse.ended.is_none()),
+        },
+        Err(_) => Ok(false),
+    }
+}
+
+/// Bytes appended and not yet judged, were all items of one size.
+fn unjudged(pulse: &Pulse) -> u64 {
+    let left = pulse.progress.planned.saturating_sub(pulse.progress.done);
+    let share = left as f64 / pulse.progress.planned.max(1) as f64;
+    (pulse.bytes as f64 * share) as u64
+}
+
+/// A client's chunk as the store keeps it.
+fn packed(chunk: &Chunk) -> Result<Items> {
+    let broken = || ApiError::new(ErrorKind::BadRequest, format!("chunk {} does not add up", chunk.seq));
+    if chunk.id_ends.len() != chunk.len() || chunk.lines.len() != chunk.len() {
+        return Err(broken());
+    }
+    let ids = std::str::from_utf8(&chunk.ids).map_err(|error| broken().caused_by(error))?;
+    let mut builder = ItemsBuilder::default();
+    let (mut id_start, mut body_start) = (0, 0);
+    for ((id_end, line), body_end) in chunk.id_ends.iter().zip(&chunk.lines).zip(&chunk.body_ends) {
+        let (id_end, body_end) = (*id_end as usize, usize::try_from(*body_end).map_err(|_| broken())?);
+        let id = ids.get(id_start..id_end).ok_or_else(broken)?;
+        if body_start > body_end || body_end > chunk.bodies.len() {
+            return Err(broken());
+        }
+        builder.push(id, *line, chunk.bodies.slice(body_start..body_end));
+        (id_start, body_start) = (id_end, body_end);
+    }
+    Ok(builder.take())
+}
+
+fn scheduled(progress: pigeon_store::Progress) -> scheduler::Progress {
+    let mut done = scheduler::RunSet::new();
+    for range in progress.done {
+        done.insert_range(range);
+    }
+    let attempts = progress
+        .attempts
+        .into_iter()
+        .map(|(run, attempts)| (run, scheduler::Attempts { failures: attempts.failed, deaths: attempts.deaths }));
+    scheduler::Progress { done, attempts: attempts.collect() }
+}

@@ -1,0 +1,46 @@
+//! What a control host is told before it is built.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use pigeon_store::Retention;
+
+/// How a control host is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the queue and the registry live. Made if it is missing.
+    pub state_dir: PathBuf,
+    /// Where agents connect (UDP); port 0 for any.
+    pub listen: SocketAddr,
+    /// Time between two beats of an agent.
+    pub beat: Duration,
+    /// Bytes of items that may be appended and not yet judged before an append has to wait.
+    pub backlog: u64,
+    /// Bytes of item bodies kept in memory for the leases to come. More than `backlog`, or bodies are read back from disk.
+    pub body_cache: u64,
+    /// Outcomes that may wait for the disk at once, in messages of an agent.
+    pub unrecorded: usize,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Memory that one run may be given at most, in bytes, whatever its plugin asks for.
+    pub max_memory: u64,
+    /// How long free worker places wait for agents that have none yet, so that each of the workers of a job of one item
+    /// gets its own.
+    pub place_grace: Duration,
+}
+
+impl Config {
+    /// A control host inside the process of its client, for agents of the same machine: any free port on loopback.
+    pub fn embedded(state_dir: PathBuf) -> Self {
+        Self {
+            state_dir,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            beat: Duration::from_secs(2),
+            backlog: 64 << 20,
+            body_cache: 96 << 20,
+            unrecorded: 256,
+            retention: Retention::default(),
+            max_memory: 1 << 30,
+            place_grace: Duration::from_millis(500),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A granted lease becomes an order for the hub: its runs, its items, and their bodies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pigeon_api::ApiError;
+use pigeon_hub::LeaseOrder;
+use pigeon_protocol::{
+    id::RunIndex,
+    message::{LeasedItem, RunRange},
+};
+use pigeon_scheduler::Grant;
+use pigeon_store::{ChunkInfo, Items, Store};
+
+use crate::{error::store_error, job::Job};
+
+/// The chunks that a grant needs, with bodies where they were at hand.
+pub(crate) struct Needed {
+    ranges: Vec<(u64, u64)>,
+    chunks: Vec<(ChunkInfo, Option<Items>)>,
+}
+
+impl Needed {
+    /// What a grant needs.
+    pub(crate) fn of(job: &Job, grant: &Grant) -> Self {
+        let ranges = item_ranges(job, &grant.runs);
+        let mut chunks: Vec<(ChunkInfo, Option<Items>)> = Vec::new();
+        for (first, last) in &ranges {
+            for chunk in job.chunks_of(*first, *last) {
+                if chunks.last().is_none_or(|before| before.0.seq < chunk.0.seq) {
+                    chunks.push(chunk);
+                }
+            }
+        }
+        Self { ranges, chunks }
+    }
+
+    /// Whether nothing has to be read from disk.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        self.chunks.iter().all(|(_, items)| items.is_some())
+    }
+
+    /// Read what is missing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn fetch(&mut self, store: &Arc<dyn Store>, job: &Job, room: u64) -> Result<(), ApiError> {
+        for (chunk, items) in &mut self.chunks {
+            if items.is_none() {
+                let attempted = || format!("failed to read items of job {}", job.id);
+                let read = store.items(job.id, chunk.seq).await.map_err(|error| store_error(attempted(), error))?;
+                job.read_back(*chunk, read.clone(), room);
+                *items = Some(read);
+            }
+        }
+        Ok(())
+    }
+
+    /// The order, once all is at hand.
+    pub(crate) fn order(&self, grant: Grant) -> LeaseOrder {
+        let mut items = Vec::new();
+        let mut bodies: Vec<Bytes> = Vec::new();
+        for (first, last) in &self.ranges {
+            for (chunk, packed) in &self.chunks {
+                let Some(packed) = packed else { continue };
+                let end = chunk.first + chunk.count;
+                for index in (*first).max(chunk.first)..(*last).min(end) {
+                    // Below 2^16 items a chunk, so the cast loses nothing.
+                    let Some(item) = packed.get((index - chunk.first) as usize) else { continue };
+                    items.push(LeasedItem { index, id: item.id.to_owned(), size: item.body.len() as u64 });
+                    bodies.push(item.body);
+                }
+            }
+        }
+        LeaseOrder {
+            lease: grant.lease,
+            fence: grant.fence,
+            job: grant.job,
+            attempt: grant.attempt,
+            items,
+            runs: grant.runs,
+            bodies,
+        }
+    }
+}
+
+/// The items of some runs, as ascending ranges `first..last` without overlap.
+fn item_ranges(job: &Job, runs: &[RunRange]) -> Vec<(u64, u64)> {
+    let item = |run: u64| job.shape.key(RunIndex(run)).item;
+    let mut ranges: Vec<(u64, u64)> = runs
+        .iter()
+        .filter(|range| range.count > 0)
+        .map(|range| (item(range.first), item(range.first.saturating_add(range.count - 1)) + 1))
+        .collect();
+    ranges.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(before) if first <= before.1 => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}

@@ -1,0 +1,53 @@
+//! Errors of the control host, and how they look to a client.
+
+use pigeon_api::{ApiError, ErrorKind};
+use pigeon_store::StoreError;
+
+/// The control host could not be brought up, or not be kept up.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The state directory cannot be used.
+    #[error("failed to open the state directory {path}")]
+    State {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The certificates of this control host cannot be made.
+    #[error("failed to make the control host's certificates")]
+    Certificates(#[from] pigeon_hub::ca::CaError),
+    /// The hub cannot be brought up.
+    #[error("failed to start the hub")]
+    Hub(#[from] pigeon_hub::HubError),
+    /// The system gave no random bytes.
+    #[error("failed to draw random bytes from the system")]
+    NoRandomness,
+}
+
+/// What a client is told when the store could not do something.
+pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> ApiError {
+    let kind = match &error {
+        StoreError::DiskFull { .. } => ErrorKind::Exhausted,
+        StoreError::Busy { .. } | StoreError::Sealed(_) | StoreError::Finished(_) | StoreError::StaleEpoch { .. } => {
+            ErrorKind::Conflict
+        }
+        StoreError::UnknownJob(_) => ErrorKind::NotFound,
+        _ => ErrorKind::Internal,
+    };
+    let hint = match &error {
+        StoreError::DiskFull { .. } => {
+            Some("free some space, or name another directory with --state-dir; what was acknowledged is safe")
+        }
+        StoreError::NewerSchema { .. } => {
+            Some("use the newer Pigeon that wrote it, or name another directory with --state-dir")
+        }
+        StoreError::Corrupt { .. } => Some("name another directory with --state-dir, and keep this one for a look"),
+        _ => None,
+    };
+    let told = ApiError::new(kind, attempted).caused_by(error);
+    match hint {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}

@@ -1,0 +1,68 @@
+//! What the hub's sessions tell control.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pigeon_hub::{HubEvent, HubHandler, JobAnswer, Landed, NotAdmitted, PluginAnswer};
+use pigeon_protocol::{
+    id::{AgentId, Digest, JobId, LeaseId, SessionId},
+    message::Beat,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::{client::Client, owner::Command};
+
+/// Passes on to the owner what it has to decide, and answers the rest itself.
+pub(crate) struct Handler {
+    client: Arc<Client>,
+    commands: mpsc::Sender<Command>,
+    /// Bounds the outcomes that wait for the disk: an agent whose outcomes find no room here waits.
+    unrecorded: Arc<Semaphore>,
+}
+
+impl Handler {
+    pub(crate) fn new(client: Arc<Client>, commands: mpsc::Sender<Command>, unrecorded: Arc<Semaphore>) -> Self {
+        Self { client, commands, unrecorded }
+    }
+}
+
+#[async_trait]
+impl HubHandler for Handler {
+    async fn event(&self, event: HubEvent) {
+        // The owner is gone only when the hub goes too.
+        let _ = self.commands.send(Command::Hub(event)).await;
+    }
+
+    async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId> {
+        let (answer, answered) = oneshot::channel();
+        let leases = beat.leases.into_iter().map(LeaseId).collect();
+        let _ = self.commands.send(Command::Beat(session, leases, answer)).await;
+        answered.await.unwrap_or_default()
+    }
+
+    async fn landed(&self, landed: Landed) {
+        // The semaphore is never closed.
+        if let Ok(permit) = self.unrecorded.clone().acquire_owned().await {
+            let _ = self.commands.send(Command::Landed(landed, permit)).await;
+        }
+    }
+
+    async fn plugin(&self, digest: Digest) -> Option<PluginAnswer> {
+        match self.client.registry().answer(digest).await {
+            Ok((signed, component)) => Some(PluginAnswer { signed, component }),
+            Err(error) => {
+                tracing::warn!(%digest, error = &error as &dyn std::error::Error, "an agent asked for a plugin in vain");
+                None
+            }
+        }
+    }
+
+    async fn job(&self, job: JobId) -> Option<JobAnswer> {
+        self.client.owned(job).map(|job| job.answer())
+    }
+
+    fn admit(&self, _agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {
+        // Every certificate of an embedded CA was made in this process, and none is ever revoked.
+        Ok(())
+    }
+}

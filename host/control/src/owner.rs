@@ -1,0 +1,490 @@
+//! The owner: the one task that holds the scheduler, and so decides.
+//!
+//! Everything that happens comes to it as a [`Command`], in batches as large as they come. It asks the scheduler, and
+//! carries out what that wants: leases go to the hub, outcomes to the store. It never waits for either: what takes time
+//! runs in tasks of its own, whose ends it hears of.
+//!
+//! ```text
+//!   hub ──Joined, Credit, Beat, Landed──►┐              ┌──► hub: leases, cancels
+//!                                        ├─► owner ─────┤
+//!   clients ──Admit, Appended, Stop ────►┘  (scheduler) └──► store: outcomes, attempts, the end
+//!                                            ▲                   │ on disk
+//!                                            └───────────────────┘──► hub: may be forgotten; watchers: landed
+//! ```
+//!
+//! Invariant: nothing is acknowledged before it is on disk, and a job ends only after its last outcome is.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Instant,
+};
+
+use pigeon_api::{ApiError, JobState};
+use pigeon_hub::{HubEvent, HubHandle, Landed, Recorder, SessionEnd};
+use pigeon_protocol::id::{AgentId, IncarnationId, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_scheduler as scheduler;
+use pigeon_scheduler::{Action, AgentInfo, End, Grant, Left, Ruling, Scheduler, Time, Why};
+use pigeon_store::{ChunkInfo, Items, Store};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    dispatch::Needed,
+    error::store_error,
+    job::Job,
+    record::{self, Recording},
+};
+
+/// What the owner is told.
+pub(crate) enum Command {
+    /// A job is ours, with what was achieved of it.
+    Admit(Arc<Job>, scheduler::Progress, Vec<ChunkInfo>, oneshot::Sender<()>),
+    /// A chunk is on disk.
+    Appended(JobId, ChunkInfo, Items),
+    /// No more items come.
+    Sealed(JobId),
+    /// Lease nothing more.
+    Stop(JobId, Why),
+    /// Something happened in the hub.
+    Hub(HubEvent),
+    /// An agent lives; the answer is which of its leases are not its own.
+    Beat(SessionId, Vec<LeaseId>, oneshot::Sender<Vec<LeaseId>>),
+    /// Outcomes have landed. The permit bounds how many wait for the disk.
+    Landed(Landed, OwnedSemaphorePermit),
+}
+
+/// Commands handled before the scheduler's wishes are carried out.
+const AT_ONCE: usize = 64;
+
+/// The owner's state.
+pub(crate) struct Owner {
+    scheduler: Scheduler,
+    zero: Instant,
+    store: Arc<dyn Store>,
+    hub: HubHandle,
+    /// Bytes of bodies kept at hand for each job.
+    body_cache: u64,
+    jobs: HashMap<JobId, Owned>,
+    sessions: HashMap<SessionId, Session>,
+    /// Names of agents, their sessions over or not.
+    names: HashMap<AgentId, Arc<str>>,
+    /// Attempts of leases that repeat a run.
+    attempts: HashMap<LeaseId, u32>,
+    tasks: JoinSet<Done>,
+    landings: Vec<scheduler::Landing>,
+    rulings: Vec<Ruling>,
+}
+
+struct Session {
+    agent: AgentId,
+    name: Arc<str>,
+}
+
+struct Owned {
+    job: Arc<Job>,
+    /// Writes under way.
+    writes: usize,
+    /// How it ended, for the scheduler.
+    end: Option<End>,
+}
+
+/// How a task of the owner's ended.
+enum Done {
+    /// A write of the job.
+    Write { job: JobId, verdicts: [u64; 3], result: Result<(), ApiError> },
+    /// The job's end is on disk.
+    End { job: JobId, state: JobState, result: Result<(), ApiError> },
+    /// A lease's bodies were read.
+    Fetched { job: Arc<Job>, needed: Needed, grant: Grant, result: Result<(), ApiError> },
+}
+
+impl Owner {
+    pub(crate) fn new(
+        config: scheduler::Config,
+        seed: u64,
+        store: Arc<dyn Store>,
+        hub: HubHandle,
+        body_cache: u64,
+    ) -> Self {
+        Self {
+            scheduler: Scheduler::new(config, seed),
+            zero: Instant::now(),
+            store,
+            hub,
+            body_cache,
+            jobs: HashMap::new(),
+            sessions: HashMap::new(),
+            names: HashMap::new(),
+            attempts: HashMap::new(),
+            tasks: JoinSet::new(),
+            landings: Vec::new(),
+            rulings: Vec::new(),
+        }
+    }
+
+    /// Decide until told to stop, then see the writes under way to their end.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+        let mut batch = Vec::with_capacity(AT_ONCE);
+        loop {
+            let wakeup = self.scheduler.next_wakeup().map(|time| self.zero + time.since(Time::ZERO));
+            tokio::select! {
+                // What happened, as much of it as there is.
+                count = commands.recv_many(&mut batch, AT_ONCE) => {
+                    if count == 0 {
+                        break;
+                    }
+                    for command in batch.drain(..) {
+                        self.command(command);
+                    }
+                }
+                // What was begun has ended.
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    // A task that panicked said so on standard error; its outcomes stay with their agent.
+                    if let Ok(done) = done {
+                        self.done(done);
+                    }
+                }
+                // The scheduler wanted to be asked again.
+                () = sleep_until(wakeup) => {
+                    let now = self.now();
+                    self.scheduler.tick(now);
+                }
+                // Leave.
+                () = stop.cancelled() => break,
+            }
+            self.act();
+        }
+        while let Some(done) = self.tasks.join_next().await {
+            if let Ok(done) = done {
+                self.done(done);
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(u64::try_from(self.zero.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Admit(job, progress, chunks, admitted) => {
+                self.admit(now, job, progress, chunks);
+                // The client may have given up meanwhile.
+                let _ = admitted.send(());
+            }
+            Command::Appended(id, chunk, items) => self.appended(now, id, chunk, items),
+            Command::Sealed(id) => {
+                if let Some(owned) = self.jobs.get(&id) {
+                    owned.job.change(|pulse| pulse.progress.sealed = true);
+                }
+                self.scheduler.seal(now, id);
+            }
+            Command::Stop(id, why) => {
+                if let Some(owned) = self.jobs.get(&id) {
+                    owned.job.change(|pulse| pulse.stopping = true);
+                }
+                self.scheduler.stop(now, id, why);
+            }
+            Command::Beat(session, leases, answer) => {
+                // The session may have ended meanwhile.
+                let _ = answer.send(self.scheduler.beat(now, session, &leases));
+            }
+            Command::Hub(event) => self.event(now, event),
+            Command::Landed(landed, permit) => self.landed(now, landed, permit),
+        }
+    }
+
+    fn admit(&mut self, now: Time, job: Arc<Job>, progress: scheduler::Progress, chunks: Vec<ChunkInfo>) {
+        let request = &job.request;
+        let max_agents = match request.work {
+            pigeon_api::Work::One { workers, .. } => Some(workers),
+            pigeon_api::Work::Many { workers, .. } => workers,
+        };
+        let sealed = job.pulse().borrow().progress.sealed;
+        self.scheduler.admit(
+            now,
+            scheduler::JobAdmitted {
+                job: job.id,
+                shape: job.shape,
+                priority: request.priority,
+                max_parallel: request.max_parallel,
+                retry: scheduler::RetryPolicy {
+                    attempts: request.retry.attempts,
+                    base: request.retry.backoff,
+                    cap: request.retry.max_backoff,
+                },
+                fail_fast: request.fail_fast,
+                max_agents,
+                progress,
+            },
+        );
+        for chunk in chunks {
+            job.appended(chunk, None, self.body_cache);
+            self.scheduler.append(now, job.id, scheduled(chunk));
+        }
+        if sealed {
+            self.scheduler.seal(now, job.id);
+        }
+        self.jobs.insert(job.id, Owned { job, writes: 0, end: None });
+    }
+
+    fn appended(&mut self, now: Time, id: JobId, chunk: ChunkInfo, items: Items) {
+        let Some(owned) = self.jobs.get(&id) else { return };
+        let runs = chunk.count * owned.job.shape.runs_per_item();
+        owned.job.appended(chunk, Some(items), self.body_cache);
+        owned.job.change(|pulse| {
+            pulse.progress.planned += runs;
+            pulse.bytes += chunk.bytes;
+        });
+        self.scheduler.append(now, id, scheduled(chunk));
+    }
+
+    fn event(&mut self, now: Time, event: HubEvent) {
+        match event {
+            HubEvent::Joined { session, agent, hello, .. } => {
+                let name: Arc<str> = hello.name.as_str().into();
+                // A hello without an incarnation never gets here: the hub has checked it.
+                let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
+                self.names.insert(agent, name.clone());
+                self.sessions.insert(session, Session { agent, name });
+                self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
+            }
+            HubEvent::Credit { session, received, batches } => self.scheduler.credit(now, session, received, batches),
+            HubEvent::Draining { session, .. } => self.scheduler.draining(now, session),
+            HubEvent::LeaseBroken { session, lease, fence, reason } => {
+                tracing::warn!(lease = lease.0, reason, "a lease's stream broke");
+                self.scheduler.lease_ended(now, session, lease, fence);
+            }
+            HubEvent::Left { session, end } => self.left(now, session, &end),
+        }
+    }
+
+    fn left(&mut self, now: Time, session: SessionId, end: &SessionEnd) {
+        let (left, told) = match end {
+            SessionEnd::Drained => (Left::Drained, None),
+            SessionEnd::Closed(_) => (Left::Died, Some("died; what it was at is done again")),
+            SessionEnd::Unreachable => (Left::Unreachable, Some("cannot be reached; its runs go to others")),
+            SessionEnd::Misbehaved(_) => (Left::Revoked, Some("broke the protocol and was sent away")),
+            SessionEnd::Disconnected(_) => (Left::Revoked, None),
+        };
+        if let (Some(session), Some(told)) = (self.sessions.remove(&session), told) {
+            for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
+                owned.job.note(format!("{} {told}", session.name));
+            }
+        }
+        self.scheduler.left(now, session, left);
+    }
+
+    fn landed(&mut self, now: Time, landed: Landed, permit: OwnedSemaphorePermit) {
+        let Landed { session, agent, lease, fence, job, outcomes, begun, end, recorded, .. } = landed;
+        if let Some(owned) = self.jobs.get_mut(&job) {
+            self.landings.clear();
+            self.landings.extend(outcomes.iter().map(record::landing));
+            self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
+            let worker = self.names.get(&agent).cloned().unwrap_or_else(|| agent.to_string().into());
+            let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
+            let mut recording = Recording::new(&owned.job, worker, outcomes.len());
+            for (outcome, ruling) in outcomes.iter().zip(&self.rulings) {
+                if *ruling == Ruling::Record {
+                    recording.push(outcome, attempts);
+                }
+            }
+            if recording.batch.outcomes.is_empty() {
+                recorded.done();
+            } else {
+                write(&mut self.tasks, &self.store, owned, recording, Some((recorded, permit)));
+            }
+        } else {
+            // A job that is not ours (any more): nobody waits for it here.
+            recorded.done();
+        }
+        if end {
+            self.attempts.remove(&lease);
+            self.scheduler.lease_ended(now, session, lease, fence);
+        } else if !begun.is_empty() {
+            self.scheduler.begun(now, session, lease, fence, &begun);
+        }
+    }
+
+    /// Carry out what the scheduler wants.
+    fn act(&mut self) {
+        while let Some(action) = self.scheduler.poll(self.now()) {
+            match action {
+                Action::Lease(grant) => self.lease(grant),
+                Action::Cancel { session, leases } => {
+                    for lease in &leases {
+                        self.attempts.remove(lease);
+                    }
+                    self.hub.cancel(session, leases);
+                }
+                Action::Remember { job, run, attempts } => self.remember(job, run, attempts),
+                Action::DeadLetter { job, run, evidence } => self.dead_letter(job, run, &evidence),
+                Action::Finished { job, end } => {
+                    if let Some(owned) = self.jobs.get_mut(&job) {
+                        owned.end = Some(end);
+                    }
+                    self.finish(job);
+                }
+            }
+        }
+    }
+
+    fn lease(&mut self, grant: Grant) {
+        let Some(owned) = self.jobs.get(&grant.job) else { return };
+        if grant.attempt > 1 {
+            self.attempts.insert(grant.lease, grant.attempt);
+        }
+        let mut needed = Needed::of(&owned.job, &grant);
+        if needed.is_at_hand() {
+            return self.send(&needed, grant);
+        }
+        let (store, job, room) = (self.store.clone(), owned.job.clone(), self.body_cache);
+        self.tasks.spawn(async move {
+            let result = needed.fetch(&store, &job, room).await;
+            Done::Fetched { job, needed, grant, result }
+        });
+    }
+
+    fn send(&mut self, needed: &Needed, grant: Grant) {
+        let (session, lease, fence) = (grant.session, grant.lease, grant.fence);
+        if let Err(error) = self.hub.lease(session, needed.order(grant)) {
+            tracing::debug!(lease = lease.0, %error, "a lease was not sent");
+            let now = self.now();
+            self.scheduler.lease_ended(now, session, lease, fence);
+        }
+    }
+
+    fn remember(&mut self, job: JobId, run: RunIndex, attempts: scheduler::Attempts) {
+        let Some(owned) = self.jobs.get_mut(&job) else { return };
+        owned.writes += 1;
+        let (store, epoch) = (self.store.clone(), owned.job.epoch());
+        let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
+        self.tasks.spawn(async move {
+            let result = store.put_attempts(job, epoch, vec![(run, attempts)]).await;
+            let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
+            Done::Write { job, verdicts: [0; 3], result }
+        });
+    }
+
+    fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
+        let Some(owned) = self.jobs.get_mut(&job) else { return };
+        let name = |death: &scheduler::Death| {
+            self.names.get(&death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
+        };
+        let worker = evidence.last().map_or_else(|| "unknown".to_owned(), &name);
+        let outcome = record::agent_lost(run, evidence, name);
+        let mut recording = Recording::new(&owned.job, worker.into(), 1);
+        recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
+        write(&mut self.tasks, &self.store, owned, recording, None);
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Write { job, verdicts, result } => {
+                let Some(owned) = self.jobs.get_mut(&job) else { return };
+                owned.writes -= 1;
+                match result {
+                    Ok(()) => owned.job.recorded(verdicts),
+                    Err(error) => self.broke(job, error),
+                }
+                self.finish(job);
+            }
+            Done::End { job, state, result } => {
+                let Some(owned) = self.jobs.get(&job) else { return };
+                match result {
+                    Ok(()) => owned.job.change(|pulse| pulse.ended = Some(state)),
+                    Err(error) => owned.job.broke(error),
+                }
+            }
+            Done::Fetched { job, needed, grant, result } => match result {
+                Ok(()) => self.send(&needed, grant),
+                Err(error) => {
+                    let now = self.now();
+                    self.scheduler.lease_ended(now, grant.session, grant.lease, grant.fence);
+                    self.broke(job.id, error);
+                }
+            },
+        }
+    }
+
+    /// The machinery failed for a job: nothing more of it is leased, and whoever watches is told.
+    fn broke(&mut self, job: JobId, error: ApiError) {
+        tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
+        if let Some(owned) = self.jobs.get(&job) {
+            owned.job.broke(error);
+        }
+        let now = self.now();
+        self.scheduler.stop(now, job, Why::Cancel);
+    }
+
+    /// End a job, if it has ended and all that it wrote is on disk.
+    fn finish(&mut self, id: JobId) {
+        let Entry::Occupied(mut owned) = self.jobs.entry(id) else { return };
+        let owned = owned.get_mut();
+        if owned.writes > 0 || owned.job.pulse().borrow().broken.is_some() {
+            return;
+        }
+        let Some(end) = owned.end.take() else { return };
+        let (state, kept) = match end {
+            End::Complete => (JobState::Finished, Some(pigeon_store::JobState::Completed)),
+            End::Stopped(Why::FailFast) => (JobState::Stopped, Some(pigeon_store::JobState::FailedFast)),
+            End::Stopped(Why::Cancel) => (JobState::Stopped, Some(pigeon_store::JobState::Cancelled)),
+            End::Stopped(Why::Pause | Why::Interrupt) => (JobState::Interrupted, None),
+        };
+        let (store, epoch) = (self.store.clone(), owned.job.epoch());
+        self.tasks.spawn(async move {
+            let result = match kept {
+                Some(kept) => store.finish(id, epoch, kept, bytes::Bytes::new(), clock::now_ms()).await,
+                None => Ok(()),
+            };
+            let result = result.map_err(|error| store_error(format!("failed to end job {id}"), error));
+            Done::End { job: id, state, result }
+        });
+    }
+}
+
+/// Record outcomes in a task; then their agent may forget them.
+fn write(
+    tasks: &mut JoinSet<Done>,
+    store: &Arc<dyn Store>,
+    owned: &mut Owned,
+    recording: Recording,
+    told: Option<(Recorder, OwnedSemaphorePermit)>,
+) {
+    owned.writes += 1;
+    let (store, job) = (store.clone(), owned.job.id);
+    let Recording { batch, verdicts } = recording;
+    tasks.spawn(async move {
+        let result = store.record(batch).await;
+        let result = match result {
+            Ok(_) => {
+                if let Some((recorder, _permit)) = told {
+                    recorder.done();
+                }
+                Ok(())
+            }
+            // Dropping the recorder tells the agent to keep them.
+            Err(error) => Err(store_error(format!("failed to record outcomes of job {job}"), error)),
+        };
+        Done::Write { job, verdicts, result }
+    });
+}
+
+fn scheduled(chunk: ChunkInfo) -> scheduler::Chunk {
+    // A chunk has 2^16 items at most.
+    let count = u32::try_from(chunk.count).unwrap_or(u32::MAX);
+    scheduler::Chunk { first: chunk.first, count, bytes: chunk.bytes }
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

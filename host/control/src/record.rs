@@ -1,0 +1,114 @@
+//! Outcomes on their way to the disk.
+
+use std::sync::Arc;
+
+use pigeon_protocol::{
+    id::RunIndex,
+    outcome::{Answer, Cause, Failure, Outcome, Verdict},
+};
+use pigeon_scheduler::{Death, FailureClass, Landing, LandingClass};
+use pigeon_store::{Batch, OutcomeRow, RunError};
+use prost::Message as _;
+
+use crate::job::Job;
+
+/// An outcome, as far as the scheduler needs to know it.
+pub(crate) fn landing(outcome: &Outcome) -> Landing {
+    let class = match outcome.verdict() {
+        Verdict::Valid => LandingClass::Valid,
+        Verdict::Invalid => LandingClass::Invalid,
+        Verdict::Failure if outcome.cause() == Some(Cause::Transient) => LandingClass::Failure(FailureClass::Transient),
+        Verdict::Failure => LandingClass::Failure(FailureClass::Permanent),
+    };
+    Landing { run: RunIndex(outcome.run), class, time_us: outcome.time_us }
+}
+
+/// Outcomes to be recorded for one worker, with how many there are of each verdict.
+pub(crate) struct Recording {
+    pub(crate) batch: Batch,
+    pub(crate) verdicts: [u64; 3],
+}
+
+impl Recording {
+    /// Nothing yet, with room for so many.
+    pub(crate) fn new(job: &Job, worker: Arc<str>, room: usize) -> Self {
+        let batch = Batch { job: job.id, epoch: job.epoch(), worker, outcomes: Vec::with_capacity(room) };
+        Self { batch, verdicts: [0; 3] }
+    }
+
+    /// One more.
+    pub(crate) fn push(&mut self, outcome: &Outcome, attempts: u32) {
+        let verdict = outcome.verdict();
+        self.verdicts[verdict as usize] += 1;
+        self.batch.outcomes.push(OutcomeRow {
+            run: RunIndex(outcome.run),
+            verdict,
+            time_us: outcome.time_us,
+            attempts,
+            error: error(outcome),
+            detail: if is_plain(outcome) { bytes::Bytes::new() } else { outcome.encode_to_vec().into() },
+        });
+    }
+}
+
+/// A row as the outcome that it was made of, as far as that was kept.
+pub(crate) fn outcome(row: &OutcomeRow) -> Outcome {
+    match row.detail.is_empty() {
+        true => plain(row),
+        // What we wrote we can read; were a row damaged, its verdict and time still stand.
+        false => Outcome::decode(row.detail.clone()).unwrap_or_else(|_| plain(row)),
+    }
+}
+
+/// The failure of a run that agents died of.
+pub(crate) fn agent_lost(run: RunIndex, evidence: &[Death], name: impl Fn(&Death) -> String) -> Outcome {
+    let deaths: Vec<_> = evidence
+        .iter()
+        .map(|death| format!("{} died {:.1} s after it was given the run", name(death), death.after.as_secs_f64()))
+        .collect();
+    let told = if deaths.is_empty() { String::new() } else { format!(": {}", deaths.join("; ")) };
+    let failure = Failure {
+        cause: Cause::AgentLost.into(),
+        code: Cause::AgentLost.code().to_owned(),
+        message: format!("the agents that ran it alone died{told}"),
+        backtrace: String::new(),
+    };
+    Outcome { run: run.0, answer: Some(Answer::Failure(failure)), ..Outcome::default() }
+}
+
+/// Nothing to it beyond what a row's own columns say.
+fn is_plain(outcome: &Outcome) -> bool {
+    let says_nothing = match &outcome.answer {
+        Some(Answer::Judgement(it)) => {
+            it.findings.is_empty()
+                && it.score.is_none()
+                && it.data.is_none()
+                && it.omitted.is_none_or(|it| it == Default::default())
+        }
+        Some(Answer::Failure(_)) | None => false,
+    };
+    says_nothing && outcome.log.is_empty()
+}
+
+fn plain(row: &OutcomeRow) -> Outcome {
+    Outcome {
+        run: row.run.0,
+        time_us: row.time_us,
+        answer: (row.verdict != Verdict::Failure).then(|| Answer::Judgement(Default::default())),
+        ..Outcome::default()
+    }
+}
+
+/// What a run that is not valid is grouped under.
+fn error(outcome: &Outcome) -> Option<RunError> {
+    let (code, message) = match &outcome.answer {
+        Some(Answer::Judgement(judgement)) => match judgement.first_error() {
+            Some(finding) => (finding.code.as_str(), finding.message.as_str()),
+            None if judgement.verdict() == Verdict::Valid => return None,
+            None => ("omitted", "findings of severity error that were not listed"),
+        },
+        Some(Answer::Failure(failure)) => (failure.code.as_str(), failure.message.as_str()),
+        None => ("unknown-answer", "the agent answered in words of a newer version"),
+    };
+    Some(RunError { code: code.to_owned(), message: message.to_owned() })
+}

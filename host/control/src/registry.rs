@@ -1,0 +1,226 @@
+//! The plugins that jobs can name: those built in, and those that were published into the store.
+//!
+//! The control host knows no Wasm. What a component is, an [`Inspector`] finds out that was given when the host was
+//! built. What agents are told to believe is a manifest, signed here with the key of this control host: an embedded
+//! one makes a key for each process, and signs what its own state directory holds anew.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pigeon_api::{ApiError, ErrorKind, Inspected, PluginInfo, PluginKind, Result};
+use pigeon_protocol::{
+    id::Digest,
+    manifest::{Kind, Manifest, SignedManifest},
+};
+use pigeon_store::{PluginRecord, Store};
+use prost::Message as _;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+use crate::{ControlError, clock, error::store_error};
+
+/// Finds out what a component is.
+#[async_trait]
+pub trait Inspector: Send + Sync + 'static {
+    /// Check a component against our worlds, and ask it for its metadata.
+    ///
+    /// # Errors
+    /// In words for people: what it is instead, and what to do about it.
+    async fn inspect(&self, component: Bytes) -> std::result::Result<Inspected, ApiError>;
+}
+
+/// The registry.
+pub(crate) struct Registry {
+    store: Arc<dyn Store>,
+    inspector: Arc<dyn Inspector>,
+    key: Ed25519KeyPair,
+    /// What was found out about components in this process.
+    known: Mutex<HashMap<Digest, PluginInfo>>,
+}
+
+impl Registry {
+    /// A registry with a signing key of its own.
+    pub(crate) fn new(store: Arc<dyn Store>, inspector: Arc<dyn Inspector>) -> std::result::Result<Self, ControlError> {
+        let random = ring::rand::SystemRandom::new();
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).map_err(|_| ControlError::NoRandomness)?;
+        let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| ControlError::NoRandomness)?;
+        Ok(Self { store, inspector, key, known: Mutex::default() })
+    }
+
+    /// The key that agents have to trust.
+    pub(crate) fn public_key(&self) -> Option<[u8; 32]> {
+        self.key.public_key().as_ref().try_into().ok()
+    }
+
+    /// All plugins that are listed: built in and published.
+    pub(crate) async fn list(&self) -> Result<Vec<PluginInfo>> {
+        let mut all = Vec::new();
+        for built_in in pigeon_plugins::BUILT_IN {
+            all.push(self.built_in(built_in).await?);
+        }
+        for record in self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))? {
+            let info = info_of(&record)?;
+            if all.iter().all(|known: &PluginInfo| known.digest != info.digest) {
+                all.push(info);
+            }
+        }
+        all.sort_by(|a, b| {
+            a.metadata.name.cmp(&b.metadata.name).then_with(|| b.metadata.version.cmp(&a.metadata.version))
+        });
+        Ok(all)
+    }
+
+    /// A plugin by name, `name@version` or digest.
+    pub(crate) async fn resolve(&self, reference: &str) -> Result<PluginInfo> {
+        if let Ok(digest) = reference.parse::<Digest>() {
+            return self.by_digest(digest).await;
+        }
+        let (name, version) = match reference.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (reference, None),
+        };
+        if let Some(built_in) = pigeon_plugins::BUILT_IN.iter().find(|built_in| built_in.name == name) {
+            let info = self.built_in(built_in).await?;
+            if version.is_none_or(|version| version == info.metadata.version) {
+                return Ok(info);
+            }
+        }
+        let records = self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))?;
+        // The store lists the newest first.
+        match records
+            .iter()
+            .find(|record| record.name == name && version.is_none_or(|version| version == record.version))
+        {
+            Some(record) => info_of(record),
+            None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no validator named {reference:?}"))),
+        }
+    }
+
+    /// What is known of the plugin with this digest.
+    pub(crate) async fn by_digest(&self, digest: Digest) -> Result<PluginInfo> {
+        if let Some(info) = self.known().get(&digest) {
+            return Ok(info.clone());
+        }
+        match self.record(digest).await? {
+            Some(record) => info_of(&record),
+            None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}"))),
+        }
+    }
+
+    /// Find out what a component is, and make it known to jobs by its digest.
+    pub(crate) async fn publish(&self, component: Bytes) -> Result<PluginInfo> {
+        let info = self.inspect(component.clone(), false).await?;
+        self.keep(&info, component).await?;
+        Ok(info)
+    }
+
+    /// See to it that the store holds the plugin, signed with our key, so that a job can be pinned to it.
+    pub(crate) async fn pin(&self, digest: Digest) -> Result<PluginInfo> {
+        let info = self.by_digest(digest).await?;
+        match self.record(digest).await? {
+            Some(record) if self.is_ours(&record) => {}
+            _ => {
+                let component = self.component(digest).await?;
+                self.keep(&info, component).await?;
+            }
+        }
+        Ok(info)
+    }
+
+    /// What an agent needs to run it.
+    pub(crate) async fn answer(&self, digest: Digest) -> Result<(SignedManifest, Bytes)> {
+        let info = self.pin(digest).await?;
+        Ok((self.sign(&info), self.component(digest).await?))
+    }
+
+    async fn built_in(&self, built_in: &pigeon_plugins::BuiltIn) -> Result<PluginInfo> {
+        self.inspect(Bytes::from_static(built_in.component), true).await
+    }
+
+    async fn inspect(&self, component: Bytes, built_in: bool) -> Result<PluginInfo> {
+        let digest = Digest::of(&component);
+        if let Some(info) = self.known().get(&digest) {
+            return Ok(info.clone());
+        }
+        let size = component.len() as u64;
+        let Inspected { kind, metadata, imports, powers } = self.inspector.inspect(component).await?;
+        let info = PluginInfo { digest, kind, built_in, size, metadata, imports, powers };
+        self.known().insert(digest, info.clone());
+        Ok(info)
+    }
+
+    async fn record(&self, digest: Digest) -> Result<Option<PluginRecord>> {
+        self.store
+            .plugin(digest)
+            .await
+            .map_err(|error| store_error(format!("failed to look up plugin {digest}"), error))
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Bytes> {
+        for built_in in pigeon_plugins::BUILT_IN {
+            if Digest::of(built_in.component) == digest {
+                return Ok(Bytes::from_static(built_in.component));
+            }
+        }
+        self.store
+            .component(digest)
+            .await
+            .map_err(|error| store_error(format!("failed to read plugin {digest}"), error))?
+            .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}")))
+    }
+
+    async fn keep(&self, info: &PluginInfo, component: Bytes) -> Result<()> {
+        let record = PluginRecord {
+            digest: info.digest,
+            name: info.metadata.name.clone(),
+            version: info.metadata.version.clone(),
+            manifest: self.sign(info).encode_to_vec().into(),
+            // A component that came with a job is there for its jobs alone.
+            listed: false,
+            published_ms: clock::now_ms(),
+        };
+        self.known().insert(info.digest, info.clone());
+        let attempted = || format!("failed to store plugin {} {}", info.metadata.name, info.metadata.version);
+        self.store.put_plugin(record, component).await.map_err(|error| store_error(attempted(), error))
+    }
+
+    fn sign(&self, info: &PluginInfo) -> SignedManifest {
+        let kind = match info.kind {
+            PluginKind::Validator => Kind::Validator,
+            PluginKind::BatchValidator => Kind::BatchValidator,
+        };
+        let manifest = Manifest {
+            digest: info.digest.as_bytes().to_vec(),
+            name: info.metadata.name.clone(),
+            version: info.metadata.version.clone(),
+            kind: kind.into(),
+            // Serialising our own plain types cannot fail; were it to, the manifest would say nothing of the plugin.
+            metadata: serde_json::to_string(info).unwrap_or_default(),
+            powers: info.powers.clone(),
+            grants: Vec::new(),
+            size: info.size,
+        };
+        SignedManifest::sign(&manifest, &self.key)
+    }
+
+    fn is_ours(&self, record: &PluginRecord) -> bool {
+        SignedManifest::decode(record.manifest.clone())
+            .is_ok_and(|signed| signed.public_key == self.key.public_key().as_ref())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, PluginInfo>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a stored manifest says of its plugin. The state directory is as trustworthy as this process.
+fn info_of(record: &PluginRecord) -> Result<PluginInfo> {
+    let damaged =
+        || ApiError::new(ErrorKind::Internal, format!("the manifest of plugin {} cannot be read", record.digest));
+    let signed = SignedManifest::decode(record.manifest.clone()).map_err(|error| damaged().caused_by(error))?;
+    let manifest = Manifest::decode(signed.manifest).map_err(|error| damaged().caused_by(error))?;
+    serde_json::from_str(&manifest.metadata).map_err(|error| damaged().caused_by(error))
+}

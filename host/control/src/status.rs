@@ -1,0 +1,108 @@
+//! A job's figures, as people see them.
+
+use std::collections::BTreeMap;
+
+use pigeon_api::{
+    ApiError, ErrorGroup, ErrorKind, JobRequest, JobState, JobStatus, PluginInfo, Result, Times, WorkerStatus,
+};
+use pigeon_store::{JobRecord, Stats, Tally};
+
+use crate::{clock, convert::milliseconds};
+
+/// What was asked for when the job was submitted.
+pub(crate) fn request(record: &JobRecord) -> Result<JobRequest> {
+    serde_json::from_slice(&record.job.spec).map_err(|error| {
+        let what = format!("failed to read what was asked for in job {}", record.job.id);
+        ApiError::new(ErrorKind::Internal, what).caused_by(error)
+    })
+}
+
+/// All figures of a job.
+pub(crate) fn status(record: &JobRecord, state: JobState, plugin: PluginInfo, tally: &Tally) -> Result<JobStatus> {
+    let total = tally.total();
+    let until = record.finished_ms.unwrap_or_else(clock::now_ms);
+    let mut workers: Vec<_> = tally
+        .workers
+        .iter()
+        .map(|(name, stats)| WorkerStatus {
+            name: name.clone(),
+            total: stats.runs(),
+            valid: stats.valid,
+            invalid: stats.invalid,
+            failures: stats.failures,
+            times: times(stats),
+            errors: errors(stats, tally),
+        })
+        .collect();
+    workers.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    Ok(JobStatus {
+        id: record.job.id,
+        plugin,
+        state,
+        request: request(record)?,
+        accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
+        wall_time_ms: until.saturating_sub(record.job.created_ms) as f64,
+        items: record.items,
+        planned_runs: record.planned_runs(),
+        total_runs: total.runs(),
+        valid: total.valid,
+        invalid: total.invalid,
+        failures: total.failures,
+        times: times(&total),
+        workers,
+        errors: errors(&total, tally),
+    })
+}
+
+fn times(stats: &Stats) -> Times {
+    let quantile = |quantile| milliseconds(stats.quantile_us(quantile));
+    Times {
+        total_ms: milliseconds(stats.time_us),
+        mean_ms: stats.mean_us() / 1_000.0,
+        p50_ms: quantile(0.5),
+        p95_ms: quantile(0.95),
+        p99_ms: quantile(0.99),
+    }
+}
+
+/// Error groups, the most frequent first, and of those that tie the one that came first in the job.
+fn errors(stats: &Stats, tally: &Tally) -> Vec<ErrorGroup> {
+    let mut counted: BTreeMap<_, _> = BTreeMap::new();
+    for (number, count) in &stats.errors {
+        if let Some(group) = tally.groups.get(*number as usize) {
+            counted.insert((std::cmp::Reverse(*count), group.first_run.0, *number), group);
+        }
+    }
+    let told = counted.into_iter().map(|((count, ..), group)| ErrorGroup {
+        code: group.code.clone(),
+        message: group.message.clone(),
+        count: count.0,
+        example: group.example.clone(),
+    });
+    told.collect()
+}
+
+/// A name cut into what is digits and what is not, so that `worker-2` sorts before `worker-10`.
+fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest[text..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| text + end);
+        parts.push((rest[..text].to_owned(), rest[text..digits].parse().unwrap_or(u64::MAX)));
+        rest = &rest[digits..];
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_sort_as_people_count() {
+        let mut names = ["worker-10", "worker-2", "worker-1", "a", ""];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["", "a", "worker-1", "worker-2", "worker-10"]);
+    }
+}

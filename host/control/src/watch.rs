@@ -1,0 +1,161 @@
+//! What a watcher of a job hears.
+//!
+//! Runs are read back from the store in the order in which they were committed: so a watcher hears every one of them
+//! once, however slow it is, and costs no memory while it is. Progress and notes are told as they are.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use pigeon_api::{ApiError, JobEvent, Result, Watch};
+use pigeon_store::Store;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    convert,
+    error::store_error,
+    job::{Job, Pulse},
+    record,
+    results::Names,
+};
+
+/// Progress is told this often at most.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Batches of outcomes read at a time.
+const BATCHES: usize = 64;
+
+/// The events of a job.
+pub(crate) fn events(store: Arc<dyn Store>, job: Arc<Job>, watch: Watch) -> BoxStream<'static, Result<JobEvent>> {
+    let watcher = Watcher {
+        names: Names::new(store.clone(), job.id),
+        pulse: job.pulse(),
+        notes: job.notes(),
+        store,
+        job,
+        runs: watch.runs,
+        after: 0,
+        ready: VecDeque::new(),
+        over: false,
+    };
+    stream::unfold(watcher, |mut watcher| async move {
+        let event = watcher.next().await.transpose()?;
+        watcher.over |= event.is_err();
+        Some((event, watcher))
+    })
+    .boxed()
+}
+
+/// The same error once more: it is told to everyone who waits.
+pub(crate) fn again(error: &ApiError) -> ApiError {
+    let mut chain = String::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        chain.push_str(if chain.is_empty() { "" } else { ": " });
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let mut told = ApiError::new(error.kind, error.message.clone());
+    told.hint.clone_from(&error.hint);
+    if chain.is_empty() { told } else { told.caused_by(chain) }
+}
+
+struct Watcher {
+    store: Arc<dyn Store>,
+    job: Arc<Job>,
+    names: Names,
+    pulse: watch::Receiver<Pulse>,
+    notes: broadcast::Receiver<String>,
+    runs: bool,
+    /// The last batch of outcomes that was told.
+    after: u64,
+    ready: VecDeque<JobEvent>,
+    over: bool,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Result<Option<JobEvent>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.over = matches!(event, JobEvent::Finished(_));
+                return Ok(Some(event));
+            }
+            if self.over {
+                return Ok(None);
+            }
+            self.look().await?;
+            if self.ready.is_empty() {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// See what there is to tell now.
+    async fn look(&mut self) -> Result<()> {
+        loop {
+            match self.notes.try_recv() {
+                Ok(note) => self.ready.push_back(JobEvent::Note(note)),
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.ready.push_back(JobEvent::Note(format!("{missed} notes were missed")));
+                }
+                Err(_) => break,
+            }
+        }
+        // Taken before the store is read: what lands meanwhile shows at the next look.
+        let changed = self.pulse.has_changed().unwrap_or(true);
+        let pulse = self.pulse.borrow_and_update().clone();
+        let landed = if self.runs { self.landed().await? } else { 0 };
+        if changed {
+            self.ready.push_back(JobEvent::Progress(pulse.progress));
+        }
+        if let Some(error) = &pulse.broken {
+            return Err(again(error));
+        }
+        if landed == 0
+            && let Some(state) = pulse.ended
+        {
+            self.ready.push_back(JobEvent::Finished(state));
+        }
+        Ok(())
+    }
+
+    /// Runs that have landed since the last look.
+    async fn landed(&mut self) -> Result<usize> {
+        let attempted = || format!("failed to read what landed of job {}", self.job.id);
+        let batches = self.store.landed_after(self.job.id, self.after, BATCHES).await;
+        let batches = batches.map_err(|error| store_error(attempted(), error))?;
+        let count = batches.len();
+        for batch in batches {
+            let mut results = Vec::with_capacity(batch.outcomes.len());
+            for row in &batch.outcomes {
+                let name = self.names.of(self.job.shape.key(row.run).item).await?;
+                results.push(convert::run_result(self.job.shape, &name.id, &batch.worker, record::outcome(row)));
+            }
+            self.after = batch.number;
+            self.ready.push_back(JobEvent::Landed(results));
+        }
+        Ok(count)
+    }
+
+    /// Until there is something to tell.
+    async fn wait(&mut self) {
+        tokio::select! {
+            // The job has changed; what changes right behind it is told with it, but its end at once.
+            changed = self.pulse.changed() => {
+                if changed.is_ok() {
+                    let over = |pulse: &Pulse| pulse.ended.is_some() || pulse.broken.is_some();
+                    // Whether it ended or the time ran out, the next look sees how it is.
+                    let _ = tokio::time::timeout(PACE, self.pulse.wait_for(over)).await;
+                    self.pulse.mark_changed();
+                } else {
+                    self.over = true;
+                }
+            }
+            // There is a note: put it into the queue that `look` leaves alone.
+            note = self.notes.recv() => {
+                if let Ok(note) = note {
+                    self.ready.push_back(JobEvent::Note(note));
+                }
+            }
+        }
+    }
+}
