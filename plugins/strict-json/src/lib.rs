@@ -19,3 +19,6 @@ pub use error::{Error, ErrorKind};
 pub use parse::{Outline, Sink, parse};
 pub use place::{LineCursor, POINTER_LIMIT, Place, Pointer, locate};
 pub use text::{contents, to_text, unescape};
+
+#[cfg(test)]
+mod tests;
