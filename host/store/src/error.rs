@@ -103,6 +103,24 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Whether a write was turned down before it began, for what it was, and not because the disk or the database
+    /// failed.
+    pub fn is_refusal(&self) -> bool {
+        use StoreError::{ChunkGap, Finished, JobExists, NoBodies, Sealed, StaleEpoch, UnknownJob};
+        matches!(
+            self,
+            StaleEpoch { .. }
+                | UnknownJob(_)
+                | JobExists(_)
+                | Sealed(_)
+                | Finished(_)
+                | ChunkGap { .. }
+                | NoBodies { .. }
+        )
+    }
+}
+
 /// What can be in use by another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owned {

@@ -17,17 +17,22 @@
 
 #![forbid(unsafe_code)]
 
+mod bodies;
 mod codec;
 mod error;
 mod item;
 mod job;
+mod ledger;
 mod outcome;
 mod plugin;
 mod retention;
+mod row;
+mod runs;
 mod sqlite;
 mod store;
 mod tally;
 
+pub use bodies::{Bodies, DirBodies};
 pub use error::{Owned, Result, StoreError};
 pub use item::{Appended, CHUNK_BYTES, ChunkInfo, Item, ItemName, Items, ItemsBuilder, LARGE_ITEM};
 pub use job::{Claim, JobFilter, JobRecord, JobState, NewJob};

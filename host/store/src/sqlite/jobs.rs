@@ -1,0 +1,285 @@
+//! Plugins, jobs and their items, as SQL.
+
+use bytes::Bytes;
+use pigeon_protocol::id::{Digest, Epoch, JobId, Shape};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{int, number};
+use crate::{
+    Appended, ChunkInfo, ItemName, Items, JobFilter, JobRecord, JobState, NewJob, PluginRecord, Result, StoreError,
+    bodies::Bodies, item::decode_some_names,
+};
+
+/// Insert a plugin, or replace its record.
+pub(super) fn put_plugin(connection: &Connection, plugin: &PluginRecord) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO plugin (digest, name, version, manifest, listed, published_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (digest) DO UPDATE SET name = ?2, version = ?3, manifest = ?4, listed = max(listed, ?5), published_ms = ?6",
+    )?;
+    let PluginRecord { digest, name, version, manifest, listed, published_ms } = plugin;
+    insert.execute(params![&digest.as_bytes()[..], name, version, &manifest[..], listed, int(*published_ms)])?;
+    Ok(())
+}
+
+/// A plugin by its digest.
+pub(super) fn plugin(connection: &Connection, digest: Digest) -> Result<Option<PluginRecord>> {
+    let mut select = connection.prepare_cached("SELECT * FROM plugin WHERE digest = ?1")?;
+    select.query_row([&digest.as_bytes()[..]], |row| Ok(plugin_of(row))).optional()?.transpose()
+}
+
+/// The plugins that are listed.
+pub(super) fn plugins(connection: &Connection) -> Result<Vec<PluginRecord>> {
+    let mut select =
+        connection.prepare_cached("SELECT * FROM plugin WHERE listed ORDER BY name, published_ms DESC, digest")?;
+    select.query_and_then([], plugin_of)?.collect()
+}
+
+fn plugin_of(row: &Row<'_>) -> Result<PluginRecord> {
+    Ok(PluginRecord {
+        digest: digest_of(row, "digest")?,
+        name: row.get("name")?,
+        version: row.get("version")?,
+        manifest: bytes_of(row, "manifest")?,
+        listed: row.get("listed")?,
+        published_ms: number(row.get("published_ms")?),
+    })
+}
+
+fn digest_of(row: &Row<'_>, column: &str) -> Result<Digest> {
+    let digest = Digest::from_slice(row.get_ref(column)?.as_blob().unwrap_or_default());
+    digest.ok_or_else(|| StoreError::Corrupt { what: "a digest has not 32 bytes".to_owned() })
+}
+
+/// A column of bytes.
+pub(super) fn bytes_of(row: &Row<'_>, column: &str) -> Result<Bytes> {
+    Ok(Bytes::from(row.get::<_, Vec<u8>>(column)?))
+}
+
+/// Insert a job whose first owner is the caller.
+pub(super) fn create(connection: &Connection, job: &NewJob) -> Result<()> {
+    if key(connection, job.id)?.is_some() {
+        return Err(StoreError::JobExists(job.id));
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO job (id, plugin, places, iterations, priority, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let Shape { places, iterations } = job.shape;
+    let (id, plugin) = (job.id.to_bytes(), job.plugin.as_bytes());
+    let key = insert.insert(params![&id[..], &plugin[..], places, iterations, job.priority, int(job.created_ms)])?;
+    connection
+        .prepare_cached("INSERT INTO job_text (job, spec) VALUES (?1, ?2)")?
+        .execute(params![key, &job.spec[..]])?;
+    Ok(())
+}
+
+/// A job's key in the other tables, if there is such a job.
+pub(super) fn key(connection: &Connection, job: JobId) -> Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT key FROM job WHERE id = ?1")?;
+    Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?)
+}
+
+/// A job's key in the other tables.
+pub(super) fn known_key(connection: &Connection, job: JobId) -> Result<i64> {
+    key(connection, job)?.ok_or(StoreError::UnknownJob(job))
+}
+
+/// What a write of a job needs to know of it.
+pub(super) struct Head {
+    pub(super) key: i64,
+    pub(super) items: u64,
+    pub(super) chunks: u64,
+    pub(super) sealed: bool,
+    pub(super) state: JobState,
+}
+
+/// A job's head, for its owner alone.
+pub(super) fn owned(connection: &Connection, job: JobId, given: Epoch) -> Result<Head> {
+    let mut select =
+        connection.prepare_cached("SELECT key, epoch, items, chunks, sealed, state FROM job WHERE id = ?1")?;
+    let mut rows = select.query([&job.to_bytes()[..]])?;
+    let row = rows.next()?.ok_or(StoreError::UnknownJob(job))?;
+    let current = Epoch(number(row.get("epoch")?));
+    if given != current {
+        return Err(StoreError::StaleEpoch { job, given, current });
+    }
+    Ok(Head {
+        key: row.get("key")?,
+        items: number(row.get("items")?),
+        chunks: number(row.get("chunks")?),
+        sealed: row.get("sealed")?,
+        state: state_of(row)?,
+    })
+}
+
+fn state_of(row: &Row<'_>) -> Result<JobState> {
+    let state = JobState::from_number(row.get("state")?);
+    state.ok_or_else(|| StoreError::Corrupt { what: "a job has a state that is not known".to_owned() })
+}
+
+/// Raise a job's epoch for a new owner.
+pub(super) fn claim(connection: &Connection, job: JobId) -> Result<Epoch> {
+    let mut update = connection.prepare_cached("UPDATE job SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?;
+    let epoch = update.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?;
+    epoch.map(|epoch| Epoch(number(epoch))).ok_or(StoreError::UnknownJob(job))
+}
+
+const RECORD: &str = "SELECT * FROM job JOIN job_text ON job_text.job = job.key";
+
+/// A job as it stands.
+pub(super) fn job(connection: &Connection, job: JobId) -> Result<JobRecord> {
+    let mut select = connection.prepare_cached(&format!("{RECORD} WHERE id = ?1"))?;
+    let record = select.query_row([&job.to_bytes()[..]], |row| Ok(record_of(row))).optional()?;
+    record.ok_or(StoreError::UnknownJob(job))?
+}
+
+/// Jobs, the newest first.
+pub(super) fn jobs(connection: &Connection, filter: JobFilter) -> Result<Vec<JobRecord>> {
+    let sql = format!("{RECORD} WHERE (state = 0 OR NOT ?1) ORDER BY created_ms DESC, key DESC LIMIT ?2");
+    let mut select = connection.prepare_cached(&sql)?;
+    let limit = filter.limit.map_or(-1, i64::from);
+    select.query_and_then(params![filter.unfinished, limit], record_of)?.collect()
+}
+
+fn record_of(row: &Row<'_>) -> Result<JobRecord> {
+    let id = JobId::from_slice(row.get_ref("id")?.as_blob().unwrap_or_default());
+    let sealed: bool = row.get("sealed")?;
+    Ok(JobRecord {
+        job: NewJob {
+            id: id.ok_or_else(|| StoreError::Corrupt { what: "a job's id has not 16 bytes".to_owned() })?,
+            spec: bytes_of(row, "spec")?,
+            plugin: digest_of(row, "plugin")?,
+            shape: Shape { places: row.get("places")?, iterations: row.get("iterations")? },
+            priority: row.get("priority")?,
+            created_ms: number(row.get("created_ms")?),
+        },
+        state: state_of(row)?,
+        epoch: Epoch(number(row.get("epoch")?)),
+        items: number(row.get("items")?),
+        chunks: number(row.get("chunks")?),
+        bytes: number(row.get("bytes")?),
+        cursor: bytes_of(row, "cursor")?,
+        sealed: if sealed { Some(bytes_of(row, "note")?) } else { None },
+        summary: bytes_of(row, "summary")?,
+        finished_ms: row.get::<_, Option<i64>>("finished_ms")?.map(number),
+    })
+}
+
+/// A chunk of items, as it is written.
+pub(super) struct NewChunk {
+    pub(super) seq: u64,
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    pub(super) names: Vec<u8>,
+    pub(super) lengths: Vec<u8>,
+    pub(super) bodies: Bytes,
+    pub(super) files: Vec<Digest>,
+    pub(super) cursor: Bytes,
+}
+
+/// Append a chunk, unless it is a repeat.
+pub(super) fn append(connection: &Connection, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
+    let head = owned(connection, job, epoch)?;
+    if chunk.seq < head.chunks {
+        let mut select = connection.prepare_cached("SELECT first, count FROM chunk WHERE job = ?1 AND seq = ?2")?;
+        let (first, count) = select.query_row([head.key, int(chunk.seq)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        return Ok(Appended { first: number(first), count: number(count), new: false });
+    }
+    if head.sealed {
+        return Err(StoreError::Sealed(job));
+    }
+    if head.state.is_finished() {
+        return Err(StoreError::Finished(job));
+    }
+    if chunk.seq > head.chunks {
+        return Err(StoreError::ChunkGap { job, expected: head.chunks, found: chunk.seq });
+    }
+    let (key, seq) = (head.key, int(chunk.seq));
+    let (first, count, bytes) = (int(head.items), int(chunk.count), int(chunk.bytes));
+    connection
+        .prepare_cached("INSERT INTO chunk (job, seq, first, count, bytes, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![key, seq, first, count, bytes, chunk.names])?;
+    connection
+        .prepare_cached("INSERT INTO body (job, seq, lengths, bodies) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![key, seq, chunk.lengths, &chunk.bodies[..]])?;
+    for digest in &chunk.files {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO body_file (digest, job) VALUES (?1, ?2)")?
+            .execute(params![&digest.as_bytes()[..], key])?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE job SET items = items + ?2, chunks = chunks + 1, bytes = bytes + ?3, cursor = ?4 WHERE key = ?1",
+        )?
+        .execute(params![key, count, bytes, &chunk.cursor[..]])?;
+    Ok(Appended { first: head.items, count: chunk.count, new: true })
+}
+
+/// Seal a job, unless it is sealed.
+pub(super) fn seal(connection: &Connection, job: JobId, epoch: Epoch, note: &[u8]) -> Result<()> {
+    let head = owned(connection, job, epoch)?;
+    if !head.sealed {
+        connection.prepare_cached("UPDATE job SET sealed = 1 WHERE key = ?1")?.execute([head.key])?;
+        connection.prepare_cached("UPDATE job_text SET note = ?2 WHERE job = ?1")?.execute(params![head.key, note])?;
+    }
+    Ok(())
+}
+
+/// End a job.
+pub(super) fn finish(connection: &Connection, key: i64, state: JobState, summary: &[u8], now_ms: u64) -> Result<()> {
+    connection.prepare_cached("UPDATE job SET state = ?2, finished_ms = ?3 WHERE key = ?1")?.execute(params![
+        key,
+        state as u8,
+        int(now_ms)
+    ])?;
+    connection.prepare_cached("UPDATE job_text SET summary = ?2 WHERE job = ?1")?.execute(params![key, summary])?;
+    connection.prepare_cached("DELETE FROM attempt WHERE job = ?1")?.execute([key])?;
+    Ok(())
+}
+
+/// The chunks of a job, in order.
+pub(super) fn chunks(connection: &Connection, job: JobId) -> Result<Vec<ChunkInfo>> {
+    let key = known_key(connection, job)?;
+    let mut select =
+        connection.prepare_cached("SELECT seq, first, count, bytes FROM chunk WHERE job = ?1 ORDER BY seq")?;
+    let chunks = select.query_map([key], |row| {
+        Ok(ChunkInfo {
+            seq: number(row.get(0)?),
+            first: number(row.get(1)?),
+            count: number(row.get(2)?),
+            bytes: number(row.get(3)?),
+        })
+    })?;
+    Ok(chunks.collect::<Result<_, _>>()?)
+}
+
+/// The items of a chunk.
+pub(super) fn items(connection: &Connection, bodies: &dyn Bodies, job: JobId, seq: u64) -> Result<Items> {
+    let key = known_key(connection, job)?;
+    let mut select = connection.prepare_cached(
+        "SELECT names, lengths, bodies FROM chunk JOIN body USING (job, seq) WHERE job = ?1 AND seq = ?2",
+    )?;
+    let mut rows = select.query([key, int(seq)])?;
+    let Some(row) = rows.next()? else { return Err(StoreError::NoBodies { job, chunk: seq }) };
+    let (names, lengths, packed) = (bytes_of(row, "names")?, bytes_of(row, "lengths")?, bytes_of(row, "bodies")?);
+    Items::decode(names, lengths, packed, |digest| {
+        bodies.read(digest)?.ok_or_else(|| StoreError::Corrupt { what: format!("the body {digest} is missing") })
+    })
+}
+
+/// Names of items, from number `first` on.
+pub(super) fn item_names(connection: &Connection, key: i64, first: u64, count: usize) -> Result<Vec<ItemName>> {
+    let mut some = Vec::new();
+    let mut select = connection.prepare_cached(
+        "SELECT first, names FROM chunk WHERE job = ?1
+         AND first >= (SELECT max(first) FROM chunk WHERE job = ?1 AND first <= ?2) ORDER BY first",
+    )?;
+    let mut rows = select.query([key, int(first)])?;
+    while some.len() < count
+        && let Some(row) = rows.next()?
+    {
+        let skip = first.saturating_sub(number(row.get("first")?));
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        some.append(&mut decode_some_names(bytes_of(row, "names")?, skip, count - some.len())?);
+    }
+    Ok(some)
+}

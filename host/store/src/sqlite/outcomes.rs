@@ -1,0 +1,206 @@
+//! Outcomes of runs, as SQL.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use pigeon_protocol::id::{Epoch, JobId, RunIndex};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{int, jobs, number, writer::Work};
+use crate::{
+    Attempts, Batch, ErrorGroup, JobState, OutcomeRow, Progress, Recorded, Result, StoreError, Tally,
+    ledger::Ledger,
+    row::{ROW_SPAN, RowDecoder},
+};
+
+/// A page of results ends when its details have so many bytes.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// A job that this process owns.
+#[derive(Debug)]
+pub(super) struct Open {
+    epoch: Epoch,
+    pub(super) ledger: Ledger,
+}
+
+/// A job's ledger, as it is on disk.
+pub(super) fn ledger(connection: &Connection, key: i64) -> Result<Ledger> {
+    let mut select = connection.prepare_cached("SELECT rows, body FROM ledger WHERE job = ?1")?;
+    let written = select.query_row([key], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?))).optional()?;
+    let mut ledger = match written {
+        Some((rows, body)) => Ledger::decode(number(rows), body.into())?,
+        None => Ledger::default(),
+    };
+    let mut select = connection.prepare_cached(
+        "SELECT number, first_run, body FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
+    )?;
+    let mut rows = select.query([key, int(ledger.rows)])?;
+    while let Some(row) = rows.next()? {
+        if number(row.get("number")?) != ledger.rows {
+            return Err(StoreError::Corrupt { what: "a row of outcomes is missing".to_owned() });
+        }
+        ledger.fold(number(row.get("first_run")?), jobs::bytes_of(row, "body")?)?;
+    }
+    Ok(ledger)
+}
+
+impl Work {
+    /// Do something with the ledger of a job that the caller owns and that is not finished.
+    fn with_ledger<T>(
+        &mut self,
+        job: JobId,
+        epoch: Epoch,
+        act: impl FnOnce(&Connection, i64, &mut Ledger) -> Result<T>,
+    ) -> Result<T> {
+        let head = jobs::owned(&self.connection, job, epoch)?;
+        if head.state.is_finished() {
+            return Err(StoreError::Finished(job));
+        }
+        let open = match self.open.remove(&job) {
+            Some(open) if open.epoch == epoch => open,
+            _ => Open { epoch, ledger: ledger(&self.connection, head.key)? },
+        };
+        let open = self.open.entry(job).insert_entry(open).into_mut();
+        act(&self.connection, head.key, &mut open.ledger)
+    }
+
+    /// Record a batch.
+    pub(super) fn record(&mut self, batch: &mut Batch) -> Result<Recorded> {
+        self.with_ledger(batch.job, batch.epoch, |connection, key, ledger| {
+            let (rows, refused) = ledger.record(batch);
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO outcome (job, number, first_run, last_run, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for row in rows {
+                insert.execute(params![key, int(row.number), int(row.first_run), int(row.last_run), row.body])?;
+            }
+            if ledger.is_due() {
+                write_ledger(connection, key, ledger)?;
+            }
+            Ok(Recorded { recorded: (batch.outcomes.len() - refused.len()) as u64, refused })
+        })
+    }
+
+    /// Remember attempts.
+    pub(super) fn put_attempts(&mut self, job: JobId, epoch: Epoch, attempts: &[(RunIndex, Attempts)]) -> Result<()> {
+        let key = jobs::owned(&self.connection, job, epoch)?.key;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO attempt (job, run, failed, deaths) VALUES (?1, ?2, ?3, ?4)")?;
+        for (run, Attempts { failed, deaths }) in attempts {
+            insert.execute(params![key, int(run.0), failed, deaths])?;
+        }
+        Ok(())
+    }
+
+    /// End a job.
+    pub(super) fn finish(
+        &mut self,
+        job: JobId,
+        epoch: Epoch,
+        state: JobState,
+        summary: &[u8],
+        now_ms: u64,
+    ) -> Result<()> {
+        self.with_ledger(job, epoch, |connection, key, ledger| {
+            write_ledger(connection, key, ledger)?;
+            jobs::finish(connection, key, state, summary, now_ms)
+        })?;
+        self.open.remove(&job);
+        Ok(())
+    }
+}
+
+fn write_ledger(connection: &Connection, key: i64, ledger: &mut Ledger) -> Result<()> {
+    let body = ledger.encode()?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO ledger (job, rows, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, int(ledger.rows), body])?;
+    Ok(())
+}
+
+/// Which runs have an outcome, and attempts at those that have none.
+pub(super) fn progress(connection: &Connection, key: i64, ledger: &Ledger) -> Result<Progress> {
+    let mut select =
+        connection.prepare_cached("SELECT run, failed, deaths FROM attempt WHERE job = ?1 ORDER BY run")?;
+    let attempts = select.query_map([key], |row| {
+        Ok((RunIndex(number(row.get(0)?)), Attempts { failed: row.get(1)?, deaths: row.get(2)? }))
+    })?;
+    let attempts: Vec<_> = attempts.collect::<Result<_, _>>()?;
+    let open = |(run, _): &(RunIndex, Attempts)| ledger.done.gap_end(run.0).is_some();
+    Ok(Progress { done: ledger.done.iter().collect(), attempts: attempts.into_iter().filter(open).collect() })
+}
+
+/// Counters, times and error groups, each with an example.
+pub(super) fn tally(connection: &Connection, job: JobId, ledger: Ledger) -> Result<Tally> {
+    let key = jobs::known_key(connection, job)?;
+    let runs_per_item = jobs::job(connection, job)?.job.shape.runs_per_item();
+    let mut groups = Vec::with_capacity(ledger.groups.len());
+    for group in ledger.groups {
+        let item = group.first_run / runs_per_item.max(1);
+        let name = jobs::item_names(connection, key, item, 1)?.pop();
+        groups.push(ErrorGroup {
+            code: group.error.code,
+            message: group.error.message,
+            first_run: RunIndex(group.first_run),
+            example: name.map_or_else(String::new, |name| name.id),
+        });
+    }
+    Ok(Tally { workers: ledger.workers, groups })
+}
+
+/// A page of outcomes in the order of their runs.
+///
+/// Rows overlap, because batches do. They are read in the order of their first runs, and as many are open at once as
+/// overlap; no run of a row is further than [`ROW_SPAN`] from its first.
+pub(super) fn results(connection: &Connection, key: i64, from: RunIndex, limit: usize) -> Result<Vec<OutcomeRow>> {
+    let from = from.0;
+    let mut select = connection.prepare_cached(
+        "SELECT first_run, body FROM outcome WHERE job = ?1 AND first_run > ?2 AND last_run >= ?3
+         ORDER BY first_run, last_run",
+    )?;
+    // A row that begins at 0 is wanted too.
+    let mut rows = select.query([key, int(from.saturating_sub(ROW_SPAN)) - 1, int(from)])?;
+    let mut open: Vec<(RowDecoder, Option<OutcomeRow>)> = Vec::new();
+    let mut heads = BinaryHeap::new();
+    let (mut page, mut bytes) = (Vec::with_capacity(limit.min(8192)), 0);
+    let mut next = rows.next()?;
+    while page.len() < limit && bytes < PAGE_BYTES {
+        // Every row that may hold a run before the first of those that are open.
+        while let Some(row) = next {
+            let first = number(row.get("first_run")?);
+            if heads.peek().is_some_and(|&Reverse((head, _))| head < first) {
+                next = Some(row);
+                break;
+            }
+            let mut decoder = RowDecoder::new(first, jobs::bytes_of(row, "body")?)?;
+            let mut head = decoder.next()?;
+            while head.as_ref().is_some_and(|(outcome, _)| outcome.run.0 < from) {
+                head = decoder.next()?;
+            }
+            if let Some((outcome, _)) = head {
+                heads.push(Reverse((outcome.run.0, open.len())));
+                open.push((decoder, Some(outcome)));
+            }
+            next = rows.next()?;
+        }
+        let Some(mut least) = heads.peek_mut() else { break };
+        let Reverse((_, index)) = *least;
+        let Some((decoder, head)) = open.get_mut(index) else { break };
+        let following = decoder.next()?;
+        let outcome = match following {
+            Some((following, _)) => {
+                *least = Reverse((following.run.0, index));
+                head.replace(following)
+            }
+            None => {
+                std::collections::binary_heap::PeekMut::pop(least);
+                head.take()
+            }
+        };
+        if let Some(outcome) = outcome {
+            bytes += outcome.detail.len();
+            page.push(outcome);
+        }
+    }
+    Ok(page)
+}

@@ -1,0 +1,50 @@
+//! Connections that read, off the async threads and beside the writer.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use super::schema;
+use crate::{Result, StoreError};
+
+/// Reads that are made at once.
+const READERS: usize = 4;
+
+/// A small pool of connections that read.
+#[derive(Debug, Clone)]
+pub(super) struct Readers(Arc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    database: PathBuf,
+    permits: Semaphore,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    /// Readers of a database that exists. Connections are opened as they are needed.
+    pub(super) fn new(database: PathBuf) -> Self {
+        Self(Arc::new(Pool { database, permits: Semaphore::new(READERS), idle: Mutex::new(Vec::new()) }))
+    }
+
+    /// Read. Each statement sees what was committed before it began.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let pool = self.0.clone();
+        let _permit = self.0.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let work = move || {
+            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = idle.map_or_else(|| schema::open_reader(&pool.database), Ok)?;
+            let value = read(&connection);
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            value
+        };
+        spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+    }
+}

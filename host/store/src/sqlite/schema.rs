@@ -1,0 +1,117 @@
+//! Connections, and the schema with its versions.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::{Owned, Result, StoreError};
+
+/// What makes each version out of the one before; the first out of nothing. A version that was released never changes.
+const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
+
+/// The newest schema version that is known here.
+const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// SQLite before this could corrupt the file when it reset the WAL.
+const LEAST_SQLITE: i32 = 3_051_003;
+
+/// Bodies are written a chunk of about 1 MiB at a time, and a larger page makes fewer of them.
+const PAGE_SIZE: u32 = 16 << 10;
+
+/// The WAL is written back when it has so many pages: 64 MiB.
+const WAL_PAGES: u32 = 4 << 10;
+
+/// How long a process waits for another one that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The connection that writes. Makes the database if there is none, and brings it to the newest version.
+///
+/// Nobody else may do so at the same time.
+pub(super) fn open_writer(path: &Path, max_bytes: Option<u64>) -> Result<Connection> {
+    if rusqlite::version_number() < LEAST_SQLITE {
+        return Err(StoreError::OldSqlite { found: rusqlite::version() });
+    }
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // Before anything is changed.
+    check_version(&connection)?;
+    // These two are heeded only where there is no table yet.
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", i64::from(WAL_PAGES) * i64::from(PAGE_SIZE))?;
+    if let Some(bytes) = max_bytes {
+        connection.pragma_update(None, "max_page_count", super::int(bytes / u64::from(PAGE_SIZE)))?;
+    }
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    // Each connection is used by one thread at a time.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // In KiB, if negative.
+    connection.pragma_update(None, "cache_size", -(8 << 10))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn check_version(connection: &Connection) -> Result<u32> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > KNOWN { Err(StoreError::NewerSchema { found, known: KNOWN }) } else { Ok(found) }
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    if check_version(connection)? == KNOWN {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = check_version(&transaction)?;
+    for migration in MIGRATIONS.iter().skip(version as usize) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", KNOWN)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error;
+        match (&error, error.sqlite_error_code()) {
+            (_, Some(ErrorCode::DiskFull)) => StoreError::DiskFull { path: super::DATABASE.into() },
+            (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+                StoreError::Corrupt { what: error.to_string() }
+            }
+            (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {
+                StoreError::Busy { what: Owned::Database, pid: None }
+            }
+            (
+                Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) | Error::InvalidColumnType(..),
+                _,
+            ) => StoreError::Corrupt { what: error.to_string() },
+            _ => StoreError::Sqlite(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// The error with the database's path, where SQLite did not tell it.
+    pub(super) fn in_database(self, database: &Path) -> Self {
+        match self {
+            StoreError::DiskFull { path } if path == Path::new(super::DATABASE) => {
+                StoreError::DiskFull { path: database.to_owned() }
+            }
+            other => other,
+        }
+    }
+}
