@@ -107,10 +107,14 @@ pub enum HubEvent {
 pub enum SessionEnd {
     /// The agent said good-bye after draining.
     Drained,
-    /// It closed the connection without draining, or its process died and the kernel said so.
+    /// It closed the connection without draining.
     Closed(String),
     /// Nothing was heard of it for longer than the connection's idle timeout.
     Unreachable,
+    /// Its process died: another life of the same agent has connected meanwhile.
+    Died,
+    /// The same life of its process has connected anew.
+    Replaced,
     /// It broke the protocol.
     Misbehaved(String),
     /// Control ended it: [`HubHandle::disconnect`](crate::HubHandle::disconnect), or the hub shuts down.

@@ -2,13 +2,30 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use pigeon_protocol::id::{AgentId, LeaseId, SessionId};
+use pigeon_protocol::{
+    close,
+    id::{AgentId, LeaseId, SessionId},
+    limits::MAX_BEAT_MS,
+    version::{ALPN, ENROL_ALPN},
+};
+use quinn::crypto::rustls::QuicServerConfig;
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    batch,
     ca::{AGENT_CERTIFICATE_LIFETIME, CaError, CertificateAuthority},
-    handler::{HubHandler, LeaseError, LeaseOrder},
+    enrol,
+    handler::{HubHandler, LeaseError, LeaseOrder, SessionEnd},
+    session,
+    sessions::{Order, Sessions},
+    tls,
     tokens::JoinTokens,
+    transport::{self, code},
 };
+
+/// Time that a peer has for each step until it is in: the handshake, its first message.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a hub is set up.
 #[derive(Debug, Clone)]
@@ -58,6 +75,9 @@ pub enum HubError {
     /// TLS cannot be set up.
     #[error("failed to set up TLS")]
     Tls(#[from] rustls::Error),
+    /// TLS offers no cipher that QUIC can begin with.
+    #[error("failed to set up QUIC")]
+    Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
 /// What the hub has counted since it was bound.
@@ -73,27 +93,69 @@ pub struct HubStats {
     pub misbehaved: u64,
 }
 
+/// What all connections of a hub share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: HubConfig,
+    pub(crate) ca: CertificateAuthority,
+    pub(crate) tokens: JoinTokens,
+    pub(crate) handler: Handler,
+    pub(crate) sessions: Sessions,
+    pub(crate) handshakes: Arc<Semaphore>,
+    /// Fires when the hub shuts down.
+    pub(crate) stop: CancellationToken,
+}
+
+/// The handler; it may be anything, so `Debug` leaves it out.
+pub(crate) struct Handler(pub(crate) Arc<dyn HubHandler>);
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
 /// A running hub. Dropping it closes every connection at once; [`shutdown`](Self::shutdown) does so in order.
 #[derive(Debug)]
 pub struct Hub {
-    handle: HubHandle,
+    shared: Arc<Shared>,
+    endpoint: quinn::Endpoint,
     address: SocketAddr,
+    accepting: JoinSet<()>,
 }
 
 /// Reaches the sessions. No call waits. Clones reach the same hub.
 #[derive(Debug, Clone)]
-pub struct HubHandle {}
+pub struct HubHandle(Arc<Shared>);
 
 impl Hub {
     /// Listen, and accept agents from now on. Must be called within a tokio runtime.
     pub async fn bind(
-        config: HubConfig,
+        mut config: HubConfig,
         ca: CertificateAuthority,
         tokens: JoinTokens,
         handler: Arc<dyn HubHandler>,
     ) -> Result<Self, HubError> {
-        let _ = (ca, tokens, handler);
-        Ok(Self { handle: HubHandle {}, address: config.listen })
+        config.beat = config.beat.clamp(Duration::from_millis(10), Duration::from_millis(MAX_BEAT_MS));
+        let crypto = QuicServerConfig::try_from(tls::server_config(&ca)?)?;
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        server.transport_config(Arc::new(transport::transport(config.beat)));
+        server.max_incoming(config.max_handshakes);
+        let bind = |source| HubError::Bind { address: config.listen, source };
+        let endpoint = transport::endpoint(server, config.listen).map_err(bind)?;
+        let address = endpoint.local_addr().map_err(bind)?;
+        let shared = Arc::new(Shared {
+            handshakes: Arc::new(Semaphore::new(config.max_handshakes)),
+            sessions: Sessions::default(),
+            handler: Handler(handler),
+            stop: CancellationToken::new(),
+            config,
+            ca,
+            tokens,
+        });
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(Arc::clone(&shared), endpoint.clone()));
+        Ok(Self { shared, endpoint, address, accepting })
     }
 
     /// Where it listens.
@@ -103,45 +165,121 @@ impl Hub {
 
     /// How control reaches the sessions.
     pub fn handle(&self) -> HubHandle {
-        self.handle.clone()
+        HubHandle(Arc::clone(&self.shared))
     }
 
     /// Accept nobody any more, let the sessions' acknowledgements go out, tell agents that they may come again, and
     /// close; what is not done after `grace` is cut off.
-    pub async fn shutdown(self, grace: Duration) {
-        let _ = grace;
+    pub async fn shutdown(mut self, grace: Duration) {
+        // 1. No new connection; each session says good-bye, flushes and closes.
+        self.shared.stop.cancel();
+        if timeout(grace, self.accepting.join_next()).await.is_err() {
+            tracing::warn!("sessions did not end within {grace:?} and are cut off");
+        }
+        // 2. What is left goes at once. 3. The last packets go out.
+        self.endpoint.close(code(close::TRY_AGAIN), b"the hub shuts down");
+        let _ = timeout(Duration::from_millis(500), self.endpoint.wait_idle()).await;
     }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+        self.endpoint.close(code(close::TRY_AGAIN), b"the hub is gone");
+    }
+}
+
+/// Owns every connection's task. Ends when the hub stops and all of them have.
+async fn accept(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // The hub shuts down.
+            () = shared.stop.cancelled() => break,
+            // Somebody knocks; `None` once the endpoint is closed.
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => admit(&shared, &mut connections, incoming),
+                None => break,
+            },
+            // Ended connections are swept up, so that the set does not grow.
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+fn admit(shared: &Arc<Shared>, connections: &mut JoinSet<()>, incoming: quinn::Incoming) {
+    let address = incoming.remote_address();
+    // Under load, addresses have to prove themselves before they cost us a handshake.
+    let busy = shared.handshakes.available_permits() * 2 < shared.config.max_handshakes;
+    if busy && !incoming.remote_address_validated() && incoming.may_retry() {
+        // Fails only where `may_retry` was false.
+        let _ = incoming.retry();
+        return;
+    }
+    let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+        shared.sessions.refused(address, "too many handshakes at once");
+        incoming.refuse();
+        return;
+    };
+    let shared = Arc::clone(shared);
+    connections.spawn(async move {
+        let connection = match incoming.accept() {
+            Ok(connecting) => timeout(PATIENCE, connecting).await,
+            Err(error) => return shared.sessions.refused(address, error),
+        };
+        let connection = match connection {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return shared.sessions.refused(address, error),
+            Err(_) => return shared.sessions.refused(address, "the handshake took too long"),
+        };
+        match tls::alpn(&connection).as_deref() {
+            Some(ALPN) => session::run(shared, connection, permit).await,
+            Some(ENROL_ALPN) => enrol::serve(&shared, &connection, permit).await,
+            // TLS has refused every other already.
+            _ => shared.sessions.refused(address, "no ALPN of ours"),
+        }
+    });
 }
 
 impl HubHandle {
     /// Send a lease.
     pub fn lease(&self, session: SessionId, order: LeaseOrder) -> Result<(), LeaseError> {
-        let _ = (session, order);
-        Err(LeaseError::Gone)
+        batch::check(&order)?;
+        self.0.sessions.order(session, Order::Lease(Box::new(order)))
     }
 
     /// These leases are the agent's no longer: it stops their runs.
     pub fn cancel(&self, session: SessionId, leases: Vec<LeaseId>) {
-        let _ = (session, leases);
+        self.order_or_end(session, Order::Cancel(leases));
     }
 
     /// The agent shall take nothing more, end what runs within `grace`, and leave.
     pub fn drain(&self, session: SessionId, grace: Duration) {
-        let _ = (session, grace);
+        self.order_or_end(session, Order::Drain(grace));
     }
 
     /// End a session at once. `try_again` tells the agent whether it may come back.
     pub fn disconnect(&self, session: SessionId, reason: &str, try_again: bool) {
-        let _ = (session, reason, try_again);
+        self.0.sessions.end(session, SessionEnd::Disconnected(reason.to_owned()), try_again);
     }
 
     /// End every session of an agent at once, as when it is revoked.
     pub fn disconnect_agent(&self, agent: AgentId, reason: &str, try_again: bool) {
-        let _ = (agent, reason, try_again);
+        for session in self.0.sessions.of(agent) {
+            self.disconnect(session, reason, try_again);
+        }
     }
 
     /// What the hub has counted.
     pub fn stats(&self) -> HubStats {
-        HubStats::default()
+        self.0.sessions.stats()
+    }
+
+    /// An order that must not be lost: an agent that takes none of hundreds is cut off.
+    fn order_or_end(&self, session: SessionId, order: Order) {
+        if self.0.sessions.order(session, order) == Err(LeaseError::Full) {
+            self.disconnect(session, "the agent takes no orders", true);
+        }
     }
 }

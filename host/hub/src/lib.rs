@@ -5,8 +5,9 @@
 //! that owns everything it spawns. What sessions hear goes to the [`HubHandler`]; what control wants of them goes
 //! through the [`HubHandle`], which never waits.
 //!
-//! Reading order: [`handler`] (what is said in both directions), [`ca`] and [`tokens`] (who may come in), then the
-//! server itself: `hub` (accept), `session` (one agent), `batch` (one lease), `request` (what agents ask), `enrol`.
+//! Reading order: `handler` (what is said in both directions), [`ca`] and [`tokens`] (who may come in), then the
+//! server itself: `hub` (accept), `session` (one agent), `batch` (one lease), `collect` (outcomes coming in), `request`
+//! (what agents ask), `enrol`; and below them `sessions`, `tls`, `transport`.
 //!
 //! Invariant: this crate decides nothing about work and keeps none: it knows no queue and no store.
 
@@ -14,8 +15,18 @@
 
 pub mod ca;
 mod handler;
-mod hub;
 pub mod tokens;
+
+mod hub;
+
+mod batch;
+mod collect;
+mod enrol;
+mod request;
+mod session;
+mod sessions;
+mod tls;
+mod transport;
 
 pub use ca::CertificateAuthority;
 pub use handler::{

@@ -1,0 +1,156 @@
+//! One lease: sent on a stream of its own, on which its outcomes come back.
+
+use bytes::{Bytes, BytesMut};
+use pigeon_protocol::{
+    close, frame,
+    limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
+    message::{Lease, LeasedItem},
+};
+use prost::Message as _;
+use quinn::SendStream;
+
+use crate::{
+    collect::{About, CollectError, Context, collect},
+    handler::{HubEvent, LeaseError, LeaseOrder},
+    transport::{Reader, code},
+};
+
+/// Pieces of bodies smaller than this are copied together: QUIC's send buffer is searched piece by piece, so thousands
+/// of small ones would cost more than the copy.
+const SMALL: usize = 64 << 10;
+
+/// Encoded items in one [`Lease`] message, at most: with room for ids of some KiB, below [`MAX_FRAME`].
+const HEAD: usize = MAX_FRAME / 2;
+
+/// Whether the order keeps the bounds that the agent will hold it to.
+pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
+    let sizes = order.items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.size));
+    let bodies = order.bodies.iter().map(|piece| piece.len() as u64).sum::<u64>();
+    let most = if order.items.len() == 1 { MAX_ITEM } else { MAX_LEASE_BODIES };
+    let runs = order.runs.iter().try_fold(0u64, |sum, range| sum.checked_add(range.count));
+    if sizes != Some(bodies) {
+        return Err(LeaseError::TooLarge("its bodies: they are not as long as its items say"));
+    }
+    if bodies > most {
+        return Err(LeaseError::TooLarge("the size of its bodies"));
+    }
+    if order.items.len() > MAX_LEASE_ITEMS {
+        return Err(LeaseError::TooLarge("the number of its items"));
+    }
+    if runs.is_none_or(|runs| runs > MAX_LEASE_RUNS) || order.runs.len() > MAX_LEASE_ITEMS {
+        return Err(LeaseError::TooLarge("the number of its runs"));
+    }
+    // An item's index, size and tags take less than 32 bytes, a range of runs likewise.
+    let heads: usize = order.items.iter().map(|item| item.id.len() + 32).sum();
+    if heads + order.runs.len() * 32 > MAX_LEASE_HEADS || order.items.iter().any(|item| item.id.len() > HEAD / 2) {
+        return Err(LeaseError::TooLarge("the size of its item ids"));
+    }
+    Ok(())
+}
+
+/// Send the lease and collect its outcomes, until its end or the session's.
+pub(crate) async fn serve(context: Context, connection: quinn::Connection, order: LeaseOrder) {
+    let about = About { lease: order.lease, fence: order.fence, job: order.job, kept: false };
+    let Err(error) = lease(&context, &connection, about, order).await else { return };
+    // Where the connection is gone, or goes, the session tells so for all its leases.
+    if connection.close_reason().is_none() && !context.closing.is_cancelled() {
+        let (session, reason) = (context.session, error.to_string());
+        context.handler.event(HubEvent::LeaseBroken { session, lease: about.lease, fence: about.fence, reason }).await;
+    }
+}
+
+async fn lease(
+    context: &Context,
+    connection: &quinn::Connection,
+    about: About,
+    order: LeaseOrder,
+) -> Result<(), CollectError> {
+    let (mut send, recv) =
+        connection.open_bi().await.map_err(|error| CollectError::Write(quinn::WriteError::ConnectionLost(error)))?;
+    let mut reader = Reader::new(recv, MAX_FRAME);
+    write(&mut send, order).await?;
+    let result = collect(context, about, &mut reader, &mut send).await;
+    if result.is_err() {
+        // Tell the agent that it keeps what was not acknowledged. Fails only where the stream is gone already.
+        let _ = send.reset(code(close::ABANDONED));
+        reader.stop(close::ABANDONED);
+    }
+    result
+}
+
+async fn write(send: &mut SendStream, order: LeaseOrder) -> Result<(), quinn::WriteError> {
+    let mut pieces = heads(&order);
+    pieces.extend(join(order.bodies));
+    send.write_all_chunks(&mut pieces).await
+}
+
+/// The lease as one message, or several where its items' ids are long.
+fn heads(order: &LeaseOrder) -> Vec<Bytes> {
+    let mut frames = BytesMut::new();
+    let mut head = Lease {
+        lease: order.lease.0,
+        fence: order.fence.0,
+        job: order.job.to_bytes().to_vec(),
+        attempt: order.attempt,
+        runs: Vec::new(),
+        items: Vec::new(),
+        more: true,
+    };
+    let mut size = 0;
+    let mut flush = |head: &mut Lease| {
+        // `check` has seen to it that no part is too long.
+        if let Err(error) = frame::encode_into(head, &mut frames) {
+            tracing::error!("a lease was cut wrongly: {error}");
+        }
+        head.items.clear();
+        head.runs.clear();
+    };
+    for item in &order.items {
+        let item: LeasedItem = item.clone();
+        size += item.encoded_len() + 8;
+        if size > HEAD {
+            flush(&mut head);
+            size = item.encoded_len() + 8;
+        }
+        head.items.push(item);
+    }
+    for runs in &order.runs {
+        size += runs.encoded_len() + 8;
+        if size > HEAD {
+            flush(&mut head);
+            size = runs.encoded_len() + 8;
+        }
+        head.runs.push(*runs);
+    }
+    head.more = false;
+    flush(&mut head);
+    vec![frames.freeze()]
+}
+
+/// Small neighbours copied together, large pieces left as they are.
+fn join(bodies: Vec<Bytes>) -> Vec<Bytes> {
+    let (mut joined, mut small) = (Vec::new(), BytesMut::new());
+    for body in bodies {
+        if body.len() < SMALL {
+            if small.len() + body.len() > small.capacity() {
+                if !small.is_empty() {
+                    joined.push(small.split().freeze());
+                }
+                small.reserve(4 * SMALL);
+            }
+            small.extend_from_slice(&body);
+        } else {
+            if !small.is_empty() {
+                joined.push(small.split().freeze());
+            }
+            joined.push(body);
+        }
+    }
+    if !small.is_empty() {
+        joined.push(small.freeze());
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests;

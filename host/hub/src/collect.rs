@@ -1,0 +1,121 @@
+//! Outcomes coming in, on a lease's own stream or on one that delivers what an agent had kept.
+//!
+//! Each message is handed to control as it comes; some may be on their way to the disk at once, and they are
+//! acknowledged in the order in which they came.
+
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
+use pigeon_protocol::{
+    frame,
+    id::{AgentId, Fence, JobId, LeaseId, RunIndex, SessionId},
+    message::{FromBatch, Recorded},
+};
+use quinn::SendStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    handler::{HubHandler, Landed, Recorder},
+    transport::{ReadFailure, Reader},
+};
+
+/// Messages of one stream that may wait to be recorded. Further ones wait in QUIC's window, and then at the agent.
+const UNRECORDED: usize = 16;
+
+/// What the tasks of a session share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) session: SessionId,
+    pub(crate) agent: AgentId,
+    pub(crate) handler: Arc<dyn HubHandler>,
+    /// Fires when the session is to end: what was handed on is still acknowledged, nothing more is read.
+    pub(crate) closing: CancellationToken,
+}
+
+/// The lease that a stream is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About {
+    pub(crate) lease: LeaseId,
+    pub(crate) fence: Fence,
+    pub(crate) job: JobId,
+    pub(crate) kept: bool,
+}
+
+/// Why a stream's outcomes could not all be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CollectError {
+    /// Reading failed.
+    #[error(transparent)]
+    Read(#[from] ReadFailure),
+    /// Writing failed.
+    #[error("failed to acknowledge outcomes")]
+    Write(#[from] quinn::WriteError),
+    /// The stream ended before the batch did.
+    #[error("the stream ended before the batch did")]
+    EndedEarly,
+    /// The agent asks for what we do not know, as a newer one might.
+    #[error("the request is none that is known here")]
+    Unknown,
+    /// Control could not record them; the agent keeps them.
+    #[error("outcomes were not recorded")]
+    NotRecorded,
+}
+
+/// Take outcomes until the batch ends, and acknowledge each.
+pub(crate) async fn collect(
+    context: &Context,
+    about: About,
+    reader: &mut Reader,
+    send: &mut SendStream,
+) -> Result<(), CollectError> {
+    let mut waiting = FuturesOrdered::new();
+    let (mut received, mut over) = (0u64, false);
+    while !(over && waiting.is_empty()) {
+        tokio::select! {
+            // Recorded: tell the agent, once for all that are recorded by now.
+            Some(recorded) = waiting.next(), if !waiting.is_empty() => {
+                let mut count: u64 = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                while let Some(Some(recorded)) = waiting.next().now_or_never() {
+                    count = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                }
+                // Never too long: it is a number.
+                if let Ok(frame) = frame::encode(&Recorded { count }) {
+                    send.write_chunk(frame).await?;
+                }
+            }
+            // Outcomes: hand them on. This is safe to drop half way, see `Reader`.
+            message = reader.message::<FromBatch>(), if !over && waiting.len() < UNRECORDED => {
+                let message = message?.ok_or(CollectError::EndedEarly)?;
+                received += message.outcomes.len() as u64;
+                over = message.end;
+                let (recorder, recorded) = Recorder::new();
+                let count = received;
+                waiting.push_back(recorded.map(move |recorded| recorded.map(|()| count)));
+                context
+                    .handler
+                    .landed(Landed {
+                        session: context.session,
+                        agent: context.agent,
+                        lease: about.lease,
+                        fence: about.fence,
+                        job: about.job,
+                        outcomes: message.outcomes,
+                        begun: message.begun.into_iter().map(RunIndex).collect(),
+                        end: message.end,
+                        kept: about.kept,
+                        recorded: recorder,
+                    })
+                    .await;
+            }
+            // The session ends: the agent keeps what was not read and delivers it in its next one.
+            () = context.closing.cancelled(), if !over => over = true,
+        }
+    }
+    // Already reset by the peer: as good.
+    let _ = send.finish();
+    // The acknowledgements have to arrive before a closing session closes the connection.
+    if context.closing.is_cancelled() {
+        let _ = send.stopped().await;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Enrolment and renewal: one message each way.
+
+use pigeon_protocol::{
+    close,
+    enrol::{EnrolReply, EnrolRequest},
+    frame,
+    id::{AgentId, Digest},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use crate::{
+    hub::{PATIENCE, Shared},
+    tls,
+    transport::{Reader, code},
+};
+
+/// Longest request, in bytes: a secret, a name, and a signing request of some hundred bytes.
+const MAX_REQUEST: usize = 16 << 10;
+
+/// Longest name of an agent, in bytes.
+pub(crate) const MAX_NAME: usize = 256;
+
+/// Serve one request. The permit bounds how many are served at once.
+pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permit: OwnedSemaphorePermit) {
+    let address = connection.remote_address();
+    let served = timeout(PATIENCE, async {
+        let (mut send, recv) = connection.accept_bi().await.map_err(|error| error.to_string())?;
+        let request: EnrolRequest = Reader::new(recv, MAX_REQUEST)
+            .message()
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("nothing was asked")?;
+        let answer = judge(shared, connection, &request);
+        let reply = match &answer {
+            Ok(reply) => reply.clone(),
+            Err(reason) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
+        };
+        let frame = frame::encode(&reply).map_err(|error| error.to_string())?;
+        send.write_chunk(frame).await.map_err(|error| error.to_string())?;
+        // Cannot fail: it was not finished before.
+        let _ = send.finish();
+        // Wait until the reply has arrived, or the peer has gone.
+        let _ = send.stopped().await;
+        answer.map(drop)
+    })
+    .await;
+    connection.close(code(close::DONE), b"");
+    drop(permit);
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(reason)) => shared.sessions.refused(address, reason),
+        Err(_) => shared.sessions.refused(address, "the enrolment took too long"),
+    }
+}
+
+/// Whoever shows a certificate may renew it, if it is not revoked. Everybody else needs a token. The words of a
+/// refusal go to the peer: they never say what was wrong with a token.
+fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, String> {
+    if request.name.len() > MAX_NAME {
+        return Err(format!("an agent's name has at most {MAX_NAME} bytes"));
+    }
+    let agent = match tls::peer(connection) {
+        Some(peer) if request.secret.is_empty() => {
+            shared.handler.0.admit(peer.agent, peer.certificate).map_err(|error| error.to_string())?;
+            peer.agent
+        }
+        _ => AgentId::new(),
+    };
+    // The request is read before the token is used: a broken one must not cost a use.
+    let certificate = shared
+        .ca
+        .agent(agent, &request.csr, shared.config.agent_certificates)
+        .map_err(|_| "the certificate signing request is not one".to_owned())?;
+    let renewal = request.secret.is_empty() && tls::peer(connection).is_some();
+    if !renewal && !shared.tokens.redeem(&request.secret) {
+        return Err("the join token is not valid (any more)".to_owned());
+    }
+    shared.handler.0.issued(agent, &request.name, Digest::of(&certificate));
+    shared.sessions.enrolled();
+    tracing::info!(%agent, name = request.name, renewal, "issued a certificate");
+    Ok(EnrolReply {
+        refused: String::new(),
+        certificate,
+        ca: shared.ca.certificate().to_vec(),
+        agent: agent.to_bytes().to_vec(),
+        trusted_keys: shared.config.trusted_keys.iter().map(|key| key.to_vec()).collect(),
+    })
+}

@@ -1,0 +1,94 @@
+//! What agents ask: a plugin, a job, to deliver what they had kept.
+
+use bytes::Bytes;
+use pigeon_protocol::{
+    close, frame,
+    id::{Digest, Fence, JobId, LeaseId},
+    limits::{MAX_COMPONENT, MAX_FRAME},
+    message::{JobContext, OptionSize, PluginHead, Request, request::Ask},
+};
+use quinn::{RecvStream, SendStream};
+use tokio::time::timeout;
+
+use crate::{
+    collect::{About, CollectError, Context, collect},
+    hub::PATIENCE,
+    transport::{ReadFailure, Reader, code},
+};
+
+/// Serve one request stream. Whatever goes wrong is the asker's to notice: it may ask again.
+pub(crate) async fn serve(context: Context, mut send: SendStream, recv: RecvStream) {
+    let mut reader = Reader::new(recv, MAX_FRAME);
+    let served = match timeout(PATIENCE, reader.message::<Request>()).await {
+        Ok(Ok(request)) => answer(&context, request.and_then(|request| request.ask), &mut send, &mut reader).await,
+        Ok(Err(error)) => Err(error.into()),
+        // Opened, and then silent.
+        Err(_) => Err(CollectError::EndedEarly),
+    };
+    if let Err(error) = served {
+        tracing::debug!(session = context.session.0, "a request was not answered: {error}");
+        // Both fail only where the stream is over already.
+        let _ = send.reset(code(close::ABANDONED));
+        reader.stop(close::ABANDONED);
+    }
+}
+
+async fn answer(
+    context: &Context,
+    ask: Option<Ask>,
+    send: &mut SendStream,
+    reader: &mut Reader,
+) -> Result<(), CollectError> {
+    let mut pieces = match ask {
+        Some(Ask::Plugin(ask)) => plugin(context, &ask.digest, ask.offset).await?,
+        Some(Ask::Job(ask)) => job(context, &ask.job).await?,
+        Some(Ask::Deliver(deliver)) => {
+            let job = JobId::from_slice(&deliver.job).ok_or(CollectError::Unknown)?;
+            let about = About { lease: LeaseId(deliver.lease), fence: Fence(deliver.fence), job, kept: true };
+            return collect(context, about, reader, send).await;
+        }
+        // From a newer peer: it learns by the reset that we do not know how.
+        None => return Err(CollectError::Unknown),
+    };
+    pieces.retain(|piece| !piece.is_empty());
+    send.write_all_chunks(&mut pieces).await?;
+    // Fails only where the stream is over already.
+    let _ = send.finish();
+    Ok(())
+}
+
+fn encode(message: &impl prost::Message) -> Result<Bytes, CollectError> {
+    frame::encode(message).map_err(|error| CollectError::Read(ReadFailure::Frame(error)))
+}
+
+async fn plugin(context: &Context, digest: &[u8], offset: u64) -> Result<Vec<Bytes>, CollectError> {
+    let answer = match Digest::from_slice(digest) {
+        Some(digest) => context.handler.plugin(digest).await,
+        None => None,
+    };
+    let Some(answer) = answer.filter(|answer| answer.component.len() as u64 <= MAX_COMPONENT) else {
+        return Ok(vec![encode(&PluginHead::default())?]);
+    };
+    let size = answer.component.len();
+    let head = encode(&PluginHead { signed: Some(answer.signed), size: size as u64 })?;
+    let from = usize::try_from(offset).map_or(size, |offset| offset.min(size));
+    Ok(vec![head, answer.component.slice(from..)])
+}
+
+async fn job(context: &Context, job: &[u8]) -> Result<Vec<Bytes>, CollectError> {
+    let answer = match JobId::from_slice(job) {
+        Some(job) => context.handler.job(job).await,
+        None => None,
+    };
+    let Some(answer) = answer else { return Ok(vec![encode(&JobContext::default())?]) };
+    let (mut context, mut values) = (answer.context, Vec::with_capacity(answer.options.len() + 1));
+    context.known = true;
+    context.options.clear();
+    for (key, value) in answer.options {
+        context.options.push(OptionSize { key, size: value.len() as u64 });
+        values.push(Bytes::from(value));
+    }
+    let mut pieces = vec![encode(&context)?];
+    pieces.append(&mut values);
+    Ok(pieces)
+}

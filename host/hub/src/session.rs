@@ -1,0 +1,334 @@
+//! One agent's session: a task that owns the control stream and every task of the connection.
+//!
+//! ```text
+//!   handshake ──► hello? ──► welcome ──► live ──► good-bye ──► gone
+//!                   │                     │ ▲
+//!                   └──► refused          └─┘ beats, credit, orders, streams
+//! ```
+//!
+//! Good-bye is the same whether the agent, control or the hub ends it: no stream is read any more, what was handed on
+//! is acknowledged, the connection is closed, and then `Left` is told, after everything else.
+
+use std::{sync::Arc, time::Duration};
+
+use pigeon_protocol::{
+    close, frame,
+    id::{IncarnationId, LeaseId},
+    limits::MAX_FRAME,
+    message::{BeatHeard, Cancel, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
+    version::Minor,
+};
+use quinn::{ConnectionError, SendStream};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    batch,
+    collect::Context,
+    enrol::MAX_NAME,
+    handler::{HubEvent, SessionEnd},
+    hub::{PATIENCE, Shared},
+    request,
+    sessions::{Entry, Order},
+    tls,
+    transport::{Reader, code},
+};
+
+/// Most labels of an agent, and the longest, in bytes.
+const MAX_LABELS: usize = 64;
+
+/// Most slots of an agent, and most runs in flight.
+const MAX_SLOTS: u32 = 65_536;
+
+/// Serve a connection whose handshake is done. The permit is given back once the agent is in.
+pub(crate) async fn run(shared: Arc<Shared>, connection: quinn::Connection, permit: OwnedSemaphorePermit) {
+    let address = connection.remote_address();
+    let entered = match enter(&shared, &connection).await {
+        Ok(entered) => entered,
+        Err(refusal) => {
+            let why = if refusal.try_again { close::TRY_AGAIN } else { close::REFUSED };
+            connection.close(code(why), refusal.reason.as_bytes());
+            return shared.sessions.refused(address, refusal.reason);
+        }
+    };
+    drop(permit);
+    entered.live(shared).await;
+}
+
+/// Not in.
+struct Refusal {
+    reason: String,
+    try_again: bool,
+}
+
+impl Refusal {
+    fn for_good(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), try_again: false }
+    }
+}
+
+async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Session, Refusal> {
+    let peer = tls::peer(connection).ok_or_else(|| Refusal::for_good("an agent's certificate is needed"))?;
+    if peer.expired {
+        return Err(Refusal::for_good("the agent's certificate has expired: it may be renewed, and nothing else"));
+    }
+    shared.handler.0.admit(peer.agent, peer.certificate).map_err(Refusal::for_good)?;
+
+    let hello = timeout(PATIENCE, async {
+        let (send, recv) = connection.accept_bi().await.map_err(|error| error.to_string())?;
+        let mut reader = Reader::new(recv, MAX_FRAME);
+        match reader.message::<ToHub>().await.map_err(|error| error.to_string())?.and_then(|message| message.say) {
+            Some(to_hub::Say::Hello(hello)) => Ok((send, reader, hello)),
+            _ => Err("the first message is no hello".to_owned()),
+        }
+    });
+    let (send, reader, hello) = hello
+        .await
+        .map_err(|_| Refusal { reason: "no hello came in time".to_owned(), try_again: true })?
+        .map_err(Refusal::for_good)?;
+    let (minor, incarnation) = check(&hello).map_err(Refusal::for_good)?;
+    let entry = shared
+        .sessions
+        .enter(peer.agent, incarnation, shared.config.max_sessions)
+        .ok_or_else(|| Refusal { reason: "the hub has as many agents as it takes".to_owned(), try_again: true })?;
+    let context = Context {
+        session: entry.id,
+        agent: peer.agent,
+        handler: Arc::clone(&shared.handler.0),
+        closing: CancellationToken::new(),
+    };
+    let (connection, draining, tasks) = (connection.clone(), false, JoinSet::new());
+    Ok(Session { context, connection, entry, send, reader, hello, minor, draining, tasks })
+}
+
+/// What a hello must be like.
+fn check(hello: &Hello) -> Result<(u32, IncarnationId), String> {
+    let minor = Minor::agree(hello.oldest_minor, hello.newest_minor).ok_or_else(|| {
+        format!(
+            "the agent speaks minor versions {} to {}, the hub {} to {}",
+            hello.oldest_minor,
+            hello.newest_minor,
+            Minor::OLDEST as u32,
+            Minor::NEWEST as u32
+        )
+    })?;
+    let incarnation = IncarnationId::from_slice(&hello.incarnation).ok_or("the hello names no incarnation")?;
+    let long = |text: &String| text.len() > MAX_NAME;
+    if long(&hello.name) || long(&hello.version) || hello.labels.iter().any(long) || hello.labels.len() > MAX_LABELS {
+        return Err("a name or label in the hello is too long, or there are too many".to_owned());
+    }
+    if hello.slots == 0 || hello.slots > MAX_SLOTS || hello.in_flight > MAX_SLOTS {
+        return Err("the hello has no sensible number of slots".to_owned());
+    }
+    Ok((minor, incarnation))
+}
+
+struct Session {
+    context: Context,
+    connection: quinn::Connection,
+    entry: Entry,
+    send: SendStream,
+    reader: Reader,
+    hello: Hello,
+    minor: u32,
+    /// The agent has said that it will leave.
+    draining: bool,
+    /// Every task of this connection: leases and requests.
+    tasks: JoinSet<()>,
+}
+
+/// How a session came to its end, and what the agent is told.
+struct Goodbye {
+    end: SessionEnd,
+    /// Not sent where there is nobody to hear it.
+    words: Option<Refused>,
+}
+
+impl Session {
+    async fn live(mut self, shared: Arc<Shared>) {
+        let (id, agent) = (self.entry.id, self.context.agent);
+        let address = self.connection.remote_address();
+        tracing::info!(session = id.0, %agent, name = self.hello.name, %address, "an agent has joined");
+        let welcome = Welcome { minor: self.minor, session: id.0, beat_ms: shared.config.beat.as_millis() as u64 };
+        let hello = std::mem::take(&mut self.hello);
+        self.context.handler.event(HubEvent::Joined { session: id, agent, hello, address }).await;
+        let goodbye = match self.say(to_agent::Say::Welcome(welcome)).await {
+            Ok(()) => self.serve(&shared).await,
+            Err(goodbye) => goodbye,
+        };
+        if let SessionEnd::Misbehaved(reason) = &goodbye.end {
+            shared.sessions.misbehaved();
+            tracing::warn!(session = id.0, %agent, %address, "an agent broke the protocol: {reason}");
+        }
+        tracing::info!(session = id.0, %agent, end = ?goodbye.end, "a session has ended");
+        shared.sessions.leave(id);
+        let end = goodbye.end.clone();
+        self.leave(goodbye).await;
+        self.context.handler.event(HubEvent::Left { session: id, end }).await;
+    }
+
+    /// The session's life, up to the reason why it ends.
+    async fn serve(&mut self, shared: &Shared) -> Goodbye {
+        loop {
+            tokio::select! {
+                // Asked to end, by control or by a newer session of the same agent.
+                () = self.entry.ending.asked.cancelled() => {
+                    let (end, try_again) = self.entry.ending.why();
+                    let reason = match &end {
+                        SessionEnd::Disconnected(reason) => reason.clone(),
+                        _ => "the agent has connected anew".to_owned(),
+                    };
+                    return Goodbye { end, words: Some(Refused { reason, try_again }) };
+                }
+                // The hub shuts down.
+                () = shared.stop.cancelled() => {
+                    let reason = "the hub shuts down".to_owned();
+                    let end = SessionEnd::Disconnected(reason.clone());
+                    return Goodbye { end, words: Some(Refused { reason, try_again: true }) };
+                }
+                // The connection is gone.
+                error = self.connection.closed() => return gone(error, self.draining),
+                // The agent speaks. Safe to drop half way, see `Reader`.
+                message = self.reader.message::<ToHub>() => {
+                    let heard = match message {
+                        Ok(Some(message)) => self.hear(message).await,
+                        Ok(None) => Err(self.misbehaved("it ended its control stream").await),
+                        Err(error) => Err(self.misbehaved(error).await),
+                    };
+                    if let Err(goodbye) = heard {
+                        return goodbye;
+                    }
+                }
+                // Control orders.
+                Some(order) = self.entry.orders.recv() => {
+                    if let Err(goodbye) = self.obey(order).await {
+                        return goodbye;
+                    }
+                }
+                // The agent asks. QUIC's limit of streams bounds how many at once.
+                stream = self.connection.accept_bi() => if let Ok((send, recv)) = stream {
+                    self.tasks.spawn(request::serve(self.context.clone(), send, recv));
+                },
+                // A lease or a request is done.
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => if let Err(error) = done {
+                    tracing::error!("a task of a session failed: {error}");
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: ToHub) -> Result<(), Goodbye> {
+        let session = self.entry.id;
+        match message.say {
+            Some(to_hub::Say::Beat(beat)) => {
+                let number = beat.number;
+                let unknown = self.context.handler.beat(session, beat).await;
+                let unknown = unknown.into_iter().map(|lease| lease.0).collect();
+                self.say(to_agent::Say::BeatHeard(BeatHeard { number, unknown })).await
+            }
+            Some(to_hub::Say::Credit(credit)) => {
+                let (received, batches) = (credit.received, credit.batches);
+                self.context.handler.event(HubEvent::Credit { session, received, batches }).await;
+                Ok(())
+            }
+            Some(to_hub::Say::Draining(words)) => {
+                self.draining = true;
+                self.context.handler.event(HubEvent::Draining { session, reason: words.reason }).await;
+                Ok(())
+            }
+            Some(to_hub::Say::Hello(_)) => Err(self.misbehaved("a second hello").await),
+            // From a newer peer.
+            None => Ok(()),
+        }
+    }
+
+    async fn obey(&mut self, order: Order) -> Result<(), Goodbye> {
+        match order {
+            Order::Lease(order) => {
+                self.tasks.spawn(batch::serve(self.context.clone(), self.connection.clone(), *order));
+                Ok(())
+            }
+            Order::Cancel(leases) => {
+                let ids: Vec<u64> = leases.iter().map(|&LeaseId(id)| id).collect();
+                // Ten bytes an id: a chunk is far below the longest message.
+                for leases in ids.chunks(10_000) {
+                    self.say(to_agent::Say::Cancel(Cancel { leases: leases.to_vec() })).await?;
+                }
+                Ok(())
+            }
+            Order::Drain(grace) => {
+                self.say(to_agent::Say::Drain(Drain { grace_ms: grace.as_millis().min(u64::MAX.into()) as u64 })).await
+            }
+        }
+    }
+
+    /// Say something on the control stream. An agent that takes nothing for seconds is not waited for.
+    async fn say(&mut self, say: to_agent::Say) -> Result<(), Goodbye> {
+        let frame = match frame::encode(&ToAgent { say: Some(say) }) {
+            Ok(frame) => frame,
+            Err(error) => return Err(self.misbehaved(error).await),
+        };
+        match timeout(PATIENCE, self.send.write_chunk(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.misbehaved(error).await),
+            Err(_) => Err(self.misbehaved("it does not read its control stream").await),
+        }
+    }
+
+    /// The control stream is no good. Where that is because the connection is gone, that is the reason.
+    async fn misbehaved(&self, reason: impl ToString) -> Goodbye {
+        // A connection that is being closed tells so a moment after its streams do.
+        match timeout(Duration::from_millis(100), self.connection.closed()).await {
+            Ok(error) => gone(error, self.draining),
+            Err(_) => {
+                let reason = reason.to_string();
+                let words = Refused { reason: reason.clone(), try_again: false };
+                Goodbye { end: SessionEnd::Misbehaved(reason), words: Some(words) }
+            }
+        }
+    }
+
+    /// Acknowledge what was handed on, say good-bye, close.
+    async fn leave(&mut self, goodbye: Goodbye) {
+        self.context.closing.cancel();
+        let why = match (&goodbye.end, &goodbye.words) {
+            (SessionEnd::Misbehaved(_), _) => close::MISBEHAVED,
+            (_, Some(Refused { try_again: false, .. })) => close::REFUSED,
+            (_, Some(_)) => close::TRY_AGAIN,
+            (_, None) => close::DONE,
+        };
+        let reason = goodbye.words.as_ref().map(|words| words.reason.clone()).unwrap_or_default();
+        if let Some(words) = goodbye.words
+            && self.say(to_agent::Say::Refused(words)).await.is_ok()
+        {
+            // Fails only where the stream is over already.
+            let _ = self.send.finish();
+        }
+        let flushed = timeout(PATIENCE, async {
+            while self.tasks.join_next().await.is_some() {}
+            let _ = timeout(Duration::from_secs(1), self.send.stopped()).await;
+        });
+        if flushed.await.is_err() {
+            tracing::warn!(session = self.entry.id.0, "outcomes were not recorded in time: the agent keeps them");
+        }
+        self.connection.close(code(why), reason.as_bytes());
+        // A handler that waits for room is not waited for: its outcomes stay with the agent.
+        self.tasks.shutdown().await;
+    }
+}
+
+/// What the end of a connection says of its agent.
+fn gone(error: ConnectionError, draining: bool) -> Goodbye {
+    let end = match error {
+        ConnectionError::ApplicationClosed(close) if draining && close.error_code == code(close::DONE) => {
+            SessionEnd::Drained
+        }
+        ConnectionError::ApplicationClosed(close) => {
+            SessionEnd::Closed(String::from_utf8_lossy(&close.reason).into_owned())
+        }
+        ConnectionError::TimedOut => SessionEnd::Unreachable,
+        ConnectionError::TransportError(error) => SessionEnd::Misbehaved(error.to_string()),
+        error => SessionEnd::Closed(error.to_string()),
+    };
+    Goodbye { end, words: None }
+}
