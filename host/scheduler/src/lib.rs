@@ -1,17 +1,55 @@
 //! The queue's brain: pure, no I/O, no clock: (state, now, event) -> actions.
+//!
+//! A [`Scheduler`] is told what happens (a job is admitted, items are appended, an agent joins, gives credit, beats,
+//! lands outcomes, leaves), each time with the moment at which it happened, and says what shall be done about it
+//! through [`poll`](Scheduler::poll). It holds only jobs that it owns, and of them never all runs: a cursor over the
+//! items, the set of runs that are done, the open leases, and entries for the few runs that failed or are suspected.
+//!
+//! ```text
+//!      admit append seal stop forget              ┌───────────┐   Lease  Cancel  DeadLetter  Remember  Finished
+//!   ───────────────────────────────────────────►  │           │  ──────────────────────────────────────────────►
+//!      joined credit beat draining left           │ Scheduler │   poll
+//!   ───────────────────────────────────────────►  │           │
+//!      begun landed lease_ended      tick         │           │   a ruling on each outcome: record, refuse, retry
+//!   ───────────────────────────────────────────►  └───────────┘  ──────────────────────────────────────────────►
+//! ```
+//!
+//! The states of a job, of a run and of a lease are drawn in `job.rs`, `work.rs` and `lease.rs`.
+//!
+//! What it promises, whatever agents and the network do: a run has one recorded outcome, never two; an outcome under
+//! a fence that is not that of a live lease of that session is refused; no lease outlives three beats of silence; a run
+//! is dead-lettered only after two agents died while they made nothing else; no job and no run waits for ever while
+//! an agent that may make it has room.
+//!
+//! Invariant: no I/O, no clock, no thread, no randomness but the seed that it was given. The same seed and the same
+//! events give the same actions.
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
-
-use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
-
 mod action;
+mod agent;
+mod chunks;
 mod config;
+mod dispatch;
+mod ending;
 mod event;
+mod job;
+mod landing;
+mod lease;
+mod ownership;
+mod pace;
+mod places;
 mod retry;
 mod run_set;
+mod sessions;
 mod time;
+mod timers;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pigeon_protocol::id::{AgentId, JobId, LeaseId, SessionId};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 pub use action::{Action, Grant};
 pub use config::Config;
@@ -19,6 +57,7 @@ pub use event::{
     AgentInfo, Attempts, Chunk, Death, End, FailureClass, JobAdmitted, Landing, LandingClass, Left, Progress, Refusal,
     Ruling, Tally, Why,
 };
+pub use ownership::{JobView, Waiting};
 pub use retry::RetryPolicy;
 pub use run_set::RunSet;
 pub use time::Time;
@@ -27,111 +66,67 @@ pub use time::Time;
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
+    rng: ChaCha8Rng,
+    now: Time,
+    jobs: BTreeMap<JobId, job::Job>,
+    agents: BTreeMap<SessionId, agent::Agent>,
+    /// The session of each agent that has one.
+    sessions: BTreeMap<AgentId, SessionId>,
+    leases: BTreeMap<LeaseId, lease::Lease>,
+    /// Leases whose agent is unreachable.
+    orphans: BTreeMap<AgentId, BTreeSet<LeaseId>>,
+    last_lease: u64,
+    timers: timers::Timers,
+    /// Sessions with room, the least loaded first.
+    hungry: BTreeSet<(u64, SessionId)>,
+    /// Leases that all sessions have and take.
+    lanes: u64,
+    /// Jobs with work for every session.
+    ready_to_all: BTreeSet<job::Rank>,
+    /// Jobs with work for their members alone.
+    ready_to_members: BTreeSet<job::Rank>,
+    /// Those of `ready_to_all`, by how long they have waited.
+    waiting: BTreeSet<(Time, JobId)>,
+    /// What the jobs of a priority had been served when the last of them was; a job that comes begins there.
+    shares: BTreeMap<i32, u64>,
+    /// Jobs with suspects to lease.
+    suspicious: BTreeSet<JobId>,
+    /// Sessions set aside for suspects.
+    reserved: BTreeSet<SessionId>,
     actions: VecDeque<Action>,
-}
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobView {
-    /// Runs of the items appended so far.
-    pub planned: u64,
-    /// Runs with a recorded outcome.
-    pub recorded: u64,
-    /// Open leases.
-    pub leases: usize,
-    /// Sessions that work for it.
-    pub sessions: usize,
-    /// Why nothing of it is leased now, if nothing is.
-    pub waiting: Option<Waiting>,
-}
-
-/// Why nothing of a job is leased.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Waiting {
-    /// No agent has joined.
-    NoAgent,
-    /// The agents have no room: they work for other jobs.
-    AgentsBusy,
-    /// All that is left waits for its next attempt.
-    Backoff,
-    /// It is open, and all that was appended is done.
-    Items,
-    /// It has ended or is stopping.
-    Stopped,
+    /// Something has happened since it was last decided who gets what.
+    dirty: bool,
 }
 
 impl Scheduler {
-    /// A scheduler without jobs and agents. Fences and backoffs are drawn from `seed`: the same seed and the same
-    /// events give the same actions.
-    pub fn new(config: Config, _seed: u64) -> Self {
-        Self { config, actions: VecDeque::new() }
+    /// A scheduler without jobs and agents. Fences and backoffs are drawn from `seed`.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            now: Time::ZERO,
+            jobs: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            last_lease: 0,
+            timers: timers::Timers::default(),
+            hungry: BTreeSet::new(),
+            lanes: 0,
+            ready_to_all: BTreeSet::new(),
+            ready_to_members: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            shares: BTreeMap::new(),
+            suspicious: BTreeSet::new(),
+            reserved: BTreeSet::new(),
+            actions: VecDeque::new(),
+            dirty: false,
+        }
     }
 
     /// The settings it was made with.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// A job is owned here from now on, open and without items. Of a job that it owns already: ignored.
-    pub fn admit(&mut self, _now: Time, _job: JobAdmitted) {}
-    /// Items were appended, and are on disk. False if the chunk does not begin where the last one ended.
-    pub fn append(&mut self, _now: Time, _job: JobId, _chunk: Chunk) -> bool {
-        false
-    }
-    /// Nothing more will be appended.
-    pub fn seal(&mut self, _now: Time, _job: JobId) {}
-    /// Nothing more of the job is leased; it is finished when its open leases have ended. [`Why::Cancel`] ends them.
-    pub fn stop(&mut self, _now: Time, _job: JobId, _why: Why) {}
-    /// The job is owned here no longer, finished or not. Its open leases are cancelled.
-    pub fn forget(&mut self, _now: Time, _job: JobId) {}
-    /// Where a job stands; `None` if it is not owned here.
-    pub fn job(&self, _job: JobId) -> Option<JobView> {
-        None
-    }
-    /// The runs of a job that have a recorded outcome.
-    pub fn done(&self, _job: JobId) -> Option<&RunSet> {
-        None
-    }
-
-    /// An agent is in, without credit.
-    pub fn joined(&mut self, _now: Time, _session: SessionId, _agent: AgentInfo) {}
-    /// An agent takes `batches` leases beside the `received` ones that it has got in this session.
-    pub fn credit(&mut self, _now: Time, _session: SessionId, _received: u64, _batches: u32) {}
-    /// An agent lives and holds these leases: each is renewed. Returns those that are not its (any more).
-    pub fn beat(&mut self, _now: Time, _session: SessionId, _leases: &[LeaseId]) -> Vec<LeaseId> {
-        Vec::new()
-    }
-    /// An agent takes nothing more.
-    pub fn draining(&mut self, _now: Time, _session: SessionId) {}
-    /// A session is over.
-    pub fn left(&mut self, _now: Time, _session: SessionId, _left: Left) {}
-
-    /// Runs of a lease that are begun and not answered: all of them, not only those begun since the last time.
-    pub fn begun(&mut self, _now: Time, _session: SessionId, _lease: LeaseId, _fence: Fence, _runs: &[RunIndex]) {}
-    /// Outcomes have landed. `rulings` is cleared and filled with one ruling each, in order.
-    pub fn landed(
-        &mut self,
-        _now: Time,
-        _session: SessionId,
-        _lease: LeaseId,
-        _fence: Fence,
-        _landings: &[Landing],
-        rulings: &mut Vec<Ruling>,
-    ) -> Tally {
-        rulings.clear();
-        Tally::default()
-    }
-    /// A batch is over: runs of it that were not answered go back.
-    pub fn lease_ended(&mut self, _now: Time, _session: SessionId, _lease: LeaseId, _fence: Fence) {}
-
-    /// Time has passed. Needed only at [`next_wakeup`](Self::next_wakeup): every other call passes time as well.
-    pub fn tick(&mut self, _now: Time) {}
-    /// The next thing to do. To be called until it gives `None` after every event, or after several.
-    pub fn poll(&mut self, _now: Time) -> Option<Action> {
-        self.actions.pop_front()
-    }
-    /// When to call [`tick`](Self::tick) and [`poll`](Self::poll), should nothing happen before.
-    pub fn next_wakeup(&self) -> Option<Time> {
-        None
     }
 }

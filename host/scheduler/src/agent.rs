@@ -1,0 +1,143 @@
+//! A session of an agent: what it has, and what it still takes.
+//!
+//! Credit is absolute. An agent says how many batches it takes beside the leases that it has received so far; those
+//! that were sent and had not arrived when it spoke are subtracted. So a credit that crosses a lease on its way counts
+//! it once, and a repeated or delayed one does no harm.
+
+use std::collections::BTreeSet;
+
+use pigeon_protocol::id::{JobId, LeaseId, SessionId};
+
+use crate::event::AgentInfo;
+
+/// Most leases that a session may hold, whatever credit it claims.
+const LEASES: u64 = 4096;
+/// Most slots that a session is believed to have.
+const SLOTS: u32 = 4096;
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) info: AgentInfo,
+    /// Its live leases.
+    pub(crate) leases: BTreeSet<LeaseId>,
+    /// Jobs that it is a member of.
+    pub(crate) jobs: BTreeSet<JobId>,
+    /// The suspect that it makes.
+    pub(crate) alone: Option<LeaseId>,
+    /// Gets nothing until its leases have ended, and then a suspect.
+    pub(crate) reserved: bool,
+    pub(crate) draining: bool,
+    /// Let a lease expire and has not been heard since.
+    pub(crate) mute: bool,
+    sent: u64,
+    received: u64,
+    batches: u32,
+    /// Under what it stands among the sessions with room, if it does.
+    pub(crate) listed: Option<(u64, SessionId)>,
+    /// What it was counted with in the sum of lanes.
+    pub(crate) lanes: u64,
+}
+
+impl Agent {
+    pub(crate) fn new(info: AgentInfo) -> Self {
+        let info = AgentInfo { slots: info.slots.clamp(1, SLOTS), ..info };
+        Self {
+            info,
+            leases: BTreeSet::new(),
+            jobs: BTreeSet::new(),
+            alone: None,
+            reserved: false,
+            draining: false,
+            mute: false,
+            sent: 0,
+            received: 0,
+            batches: 0,
+            listed: None,
+            lanes: 0,
+        }
+    }
+
+    /// It said how much it takes.
+    pub(crate) fn credit(&mut self, received: u64, batches: u32) {
+        // Messages of a session come in order; one that tells of fewer leases than before, or more than were sent,
+        // is a game that wins nothing.
+        self.received = received.clamp(self.received, self.sent);
+        self.batches = batches;
+    }
+
+    /// A lease was sent to it.
+    pub(crate) fn send(&mut self, lease: LeaseId) {
+        self.sent += 1;
+        self.leases.insert(lease);
+    }
+
+    /// How many more leases it takes now.
+    pub(crate) fn room(&self) -> u64 {
+        if self.draining || self.mute || self.alone.is_some() {
+            return 0;
+        }
+        let wanted = u64::from(self.batches).saturating_sub(self.sent - self.received);
+        wanted.min(LEASES.saturating_sub(self.leases.len() as u64))
+    }
+
+    /// Leases for each 1,024 slots: who has least gets first.
+    pub(crate) fn load(&self) -> u64 {
+        self.leases.len() as u64 * 1024 / u64::from(self.info.slots)
+    }
+
+    /// Whether it can be given a suspect now.
+    pub(crate) fn is_empty_handed(&self) -> bool {
+        self.leases.is_empty() && self.room() > 0
+    }
+
+    /// Whether it might be given a suspect at all.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.draining && !self.mute
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pigeon_protocol::id::{AgentId, IncarnationId};
+
+    use super::*;
+
+    fn agent() -> Agent {
+        Agent::new(AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 2 })
+    }
+
+    #[test]
+    fn what_is_on_the_way_counts_once() {
+        let mut agent = agent();
+        agent.credit(0, 4);
+        assert_eq!(agent.room(), 4);
+        agent.send(LeaseId(1));
+        agent.send(LeaseId(2));
+        assert_eq!(agent.room(), 2);
+        agent.credit(0, 4);
+        assert_eq!(agent.room(), 2, "said before they arrived");
+        agent.credit(1, 3);
+        assert_eq!(agent.room(), 2, "said when one had");
+        agent.credit(2, 4);
+        assert_eq!(agent.room(), 4, "one of them has ended by now");
+    }
+
+    #[test]
+    fn games_with_credit_win_nothing() {
+        let mut agent = agent();
+        agent.credit(u64::MAX, u32::MAX);
+        assert_eq!(agent.room(), LEASES);
+        for lease in 0..LEASES {
+            agent.send(LeaseId(lease));
+        }
+        assert_eq!(agent.room(), 0);
+        agent.credit(10, 5);
+        agent.credit(0, 5);
+        assert_eq!(agent.room(), 0);
+        agent.draining = true;
+        agent.leases.clear();
+        agent.credit(u64::MAX, 5);
+        assert_eq!(agent.room(), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Outcomes land, and each is ruled on.
+//!
+//! This is the one place that is passed once a run, some hundred thousand times a second: for outcomes that come in
+//! turn it costs a comparison and a bit, and allocates nothing.
+
+use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
+
+use crate::{
+    Scheduler, Time,
+    ending::Ending,
+    event::{FailureClass, Landing, LandingClass, Refusal, Ruling, Tally},
+    lease::Answer,
+};
+
+impl Scheduler {
+    /// Runs of a lease that are begun and not answered: all of them, not only those begun since the last time.
+    /// Ignored if the lease is not this session's.
+    pub fn begun(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence, runs: &[RunIndex]) {
+        self.pass(now);
+        let most = self.config.suspects as usize;
+        if let Some(lease) = self.leases.get_mut(&lease)
+            && (lease.session, lease.fence) == (session, fence)
+        {
+            lease.begun.clear();
+            lease.begun.extend(runs.iter().take(most));
+        }
+    }
+
+    /// Outcomes have landed. `rulings` is cleared and filled with one ruling each, in order. Renews the lease; ends it
+    /// if every run of it is answered.
+    pub fn landed(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        lease: LeaseId,
+        fence: Fence,
+        landings: &[Landing],
+        rulings: &mut Vec<Ruling>,
+    ) -> Tally {
+        self.pass(now);
+        self.heard(session);
+        rulings.clear();
+        rulings.reserve(landings.len());
+        let live = self.leases.get(&lease).is_some_and(|lease| lease.fence == fence);
+        if !live || !self.renew(lease, session) {
+            rulings.resize(landings.len(), Ruling::Refuse(Refusal::Stale));
+            return Tally { refused: landings.len() as u32, ..Tally::default() };
+        }
+        let (tally, job, bad) = self.rule(lease, landings, rulings);
+        if bad {
+            self.found_bad(job);
+        }
+        self.dirty = true;
+        self.settle(lease);
+        self.reindex(job);
+        self.conclude(job);
+        tally
+    }
+
+    /// A batch is over: runs of it that were not answered go back. Ignored if the lease is not this session's.
+    pub fn lease_ended(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence) {
+        self.pass(now);
+        self.heard(session);
+        if self.leases.get(&lease).is_some_and(|lease| (lease.session, lease.fence) == (session, fence)) {
+            self.end_lease(lease, Ending::Returned);
+        }
+    }
+
+    /// Rules on outcomes of a live lease. Also gives its job, and whether one was recorded as invalid or failed.
+    fn rule(&mut self, id: LeaseId, landings: &[Landing], rulings: &mut Vec<Ruling>) -> (Tally, JobId, bool) {
+        let mut tally = Tally::default();
+        let Some(lease) = self.leases.get_mut(&id) else { return (tally, JobId::from_bytes([0; 16]), false) };
+        let Some(job) = self.jobs.get_mut(&lease.job) else { return (tally, lease.job, false) };
+        let (mut runs, mut time_us, mut bad) = (0, 0_u64, false);
+        for landing in landings {
+            let run = landing.run.0;
+            let answer = lease.runs.answer(landing.run);
+            if answer == Answer::First {
+                runs += 1;
+                time_us = time_us.saturating_add(landing.time_us);
+            }
+            let failed = landing.class == LandingClass::Failure(FailureClass::Transient);
+            let ruling = match answer {
+                Answer::NotLeased => Ruling::Refuse(Refusal::NotLeased),
+                Answer::Repeated => Ruling::Refuse(Refusal::Duplicate),
+                Answer::First if job.work.done().contains(landing.run) => Ruling::Refuse(Refusal::Duplicate),
+                Answer::First if failed => {
+                    let failures = job.work.failed(run);
+                    match job.retry.wait(failures, &mut self.rng) {
+                        Some(wait) => {
+                            let not_before = self.now + wait;
+                            job.work.delay(run, not_before);
+                            self.timers.due.insert((not_before, lease.job));
+                            Ruling::Retry { attempt: failures.saturating_add(1), not_before }
+                        }
+                        None => Ruling::Record,
+                    }
+                }
+                Answer::First => Ruling::Record,
+            };
+            match ruling {
+                Ruling::Record => {
+                    job.work.record(run);
+                    bad |= landing.class != LandingClass::Valid;
+                    tally.recorded += 1;
+                }
+                Ruling::Refuse(_) => tally.refused += 1,
+                Ruling::Retry { .. } => tally.retried += 1,
+            }
+            rulings.push(ruling);
+        }
+        if runs > 0 {
+            let horizon = self.config.batch_time.saturating_mul(4);
+            let completed = lease.runs.is_complete().then(|| lease.runs.total());
+            let paces = job.members.get_mut(&lease.session).map(|member| &mut member.pace);
+            for pace in paces.into_iter().chain([&mut job.pace]) {
+                pace.observe(runs, time_us, horizon);
+                if let Some(completed) = completed {
+                    pace.completed(completed);
+                }
+            }
+        }
+        (tally, lease.job, bad)
+    }
+
+    /// Ends a lease if it is answered; and its twin, if that has nothing left to do.
+    fn settle(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get(&id) else { return };
+        let twin = lease.twin;
+        if lease.runs.is_complete() {
+            self.end_lease(id, Ending::Over);
+        } else if let Some(twin) = twin {
+            self.cancel_if_superfluous(twin);
+            self.cancel_if_superfluous(id);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Jobs come, grow, and go.
+
+use pigeon_protocol::id::JobId;
+
+use crate::{
+    RunSet, Scheduler, Time,
+    ending::Ending,
+    event::{Chunk, JobAdmitted, Why},
+    job::Job,
+};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobView {
+    /// Runs of the items appended so far.
+    pub planned: u64,
+    /// Runs with a recorded outcome.
+    pub recorded: u64,
+    /// Open leases.
+    pub leases: usize,
+    /// Sessions that work for it.
+    pub sessions: usize,
+    /// Why nothing of it is leased now, if nothing is.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why nothing of a job is leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Waiting {
+    /// No agent has joined.
+    NoAgent,
+    /// The agents have no room: they work for other jobs, or have given no credit.
+    AgentsBusy,
+    /// All that is left waits for its next attempt.
+    Backoff,
+    /// It is open, and all that was appended is done.
+    Items,
+    /// It has ended or is stopping.
+    Stopped,
+}
+
+impl Scheduler {
+    /// A job is owned here from now on, open and without items: those that it had under an earlier owner are to be
+    /// appended again. Of a job that is owned already: ignored.
+    pub fn admit(&mut self, now: Time, job: JobAdmitted) {
+        self.pass(now);
+        let id = job.job;
+        if !self.jobs.contains_key(&id) {
+            let job = Job::new(self.now, job);
+            if job.places.is_some() {
+                self.timers.grace.insert((job.admitted + self.config.place_grace, id));
+            }
+            self.jobs.insert(id, job);
+        }
+    }
+
+    /// Items were appended, and are on disk. False, and nothing else, if they do not follow the last ones, if the job
+    /// is sealed or unknown, or if it has places and this were its second item.
+    pub fn append(&mut self, now: Time, job: JobId, chunk: Chunk) -> bool {
+        self.pass(now);
+        let appended = self.jobs.get_mut(&job).is_some_and(|job| job.work.append(chunk));
+        self.reindex(job);
+        appended
+    }
+
+    /// Nothing more will be appended.
+    pub fn seal(&mut self, now: Time, job: JobId) {
+        self.pass(now);
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.work.seal();
+        }
+        self.reindex(job);
+        self.conclude(job);
+    }
+
+    /// Nothing more of the job is leased; it is finished when its open leases have ended. [`Why::Cancel`] ends them.
+    /// A reason that was given before stays, unless this one is `Cancel`.
+    pub fn stop(&mut self, now: Time, id: JobId, why: Why) {
+        self.pass(now);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.stopping = Some(job.stopping.filter(|_| why != Why::Cancel).unwrap_or(why));
+        let cancelled: Vec<_> = job.leases.iter().copied().filter(|_| why == Why::Cancel).collect();
+        self.reindex(id);
+        self.cancel(cancelled, Ending::Returned);
+        self.conclude(id);
+    }
+
+    /// The job is owned here no longer, finished or not. Its open leases are cancelled; it is not said to be finished.
+    pub fn forget(&mut self, now: Time, id: JobId) {
+        self.pass(now);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Never finished twice, and leases nothing from here on.
+        job.finished.get_or_insert(crate::End::Stopped(Why::Pause));
+        let leases: Vec<_> = job.leases.iter().copied().collect();
+        self.cancel(leases, Ending::Over);
+        self.reindex(id);
+        self.dismiss_all(id);
+        self.jobs.remove(&id);
+    }
+
+    /// Where a job stands; `None` if it is not owned here.
+    pub fn job(&self, id: JobId) -> Option<JobView> {
+        let job = self.jobs.get(&id)?;
+        let waiting = if job.stopping.is_some() || job.finished.is_some() {
+            Some(Waiting::Stopped)
+        } else if !job.leases.is_empty() {
+            None
+        } else if self.agents.is_empty() {
+            Some(Waiting::NoAgent)
+        } else if job.work.is_ready() || job.work.has_suspects() {
+            Some(Waiting::AgentsBusy)
+        } else if job.work.has_delayed() {
+            Some(Waiting::Backoff)
+        } else {
+            (!job.work.is_sealed()).then_some(Waiting::Items)
+        };
+        Some(JobView {
+            planned: job.work.planned(),
+            recorded: job.work.done().len(),
+            leases: job.leases.len(),
+            sessions: job.members.len(),
+            waiting,
+        })
+    }
+
+    /// The runs of a job that have a recorded outcome.
+    pub fn done(&self, job: JobId) -> Option<&RunSet> {
+        self.jobs.get(&job).map(|job| job.work.done())
+    }
+
+    /// About how much memory the state of a job takes on the heap, its leases left aside, in bytes.
+    pub fn heap_bytes(&self, job: JobId) -> Option<usize> {
+        self.jobs.get(&job).map(|job| job.work.heap_bytes())
+    }
+}

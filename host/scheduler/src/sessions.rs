@@ -1,0 +1,147 @@
+//! Agents come, say what they take, live, and leave.
+
+use pigeon_protocol::id::{LeaseId, SessionId};
+
+use crate::{
+    Scheduler, Time,
+    agent::Agent,
+    ending::Ending,
+    event::{AgentInfo, Left},
+};
+
+impl Scheduler {
+    /// An agent is in, without credit. If it is back in the same life, the leases that it had become this session's;
+    /// if it is back in another life, the former one has died.
+    pub fn joined(&mut self, now: Time, session: SessionId, info: AgentInfo) {
+        self.pass(now);
+        if self.agents.contains_key(&session) {
+            return;
+        }
+        if let Some(former) = self.sessions.get(&info.agent).copied() {
+            // The hub has not noticed yet that the former session is over.
+            self.leave(former, Left::Unreachable);
+        }
+        self.sessions.insert(info.agent, session);
+        self.agents.insert(session, Agent::new(info));
+        for lease in self.orphans.remove(&info.agent).unwrap_or_default() {
+            if self.leases.get(&lease).is_some_and(|lease| lease.incarnation == info.incarnation) {
+                self.adopt(lease, session);
+            } else {
+                self.end_lease(lease, Ending::Died);
+            }
+        }
+        self.refresh(session);
+    }
+
+    /// An agent takes `batches` leases beside the `received` ones that it has got in this session.
+    pub fn credit(&mut self, now: Time, session: SessionId, received: u64, batches: u32) {
+        self.pass(now);
+        if let Some(agent) = self.agents.get_mut(&session) {
+            agent.credit(received, batches);
+            agent.mute = false;
+            self.refresh(session);
+        }
+    }
+
+    /// An agent lives and holds these leases: each is renewed. Returns those that are not its (any more).
+    pub fn beat(&mut self, now: Time, session: SessionId, leases: &[LeaseId]) -> Vec<LeaseId> {
+        self.pass(now);
+        self.heard(session);
+        leases.iter().copied().filter(|lease| !self.renew(*lease, session)).collect()
+    }
+
+    /// An agent takes nothing more, and will leave when its leases have ended.
+    pub fn draining(&mut self, now: Time, session: SessionId) {
+        self.pass(now);
+        let Some(agent) = self.agents.get_mut(&session) else { return };
+        agent.draining = true;
+        for job in std::mem::take(&mut agent.jobs) {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.dismiss(session);
+            }
+            self.reindex(job);
+        }
+        self.refresh(session);
+    }
+
+    /// A session is over.
+    pub fn left(&mut self, now: Time, session: SessionId, left: Left) {
+        self.pass(now);
+        self.leave(session, left);
+    }
+
+    /// A session that lives.
+    pub(crate) fn heard(&mut self, session: SessionId) {
+        if let Some(agent) = self.agents.get_mut(&session)
+            && agent.mute
+        {
+            agent.mute = false;
+            self.refresh(session);
+        }
+    }
+
+    /// Renews a lease. False if it is not this session's.
+    pub(crate) fn renew(&mut self, id: LeaseId, session: SessionId) -> bool {
+        let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.session == session) else { return false };
+        let expires = self.now + self.config.lease_life();
+        if expires != lease.expires {
+            self.timers.expiry.remove(&(lease.expires, id));
+            lease.expires = expires;
+            self.timers.expiry.insert((expires, id));
+        }
+        true
+    }
+
+    fn leave(&mut self, session: SessionId, left: Left) {
+        let Some(agent) = self.agents.remove(&session) else { return };
+        if let Some(listed) = agent.listed {
+            self.hungry.remove(&listed);
+        }
+        self.lanes -= agent.lanes;
+        self.reserved.remove(&session);
+        if self.sessions.get(&agent.info.agent) == Some(&session) {
+            self.sessions.remove(&agent.info.agent);
+        }
+        for id in agent.jobs {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.dismiss(session);
+            }
+            self.reindex(id);
+        }
+        let ending = match left {
+            Left::Died => Ending::Died,
+            Left::Drained | Left::Revoked | Left::Stalled => Ending::Returned,
+            Left::Unreachable => {
+                if !agent.leases.is_empty() {
+                    self.orphans.entry(agent.info.agent).or_default().extend(agent.leases);
+                }
+                self.dirty = true;
+                return;
+            }
+        };
+        for lease in agent.leases {
+            self.end_lease(lease, ending);
+        }
+        self.dirty = true;
+    }
+
+    /// A lease whose agent is back becomes the new session's.
+    fn adopt(&mut self, id: LeaseId, session: SessionId) {
+        let (Some(lease), Some(agent)) = (self.leases.get_mut(&id), self.agents.get_mut(&session)) else { return };
+        let Some(job) = self.jobs.get_mut(&lease.job) else { return };
+        lease.session = session;
+        agent.leases.insert(id);
+        agent.jobs.insert(lease.job);
+        if lease.alone {
+            agent.alone = Some(id);
+        }
+        job.leased(session, id);
+        self.reindex_of(id);
+    }
+
+    fn reindex_of(&mut self, lease: LeaseId) {
+        if let Some(job) = self.leases.get(&lease).map(|lease| lease.job) {
+            self.reindex(job);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The scheduler in virtual time, among agents to which everything happens that can.
+//!
+//! proptest draws a cluster, its jobs and a seed; the seed draws crashes, restarts, partitions, stops, slow stretches,
+//! duplicated, delayed and reordered messages, jumps of the clock and games with credit. After a while the faults
+//! cease. Throughout, a [`model`] checks every ruling and every action; in the end every run of every job that was not
+//! stopped must have exactly one recorded outcome.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: a panic is the report")]
+
+mod agent;
+mod model;
+mod world;
+
+use proptest::prelude::*;
+
+use world::{Faults, JobPlan, World};
+
+fn faults() -> impl Strategy<Value = Faults> {
+    (0u32..4, 0u32..4, 0u32..4, 0u32..3, 0u32..3, any::<bool>()).prop_map(
+        |(crashes, partitions, stops, duplicates, jumps, games)| Faults {
+            crashes,
+            partitions,
+            stops,
+            duplicates,
+            jumps,
+            games,
+        },
+    )
+}
+
+fn job() -> impl Strategy<Value = JobPlan> {
+    let shape = prop_oneof![
+        3 => (1u64..400, Just(1u32), 1u32..4),
+        1 => (Just(1u64), 2u32..6, 1u32..8),
+    ];
+    let run_us = prop_oneof![Just(12u64), Just(900u64), Just(40_000u64), Just(400_000u64)];
+    let bounds = (prop::option::of(1u32..4), prop::option::of(1u32..4));
+    let fates = (0u64..3, any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.2));
+    (shape, run_us, -2i32..3, bounds, fates).prop_map(
+        |((items, places, iterations), run_us, priority, (max_parallel, max_agents), (poison, flaky, fail_fast, paused))| {
+            JobPlan {
+                items,
+                places,
+                iterations,
+                run_us,
+                priority,
+                max_parallel,
+                max_agents,
+                poison,
+                flaky,
+                fail_fast,
+                paused,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_run_gets_one_outcome_whatever_dies(
+        seed: u64,
+        agents in 1usize..7,
+        jobs in prop::collection::vec(job(), 1..4),
+        faults in faults(),
+    ) {
+        World::new(seed, agents, jobs, faults).run();
+    }
+}

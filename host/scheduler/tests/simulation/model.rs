@@ -1,0 +1,179 @@
+//! What must hold, kept apart from the scheduler: who holds which lease, and which runs have an outcome.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_scheduler::{Action, Attempts, End, Grant, Landing, LandingClass, RunSet, Ruling, Time};
+
+/// A lease as the model sees it.
+struct Held {
+    session: SessionId,
+    fence: Fence,
+    job: JobId,
+    open: BTreeSet<u64>,
+    alone: bool,
+    renewed: Time,
+    /// Its session is gone, its agent perhaps not.
+    orphan: bool,
+}
+
+/// A job as the model sees it.
+#[derive(Default)]
+pub struct Recorded {
+    pub done: RunSet,
+    pub attempts: BTreeMap<u64, Attempts>,
+    pub deaths: BTreeMap<u64, u32>,
+    pub ends: Vec<End>,
+    pub bad: bool,
+}
+
+#[derive(Default)]
+pub struct Model {
+    held: BTreeMap<LeaseId, Held>,
+    pub jobs: BTreeMap<JobId, Recorded>,
+    fences: BTreeSet<u64>,
+    life: Duration,
+}
+
+impl Model {
+    pub fn new(life: Duration) -> Self {
+        Self { life, ..Self::default() }
+    }
+
+    pub fn acted(&mut self, now: Time, action: &Action) {
+        match action {
+            Action::Lease(grant) => self.granted(now, grant),
+            Action::Cancel { session, leases } => {
+                for lease in leases {
+                    let held = self.held.remove(lease).unwrap_or_else(|| panic!("{lease:?} cancelled, but not live"));
+                    assert_eq!(held.session, *session, "{lease:?} cancelled at the wrong session");
+                }
+            }
+            Action::Remember { job, run, attempts } => {
+                self.jobs.entry(*job).or_default().attempts.insert(run.0, *attempts);
+            }
+            Action::DeadLetter { job, run, .. } => {
+                let recorded = self.jobs.entry(*job).or_default();
+                assert!(recorded.deaths.get(&run.0).is_some_and(|deaths| *deaths >= 2), "{run:?} died less than twice");
+                assert!(recorded.done.insert(*run), "{run:?} dead-lettered though it has an outcome");
+                recorded.bad = true;
+            }
+            Action::Finished { job, end } => self.jobs.entry(*job).or_default().ends.push(*end),
+        }
+    }
+
+    fn granted(&mut self, now: Time, grant: &Grant) {
+        assert_ne!(grant.fence, Fence(0));
+        assert!(self.fences.insert(grant.fence.0), "a fence drawn twice");
+        let runs: Vec<u64> = grant.runs.iter().flat_map(|range| range.first..range.first + range.count).collect();
+        let open: BTreeSet<u64> = runs.iter().copied().collect();
+        assert!(!runs.is_empty() && open.len() == runs.len(), "an empty lease, or a run twice in one: {grant:?}");
+        assert!(!grant.alone || runs.len() == 1);
+        let mut others = self.held.values().filter(|held| held.session == grant.session);
+        assert!(others.all(|held| !held.alone && !grant.alone), "a suspect that is not alone: {grant:?}");
+        let (session, fence, job, alone) = (grant.session, grant.fence, grant.job, grant.alone);
+        self.held.insert(grant.lease, Held { session, fence, job, open, alone, renewed: now, orphan: false });
+    }
+
+    /// Sees rulings on outcomes, and that none of them was too kind.
+    pub fn ruled(
+        &mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence, landings: &[Landing], rulings: &[Ruling],
+    ) {
+        assert_eq!(landings.len(), rulings.len());
+        let live = self.held.get_mut(&lease).filter(|held| {
+            held.fence == fence && held.session == session && now.since(held.renewed) <= self.life
+        });
+        let Some(held) = live else {
+            let refused = rulings.iter().all(|ruling| matches!(ruling, Ruling::Refuse(_)));
+            assert!(refused, "{lease:?} is not live, {rulings:?}");
+            return;
+        };
+        held.renewed = now;
+        let job = self.jobs.entry(held.job).or_default();
+        for (landing, ruling) in landings.iter().zip(rulings) {
+            let was_open = held.open.remove(&landing.run.0);
+            match ruling {
+                Ruling::Refuse(_) => assert!(!was_open || job.done.contains(landing.run), "{landing:?} refused"),
+                Ruling::Record => {
+                    assert!(was_open, "{landing:?} recorded, but not leased");
+                    assert!(job.done.insert(landing.run), "{landing:?} recorded twice");
+                    job.bad |= landing.class != LandingClass::Valid;
+                }
+                Ruling::Retry { attempt, not_before } => {
+                    assert!(was_open && *not_before >= now);
+                    assert!(matches!(landing.class, LandingClass::Failure(_)), "{landing:?} retried");
+                    job.attempts.entry(landing.run.0).or_default().failures = attempt - 1;
+                }
+            }
+        }
+        if held.open.is_empty() {
+            self.held.remove(&lease);
+        }
+    }
+
+    pub fn renewed(&mut self, now: Time, session: SessionId, leases: &[LeaseId], unknown: &[LeaseId]) {
+        for lease in leases {
+            let life = self.life;
+            let live = self.held.get_mut(lease).filter(|h| h.session == session && now.since(h.renewed) <= life);
+            assert_eq!(live.is_none(), unknown.contains(lease), "{lease:?}");
+            if let Some(held) = live {
+                held.renewed = now;
+            }
+        }
+    }
+
+    pub fn ended(&mut self, session: SessionId, lease: LeaseId, fence: Fence) {
+        if self.held.get(&lease).is_some_and(|held| held.session == session && held.fence == fence) {
+            self.held.remove(&lease);
+        }
+    }
+
+    /// A session is over, and with it its leases.
+    pub fn gone(&mut self, now: Time, session: SessionId, died: bool) {
+        let (life, jobs) = (self.life, &mut self.jobs);
+        self.held.retain(|_, held| {
+            if held.session == session && died && held.alone && now.since(held.renewed) <= life {
+                for run in &held.open {
+                    *jobs.entry(held.job).or_default().deaths.entry(*run).or_default() += 1;
+                }
+            }
+            held.session != session
+        });
+    }
+
+    pub fn orphaned(&mut self, session: SessionId) {
+        self.held.values_mut().filter(|held| held.session == session).for_each(|held| held.orphan = true);
+    }
+
+    /// An agent is back in the same life.
+    pub fn adopted(&mut self, former: SessionId, session: SessionId) {
+        for held in self.held.values_mut().filter(|held| held.session == former) {
+            (held.session, held.orphan) = (session, false);
+        }
+    }
+
+    /// Orphans of which nothing is heard end without a word.
+    pub fn passed(&mut self, now: Time) {
+        let life = self.life;
+        self.held.retain(|_, held| !held.orphan || now.since(held.renewed) <= life);
+    }
+
+    /// Live leases of a job.
+    pub fn leases_of(&self, job: JobId) -> usize {
+        self.held.values().filter(|held| held.job == job).count()
+    }
+
+    /// No lease is left that should have expired.
+    pub fn none_outlives(&self, now: Time) {
+        for (lease, held) in &self.held {
+            assert!(now.since(held.renewed) <= self.life, "{lease:?} outlives, last renewed at {}", held.renewed);
+        }
+    }
+
+    pub fn is_done(&self, job: JobId, run: u64) -> bool {
+        self.jobs.get(&job).is_some_and(|job| job.done.contains(RunIndex(run)))
+    }
+}
