@@ -12,20 +12,35 @@
 
 mod runtime;
 mod plugin;
+mod lane;
+mod batch;
+mod turn;
+mod meter;
+mod ticker;
+mod account;
+mod slots;
+mod engine;
+mod parts;
+mod compile;
+mod inspect;
+pub mod effects;
+pub mod llm;
+pub mod journal;
+mod host;
+mod contract;
+mod normalise;
 mod job;
 mod answer;
 mod metadata;
-mod slots;
-mod compile;
-mod inspect;
 pub mod seed;
-pub mod effects;
 
 pub use compile::{
     CacheConfig, CodeSettings, CompileError, CompileLimits, CompileMode, Compiler, ExitKind, KeyError, MAX_COMPONENT,
     compile_child_main, digest,
 };
-pub use inspect::{InspectError, Inspection, describe_link_error, inspect};
+pub use inspect::{
+    CONTRACT_VERSION, Difference, InspectError, Inspection, NotAComponent, describe_link_error, inspect,
+};
 pub use answer::{Cause, Counts, Failure, Finding, Judgement, Place, Severity};
 pub use job::{Clock, Event, Item, Job, Limits, Run, RunReport};
 pub use metadata::{CodeSpec, Expectation, Metadata, OptionSpec, TestCase, Vote};

@@ -1,5 +1,9 @@
 //! What a plugin says of itself, asked once when it is loaded and checked before it is believed.
 
+use std::collections::HashSet;
+
+use crate::contract::{self, InstancePolicy};
+
 /// What a plugin says of itself. See the contract (`wit/types.wit`) for each field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metadata {
@@ -61,6 +65,95 @@ pub enum Vote {
     Worst,
     /// The one that most runs gave; the worse of two that tie.
     Majority,
+}
+
+/// Bytes of a plugin's name.
+const MAX_NAME: usize = 64;
+
+impl Metadata {
+    /// Takes a plugin at its word where its word is sound.
+    ///
+    /// # Errors
+    ///
+    /// In words that name the field.
+    pub(crate) fn check(raw: contract::Metadata) -> Result<Metadata, String> {
+        let name = raw.name.0;
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let sound = name.len() <= MAX_NAME && name.bytes().all(known);
+        if !sound || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return Err(format!(
+                "its name {name:?} is not 1 to {MAX_NAME} lowercase letters, digits and hyphens that start with a letter"
+            ));
+        }
+        let version = raw.version.0;
+        match semver::Version::parse(&version) {
+            Ok(parsed) if parsed.build.is_empty() => {}
+            Ok(_) => return Err(format!("its version {version:?} has build metadata")),
+            Err(error) => return Err(format!("its version {version:?} is not a semantic version: {error}")),
+        }
+        let contract::MemoryNeed { base, factor } = raw.memory;
+        if !factor.is_finite() || factor < 0.0 {
+            return Err(format!("its memory factor {factor} is no amount"));
+        }
+        let options: Vec<_> = raw.options.0.into_iter().map(OptionSpec::from).collect();
+        let mut names = HashSet::new();
+        if let Some(twice) = options.iter().find(|option| !names.insert(option.name.as_str())) {
+            return Err(format!("its option {:?} is listed twice", twice.name));
+        }
+        Ok(Metadata {
+            name,
+            version,
+            description: raw.description.0,
+            formats: raw.formats.0.into_iter().map(|format| format.0).collect(),
+            options,
+            codes: raw.codes.0.into_iter().map(CodeSpec::from).collect(),
+            shared: raw.instances == InstancePolicy::Shared,
+            vote: match raw.vote {
+                contract::Vote::Worst => Vote::Worst,
+                contract::Vote::Majority => Vote::Majority,
+            },
+            memory_base: base,
+            memory_factor: factor,
+            models: raw.models.0.into_iter().map(|model| model.0).collect(),
+            extensions: raw.extensions.0.into_iter().map(|(key, value)| (key.0, value.0)).collect(),
+        })
+    }
+
+    /// Linear memory that a run asks for whose item's body has this many bytes.
+    pub fn memory(&self, body: u64) -> u64 {
+        // A float this large is cut to u64::MAX, which no run may have.
+        self.memory_base.saturating_add((self.memory_factor * body as f64) as u64)
+    }
+}
+
+impl From<contract::OptionSpec> for OptionSpec {
+    fn from(raw: contract::OptionSpec) -> Self {
+        Self {
+            name: raw.name.0,
+            description: raw.description.0,
+            default: raw.default.map(|default| default.0),
+            required: raw.required,
+        }
+    }
+}
+
+impl From<contract::CodeSpec> for CodeSpec {
+    fn from(raw: contract::CodeSpec) -> Self {
+        let severity = raw.severity.map(crate::normalise::severity);
+        Self { code: raw.code.0, severity, description: raw.description.0 }
+    }
+}
+
+impl From<contract::TestCase> for TestCase {
+    fn from(raw: contract::TestCase) -> Self {
+        let expected = match raw.expected {
+            contract::Expectation::Valid => Expectation::Valid,
+            contract::Expectation::Invalid => Expectation::Invalid,
+            contract::Expectation::Any => Expectation::Any,
+        };
+        let item = crate::Item { id: raw.item.id.0.into(), body: raw.item.body.0.into() };
+        Self { item, expected, description: raw.description.0 }
+    }
 }
 
 /// What a generated test case should come out as.

@@ -1,0 +1,74 @@
+//! The baseline: Wasmtime as its book has it, on one thread, with nothing of ours around it but the linker's stubs.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::{
+    Engine, Store,
+    component::{Component, InstancePre, Linker, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "pigeon:plugin/validator",
+    ownership: Borrowing { duplicate_if_necessary: true },
+});
+
+use pigeon::plugin::types::ItemParam;
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// A loop over a component's `validate`.
+pub struct Loop {
+    engine: Engine,
+    pre: ValidatorPre<State>,
+    shared: bool,
+}
+
+impl Loop {
+    /// With one instance for all items, or one for each.
+    pub fn new(component: &[u8], shared: bool) -> Loop {
+        let mut config = pigeon_runtime::CodeSettings::default().config();
+        let pool = wasmtime::PoolingAllocationConfig::new();
+        config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, component).unwrap();
+        let mut linker = Linker::<State>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
+        linker.define_unknown_imports_as_traps(&component).unwrap();
+        let pre: InstancePre<State> = linker.instantiate_pre(&component).unwrap();
+        Loop { engine, pre: ValidatorPre::new(pre).unwrap(), shared }
+    }
+
+    /// The time that so many items take.
+    pub fn time(&mut self, body: &[u8], items: usize) -> Duration {
+        let begun = Instant::now();
+        let mut instance = None;
+        for _ in 0..items {
+            let (mut store, validator) = match instance.take() {
+                Some(instance) if self.shared => instance,
+                _ => {
+                    let state = State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() };
+                    let mut store = Store::new(&self.engine, state);
+                    store.set_epoch_deadline(u64::MAX / 2);
+                    let validator = self.pre.instantiate(&mut store).unwrap();
+                    (store, validator)
+                }
+            };
+            let item = ItemParam { id: "fibonacci.json", body };
+            let answer = validator.pigeon_plugin_validation().call_validate(&mut store, item).unwrap();
+            assert!(answer.is_ok());
+            instance = Some((store, validator));
+        }
+        begun.elapsed()
+    }
+}
