@@ -4,7 +4,7 @@
 //! where each ends. So an item costs no allocation of its own, and a body that is read is a slice of its chunk. A body
 //! larger than [`LARGE_ITEM`] stays apart, in memory as on disk.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use pigeon_protocol::id::Digest;
@@ -121,6 +121,56 @@ impl Items {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Item<'_>> {
         // Every index is in range: the fallback is never taken.
         (0..self.len()).map(|index| self.get(index).unwrap_or(Item { id: "", line: 0, body: Bytes::new() }))
+    }
+
+    /// The bodies of the items at these indices, as far as there are, one behind the other in as few pieces as can be:
+    /// those that lie together are one.
+    pub fn bodies(&self, range: Range<usize>) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let range = range.start..range.end.min(self.len());
+        let Some((mut start, _)) = self.span(range.start).filter(|_| !range.is_empty()) else { return pieces };
+        let mut piece = start.body_end;
+        for end in &self.entries[range] {
+            if let Some(large) = self.large.get(start.large_end..end.large_end)
+                && !large.is_empty()
+            {
+                pieces.push(self.bodies.slice(piece..start.body_end));
+                pieces.extend_from_slice(large);
+                piece = end.body_end;
+            }
+            start = *end;
+        }
+        pieces.push(self.bodies.slice(piece..start.body_end));
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
+    }
+
+    /// Items that are packed already: where each id ends in `ids`, the line of each, where each body ends in `bodies`.
+    /// The bodies are shared, unless one of several is a large one. `None` if the parts do not add up.
+    pub fn from_packed(ids: &str, id_ends: &[u32], lines: &[u64], bodies: Bytes, body_ends: &[u64]) -> Option<Self> {
+        if id_ends.len() != body_ends.len() || lines.len() != body_ends.len() {
+            return None;
+        }
+        let mut entries = Vec::with_capacity(body_ends.len());
+        let (mut start, mut largest) = (START, 0);
+        for ((&id_end, &line), &body_end) in id_ends.iter().zip(lines).zip(body_ends) {
+            let end = Entry { id_end: id_end as usize, line, body_end: usize::try_from(body_end).ok()?, large_end: 0 };
+            ids.get(start.id_end..end.id_end)?;
+            largest = largest.max(end.body_end.checked_sub(start.body_end)?);
+            entries.push(end);
+            start = end;
+        }
+        if start.id_end != ids.len() || start.body_end != bodies.len() {
+            return None;
+        }
+        let bytes = bodies.len() as u64;
+        let packed = Self { entries: entries.into(), ids: ids.into(), bodies, large: Arc::new([]), bytes };
+        if largest <= LARGE_ITEM {
+            return Some(packed);
+        }
+        let mut builder = ItemsBuilder::default();
+        packed.iter().for_each(|item| builder.push(item.id, item.line, item.body));
+        Some(builder.take())
     }
 
     fn span(&self, index: usize) -> Option<(Entry, Entry)> {
@@ -315,6 +365,44 @@ mod tests {
             let _ = Items::decode(names.clone().into(), lengths.into(), bodies.into(), |_| Ok(Bytes::new()));
             let _ = decode_some_names(names.into(), 3, 3);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_are_in_few_pieces(sizes in proptest::collection::vec(prop_oneof![9 => 0usize..9, 1 => Just(LARGE_ITEM + 1)], 0..8), from in 0usize..9, count in 0usize..9) {
+            let mut builder = ItemsBuilder::default();
+            let (mut ids, mut id_ends, mut lines, mut bodies, mut body_ends) = (String::new(), vec![], vec![], vec![], vec![]);
+            for (index, &size) in sizes.iter().enumerate() {
+                let body = vec![index as u8; size];
+                builder.push(&index.to_string(), 5, body.clone().into());
+                ids.push_str(&index.to_string());
+                bodies.extend_from_slice(&body);
+                id_ends.push(ids.len() as u32);
+                lines.push(5);
+                body_ends.push(bodies.len() as u64);
+            }
+            let items = builder.take();
+            let packed = Items::from_packed(&ids, &id_ends, &lines, bodies.into(), &body_ends).unwrap();
+            prop_assert_eq!(&packed, &items);
+            let pieces = items.bodies(from..from + count);
+            let expected: Vec<u8> = items.iter().skip(from).take(count).flat_map(|item| item.body.to_vec()).collect();
+            let large = sizes.iter().skip(from).take(count).filter(|&&size| size > LARGE_ITEM).count();
+            prop_assert!(pieces.len() <= 2 * large + 1);
+            prop_assert_eq!(pieces.concat(), expected);
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_add_up_are_no_items() {
+        let bodies = Bytes::from_static(b"abcd");
+        let packed =
+            |id_ends: &[u32], body_ends: &[u64]| Items::from_packed("äb", id_ends, &[1, 2], bodies.clone(), body_ends);
+        assert!(packed(&[2, 3], &[1, 4]).is_some());
+        assert!(packed(&[1, 3], &[1, 4]).is_none(), "an id is cut in the middle of a character");
+        assert!(packed(&[2, 9], &[1, 4]).is_none());
+        assert!(packed(&[2, 3], &[4, 1]).is_none());
+        assert!(packed(&[2, 3], &[1, 3]).is_none());
+        assert!(packed(&[2, 3], &[4]).is_none());
     }
 
     #[test]

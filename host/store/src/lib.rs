@@ -36,7 +36,7 @@ pub use bodies::{Bodies, DirBodies};
 pub use error::{Owned, Result, StoreError};
 pub use item::{Appended, CHUNK_BYTES, ChunkInfo, Item, ItemName, Items, ItemsBuilder, LARGE_ITEM};
 pub use job::{Claim, JobFilter, JobRecord, JobState, NewJob};
-pub use outcome::{Attempts, Batch, OutcomeRow, Progress, Recorded, RunError};
+pub use outcome::{Attempts, Batch, LandedBatch, OutcomeRow, Progress, Recorded, RunError};
 pub use plugin::PluginRecord;
 pub use retention::{Retention, Swept};
 pub use sqlite::{Access, Options, SqliteStore};

@@ -49,6 +49,17 @@ pub struct RunError {
     pub message: String,
 }
 
+/// Outcomes that were committed together, as they are read back in the order in which they landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedBatch {
+    /// Its number in the job, from 1. Numbers ascend; a batch as it was recorded may have been cut into several.
+    pub number: u64,
+    /// The worker's name.
+    pub worker: Arc<str>,
+    /// The outcomes, ascending by run.
+    pub outcomes: Vec<OutcomeRow>,
+}
+
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recorded {

@@ -127,6 +127,11 @@ impl RowDecoder {
         Ok(Self { worker, groups, reader, left, last: first })
     }
 
+    /// Runs that were not unpacked yet.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// The next run, and its error group.
     pub(crate) fn next(&mut self) -> Result<Option<(OutcomeRow, Option<u32>)>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use crate::{
-    Appended, Attempts, Batch, ChunkInfo, Claim, ItemName, Items, JobFilter, JobRecord, JobState, NewJob, OutcomeRow,
-    PluginRecord, Progress, Recorded, Result, Retention, Swept, Tally,
+    Appended, Attempts, Batch, ChunkInfo, Claim, ItemName, Items, JobFilter, JobRecord, JobState, LandedBatch, NewJob,
+    OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Swept, Tally,
 };
 
 /// The durable queue and registry.
@@ -74,6 +74,10 @@ pub trait Store: Send + Sync + 'static {
     /// A page of outcomes in the order of their runs, from run `from` on: at most `limit`, and fewer where they are large.
     /// Empty if there are no more.
     async fn results(&self, job: JobId, from: RunIndex, limit: usize) -> Result<Vec<OutcomeRow>>;
+
+    /// What landed behind batch number `after` (0 for the beginning), in the order in which it was committed: at most
+    /// `limit` batches, and fewer where they are large. Empty if there is nothing more yet.
+    async fn landed_after(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LandedBatch>>;
 
     /// Remove what need not be kept at the time `now_ms`, and jobs that somebody owns never.
     async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept>;

@@ -36,7 +36,8 @@ use self::{
 };
 use crate::{
     Appended, Attempts, Batch, Bodies, ChunkInfo, Claim, DirBodies, ItemName, Items, JobFilter, JobRecord, JobState,
-    NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Store, StoreError, Swept, Tally,
+    LandedBatch, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Store, StoreError, Swept,
+    Tally,
     bodies::{io_error, sync_dir},
 };
 
@@ -246,6 +247,12 @@ impl Store for SqliteStore {
 
     async fn results(&self, job: JobId, from: RunIndex, limit: usize) -> Result<Vec<OutcomeRow>> {
         let read = move |connection: &_| outcomes::results(connection, jobs::known_key(connection, job)?, from, limit);
+        self.0.readers.read(read).await
+    }
+
+    async fn landed_after(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LandedBatch>> {
+        let read =
+            move |connection: &_| outcomes::landed_after(connection, jobs::known_key(connection, job)?, after, limit);
         self.0.readers.read(read).await
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{int, jobs, number, writer::Work};
 use crate::{
-    Attempts, Batch, ErrorGroup, JobState, OutcomeRow, Progress, Recorded, Result, StoreError, Tally,
+    Attempts, Batch, ErrorGroup, JobState, LandedBatch, OutcomeRow, Progress, Recorded, Result, StoreError, Tally,
     ledger::Ledger,
     row::{ROW_SPAN, RowDecoder},
 };
@@ -203,4 +203,27 @@ pub(super) fn results(connection: &Connection, key: i64, from: RunIndex, limit: 
         }
     }
     Ok(page)
+}
+
+/// What landed behind a batch, in the order in which it was committed. Batches are numbered from 1, rows from 0.
+pub(super) fn landed_after(connection: &Connection, key: i64, after: u64, limit: usize) -> Result<Vec<LandedBatch>> {
+    let mut select = connection.prepare_cached(
+        "SELECT number, first_run, body FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
+    )?;
+    let mut rows = select.query([key, int(after)])?;
+    let (mut batches, mut bytes) = (Vec::new(), 0);
+    while batches.len() < limit
+        && bytes < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let body = jobs::bytes_of(row, "body")?;
+        bytes += body.len();
+        let mut decoder = RowDecoder::new(number(row.get("first_run")?), body)?;
+        let mut outcomes = Vec::with_capacity(decoder.left());
+        while let Some((outcome, _)) = decoder.next()? {
+            outcomes.push(outcome);
+        }
+        batches.push(LandedBatch { number: number(row.get("number")?) + 1, worker: decoder.worker.into(), outcomes });
+    }
+    Ok(batches)
 }
