@@ -14,7 +14,7 @@ use pigeon_api::{
 };
 use pigeon_protocol::id::JobId;
 use pigeon_scheduler as scheduler;
-use pigeon_store::{ChunkInfo, Items, ItemsBuilder, JobRecord, NewJob, Store};
+use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -274,22 +274,8 @@ fn unjudged(pulse: &Pulse) -> u64 {
 /// A client's chunk as the store keeps it.
 fn packed(chunk: &Chunk) -> Result<Items> {
     let broken = || ApiError::new(ErrorKind::BadRequest, format!("chunk {} does not add up", chunk.seq));
-    if chunk.id_ends.len() != chunk.len() || chunk.lines.len() != chunk.len() {
-        return Err(broken());
-    }
     let ids = std::str::from_utf8(&chunk.ids).map_err(|error| broken().caused_by(error))?;
-    let mut builder = ItemsBuilder::default();
-    let (mut id_start, mut body_start) = (0, 0);
-    for ((id_end, line), body_end) in chunk.id_ends.iter().zip(&chunk.lines).zip(&chunk.body_ends) {
-        let (id_end, body_end) = (*id_end as usize, usize::try_from(*body_end).map_err(|_| broken())?);
-        let id = ids.get(id_start..id_end).ok_or_else(broken)?;
-        if body_start > body_end || body_end > chunk.bodies.len() {
-            return Err(broken());
-        }
-        builder.push(id, *line, chunk.bodies.slice(body_start..body_end));
-        (id_start, body_start) = (id_end, body_end);
-    }
-    Ok(builder.take())
+    Items::from_packed(ids, &chunk.id_ends, &chunk.lines, chunk.bodies.clone(), &chunk.body_ends).ok_or_else(broken)
 }
 
 fn scheduled(progress: pigeon_store::Progress) -> scheduler::Progress {

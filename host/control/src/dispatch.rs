@@ -63,13 +63,16 @@ impl Needed {
         for (first, last) in &self.ranges {
             for (chunk, packed) in &self.chunks {
                 let Some(packed) = packed else { continue };
-                let end = chunk.first + chunk.count;
-                for index in (*first).max(chunk.first)..(*last).min(end) {
-                    // Below 2^16 items a chunk, so the cast loses nothing.
-                    let Some(item) = packed.get((index - chunk.first) as usize) else { continue };
-                    items.push(LeasedItem { index, id: item.id.to_owned(), size: item.body.len() as u64 });
-                    bodies.push(item.body);
+                let (first, last) = ((*first).max(chunk.first), (*last).min(chunk.first + chunk.count));
+                if first >= last {
+                    continue;
                 }
+                // Below 2^16 items a chunk, so the casts lose nothing.
+                let places = (first - chunk.first) as usize..(last - chunk.first) as usize;
+                for (index, item) in (first..last).zip(packed.iter().skip(places.start)) {
+                    items.push(LeasedItem { index, id: item.id.to_owned(), size: item.body.len() as u64 });
+                }
+                bodies.extend(packed.bodies(places));
             }
         }
         LeaseOrder {

@@ -70,7 +70,8 @@ pub(crate) struct Owner {
     /// Bytes of bodies kept at hand for each job.
     body_cache: u64,
     jobs: HashMap<JobId, Owned>,
-    sessions: HashMap<SessionId, Session>,
+    /// Names of the agents that are in, by session.
+    sessions: HashMap<SessionId, Arc<str>>,
     /// Names of agents, their sessions over or not.
     names: HashMap<AgentId, Arc<str>>,
     /// Attempts of leases that repeat a run.
@@ -78,11 +79,6 @@ pub(crate) struct Owner {
     tasks: JoinSet<Done>,
     landings: Vec<scheduler::Landing>,
     rulings: Vec<Ruling>,
-}
-
-struct Session {
-    agent: AgentId,
-    name: Arc<str>,
 }
 
 struct Owned {
@@ -252,7 +248,7 @@ impl Owner {
                 // A hello without an incarnation never gets here: the hub has checked it.
                 let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
                 self.names.insert(agent, name.clone());
-                self.sessions.insert(session, Session { agent, name });
+                self.sessions.insert(session, name);
                 self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
             }
             HubEvent::Credit { session, received, batches } => self.scheduler.credit(now, session, received, batches),
@@ -268,14 +264,16 @@ impl Owner {
     fn left(&mut self, now: Time, session: SessionId, end: &SessionEnd) {
         let (left, told) = match end {
             SessionEnd::Drained => (Left::Drained, None),
-            SessionEnd::Closed(_) => (Left::Died, Some("died; what it was at is done again")),
+            SessionEnd::Closed(_) => (Left::Drained, Some("left in a hurry; what it was at is done again")),
+            SessionEnd::Died => (Left::Died, Some("died; what it was at is done again")),
             SessionEnd::Unreachable => (Left::Unreachable, Some("cannot be reached; its runs go to others")),
+            SessionEnd::Replaced => (Left::Unreachable, None),
             SessionEnd::Misbehaved(_) => (Left::Revoked, Some("broke the protocol and was sent away")),
             SessionEnd::Disconnected(_) => (Left::Revoked, None),
         };
-        if let (Some(session), Some(told)) = (self.sessions.remove(&session), told) {
+        if let (Some(name), Some(told)) = (self.sessions.remove(&session), told) {
             for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
-                owned.job.note(format!("{} {told}", session.name));
+                owned.job.note(format!("{name} {told}"));
             }
         }
         self.scheduler.left(now, session, left);
