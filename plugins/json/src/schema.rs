@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location, LocationSegment};
-use jsonschema::{PatternOptions, ValidationError, Validator};
+use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use pigeon_plugin::{Failure, Finding, Findings, Severity};
 use strict_json::{LineCursor, Outline, Place, Pointer, Sink, locate, parse};
 
@@ -86,7 +86,12 @@ impl Schema {
 /// Why a schema cannot be used.
 fn refusal(error: &ValidationError<'_>) -> Failure {
     let (code, why) = match error.kind() {
-        ValidationErrorKind::Referencing(_) => (code::SCHEMA_REFERENCE, "a $ref must stay inside the schema"),
+        ValidationErrorKind::Referencing(ReferencingError::UnknownSpecification { .. }) => {
+            (code::BAD_SCHEMA, "$schema names no draft that is known")
+        }
+        ValidationErrorKind::Referencing(_) => {
+            (code::SCHEMA_REFERENCE, "a $ref must lead to a place in the schema itself")
+        }
         ValidationErrorKind::Format { format } if format == "regex" => {
             (code::SCHEMA_PATTERN, "a pattern must be a regular expression without look-around and backreferences")
         }
@@ -106,7 +111,8 @@ fn message(error: &ValidationError<'_>) -> String {
     let _ = write!(message, "{error}");
     let mut path = Cut::new(QUOTE_LIMIT);
     let _ = path.write_str(error.schema_path().as_str());
-    format!("{} (schema {})", message.text, if path.text.is_empty() { "/" } else { &path.text })
+    let space = if path.text.is_empty() { "" } else { " " };
+    format!("{} (schema{space}{})", message.text, path.text)
 }
 
 fn pointer(path: &Location) -> Option<String> {

@@ -128,3 +128,14 @@ fn the_metadata_lists_every_code_once() {
         }
     }
 }
+
+#[test]
+fn a_schema_that_refers_to_itself_for_ever_is_no_trap() {
+    for schema in [
+        r##"{"$ref": "#"}"##,
+        r##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##,
+        r##"{"allOf": [{"$ref": "#"}]}"##,
+    ] {
+        assert!(judged(&[("schema", schema)], "1").is_valid(), "{schema}");
+    }
+}

@@ -14,8 +14,8 @@
 //!     }
 //!     fn validate(&mut self, item: &Item, findings: &mut Findings) -> Result<(), Failure> {
 //!         let Some(text) = item.text(findings) else { return Ok(()) };
-//!         for (line, _) in text.lines().enumerate().filter(|(_, line)| line.contains('\t')) {
-//!             findings.push(Finding::error("tab", "a tab character").at(Place::line(line as u32 + 1)));
+//!         for (line, _) in (1..).zip(text.lines()).filter(|(_, line)| line.contains('\t')) {
+//!             findings.push(Finding::error("tab", "a tab character").at(Place::line(line)));
 //!         }
 //!         Ok(())
 //!     }
