@@ -2,6 +2,8 @@
 //!
 //! `suite!` makes a test of each case; it is given an expression that opens a new store and what keeps it alive.
 
+pub(crate) mod model;
+
 use std::{iter, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;

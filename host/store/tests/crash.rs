@@ -1,0 +1,188 @@
+//! A process that dies while it writes: what it was told is on disk is there, whole and once.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use pigeon_protocol::{
+    id::{Digest, JobId, RunIndex, Shape},
+    outcome::Verdict,
+};
+use pigeon_store::{
+    Batch, Claim, Items, ItemsBuilder, LARGE_ITEM, NewJob, Options, OutcomeRow, RunError, SqliteStore, Store,
+};
+
+/// Tells the child where to work.
+const DIR: &str = "PIGEON_STORE_CRASH_DIR";
+
+/// Runs of a batch.
+const BATCH: u64 = 50;
+
+const JOB: JobId = JobId::from_bytes([7; 16]);
+
+/// Chunk number `seq`, of which every fifth has a large item.
+fn chunk(seq: u64) -> Items {
+    let mut builder = ItemsBuilder::default();
+    for item in 0..40 {
+        let size = if seq % 5 == 4 && item == 7 { LARGE_ITEM + 1 } else { 500 + item };
+        builder.push(&format!("{seq}:{item}"), item as u64, vec![seq as u8; size].into());
+    }
+    builder.take()
+}
+
+/// Batch number `number`: its runs lie beside those of others.
+fn outcomes(number: u64) -> Vec<OutcomeRow> {
+    let run = |place| {
+        let run = (number / 4 * BATCH + place) * 4 + number % 4;
+        let invalid = run % 7 == 0;
+        OutcomeRow {
+            run: RunIndex(run),
+            verdict: if invalid { Verdict::Invalid } else { Verdict::Valid },
+            time_us: run % 1000,
+            attempts: 1,
+            error: invalid.then(|| RunError { code: format!("code-{}", run % 3), message: "no".to_owned() }),
+            detail: if invalid { Bytes::from(vec![1; 100]) } else { Bytes::new() },
+        }
+    };
+    (0..BATCH).map(run).collect()
+}
+
+/// What the child process does until it is killed. As a test of its own it does nothing.
+#[tokio::test]
+async fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let store = SqliteStore::open(Path::new(&dir), Options::default()).unwrap();
+    let claim = match store.claim(JOB).await {
+        Ok(claim) => claim,
+        Err(_) => {
+            let shape = Shape { places: 1, iterations: 1 };
+            let job =
+                NewJob { id: JOB, spec: Bytes::new(), plugin: Digest::of(b""), shape, priority: 0, created_ms: 0 };
+            store.create(job).await.unwrap()
+        }
+    };
+    tokio::join!(append(&store, &claim), record(&store, &claim, 0), record(&store, &claim, 1));
+}
+
+/// Tell the parent that something is on disk.
+fn tell(what: &str, number: u64) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "\n{what} {number}").unwrap();
+    stdout.flush().unwrap();
+}
+
+async fn append(store: &SqliteStore, claim: &Claim) {
+    for seq in store.job(JOB).await.unwrap().chunks.. {
+        store.append(JOB, claim.epoch(), seq, chunk(seq), Bytes::from(seq.to_string())).await.unwrap();
+        tell("chunk", seq);
+    }
+}
+
+/// Record every batch whose number leaves this remainder, from the first that is not there on.
+async fn record(store: &SqliteStore, claim: &Claim, remainder: u64) {
+    let done: BTreeSet<u64> = store.progress(JOB).await.unwrap().done.into_iter().flatten().collect();
+    for number in (remainder..).step_by(2) {
+        let outcomes = outcomes(number);
+        if !done.contains(&outcomes[0].run.0) {
+            let batch =
+                Batch { job: JOB, epoch: claim.epoch(), worker: format!("worker-{remainder}").into(), outcomes };
+            assert_eq!(store.record(batch).await.unwrap().recorded, BATCH);
+            tell("batch", number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_whole_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut chunks, mut batches) = (BTreeSet::new(), BTreeSet::new());
+    for life in 0..6 {
+        run_and_kill(dir.path(), 40 + 37 * life, &mut chunks, &mut batches);
+        check(dir.path(), &chunks, &batches).await;
+    }
+    assert!(chunks.len() > 10 && batches.len() > 10, "{} chunks and {} batches", chunks.len(), batches.len());
+}
+
+/// Let a child write until it has acknowledged so much, and kill it a moment later; what it acknowledged.
+fn run_and_kill(dir: &Path, acknowledgements: usize, chunks: &mut BTreeSet<u64>, batches: &mut BTreeSet<u64>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut killed = false;
+    let mut seen = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let Some((what, number)) = line.split_once(' ') else { continue };
+        let set = match what {
+            "chunk" => &mut *chunks,
+            "batch" => &mut *batches,
+            _ => continue,
+        };
+        set.insert(number.parse().unwrap());
+        seen += 1;
+        if seen >= acknowledgements && !killed {
+            // A moment that differs from life to life, so that it dies in the middle of different things.
+            let moment = Instant::now() + Duration::from_micros(acknowledgements as u64 * 97 % 4000);
+            while Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            // SIGKILL.
+            child.kill().unwrap();
+            killed = true;
+        }
+    }
+    child.wait().unwrap();
+    assert!(killed, "the child ended by itself");
+}
+
+async fn check(dir: &Path, chunks: &BTreeSet<u64>, batches: &BTreeSet<u64>) {
+    let store = SqliteStore::open(dir, Options::default()).unwrap();
+    // Its owner is dead, so it can be owned.
+    drop(store.claim(JOB).await.unwrap());
+    let record = store.job(JOB).await.unwrap();
+    let acknowledged = chunks.last().map_or(0, |last| last + 1);
+    assert!(record.chunks >= acknowledged);
+    assert_eq!(record.items, record.chunks * 40);
+    assert_eq!(record.cursor, record.chunks.checked_sub(1).map_or_else(String::new, |last| last.to_string()));
+    for seq in 0..record.chunks {
+        assert_eq!(store.items(JOB, seq).await.unwrap(), chunk(seq));
+    }
+
+    let mut results: Vec<OutcomeRow> = Vec::new();
+    loop {
+        let from = RunIndex(results.last().map_or(0, |result| result.run.0 + 1));
+        let page = store.results(JOB, from, 1000).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        results.extend(page);
+    }
+    assert!(results.windows(2).all(|pair| pair[0].run < pair[1].run), "a run has two outcomes");
+    let runs: BTreeSet<u64> = results.iter().map(|result| result.run.0).collect();
+    // A batch is there or it is not, and it is there if it was acknowledged.
+    for number in 0..batches.last().map_or(0, |last| last + 8) {
+        let there = outcomes(number).iter().filter(|outcome| runs.contains(&outcome.run.0)).count() as u64;
+        assert!(there == BATCH || there == 0, "{there} runs of batch {number}");
+        assert!(there == BATCH || !batches.contains(&number), "batch {number} was acknowledged and is gone");
+    }
+
+    // Counters are those of the outcomes that are there.
+    let count = |verdict| results.iter().filter(|result| result.verdict == verdict).count() as u64;
+    let tally = store.tally(JOB).await.unwrap();
+    let total = tally.total();
+    assert_eq!((total.valid, total.invalid, total.failures), (count(Verdict::Valid), count(Verdict::Invalid), 0));
+    assert_eq!(total.time_us, results.iter().map(|result| result.time_us).sum::<u64>());
+    assert_eq!(total.errors.values().sum::<u64>(), total.invalid);
+    let progress = store.progress(JOB).await.unwrap();
+    assert_eq!(progress.done.into_iter().flatten().collect::<BTreeSet<_>>(), runs);
+}
