@@ -106,7 +106,8 @@ impl Findings {
         let mut findings = Vec::new();
         let mut places = Vec::new();
         let mut omitted = [0; 3];
-        let shelves = [(Severity::Error, self.errors), (Severity::Warning, self.warnings), (Severity::Info, self.infos)];
+        let shelves =
+            [(Severity::Error, self.errors), (Severity::Warning, self.warnings), (Severity::Info, self.infos)];
         let mut text = 0;
         for ((severity, shelf), omitted) in shelves.into_iter().zip(&mut omitted) {
             let room = KEPT - findings.len();

@@ -31,7 +31,9 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use pigeon_plugin::{CodeSpec, Failure, Finding, Findings, Item, Metadata, Options, Place, Severity, TestCase, Validator};
+use pigeon_plugin::{
+    CodeSpec, Failure, Finding, Findings, Item, Metadata, Options, Place, Severity, TestCase, Validator,
+};
 
 use crate::check::{semantic, syntax};
 use crate::findings as kept;

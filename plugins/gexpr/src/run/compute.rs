@@ -7,13 +7,7 @@ use crate::tree::NodeId;
 
 impl Machine<'_> {
     /// The value of a builtin for as many arguments as it takes; `right` means nothing to `not`.
-    pub(super) fn compute(
-        &mut self,
-        node: NodeId,
-        builtin: Builtin,
-        left: Value,
-        right: Value,
-    ) -> Result<Value, Stop> {
+    pub(super) fn compute(&mut self, node: NodeId, builtin: Builtin, left: Value, right: Value) -> Result<Value, Stop> {
         match builtin {
             Builtin::Equal => {
                 if left.holds_function() || right.holds_function() {

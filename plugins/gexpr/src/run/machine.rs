@@ -9,8 +9,8 @@
 //!            '----- pop a frame: the next child, a body ----'
 //! ```
 //!
-//! Every node that is evaluated, every call, every branch that is tried and every node that is compared or printed
-//! costs a step, and no step takes more than constant time and memory (a name that is bound far out: logarithmic).
+//! Every node that is evaluated, every branch that is tried and every node that is compared or printed costs a step,
+//! and no step takes more than constant time and memory (a name that is bound far out: logarithmic).
 //! So the limit on steps bounds all else. A call in the last place of a function leaves no frame behind.
 
 use super::heap::Heap;
@@ -136,7 +136,7 @@ impl<'a> Machine<'a> {
                 value => Control::Return(value),
             },
             Expr::Ref { binding: Binding::Parameter(place), .. } => match self.heap.lookup(env, place) {
-                Some(Value::Recursion { lam, env }) => self.unfold(lam, env)?,
+                Some(Value::Recursion { lam, env }) => self.unfold(lam, env),
                 Some(value) => Control::Return(value),
                 None => return Err(error(node, "the name is bound to nothing".to_owned())),
             },
@@ -201,7 +201,7 @@ impl<'a> Machine<'a> {
                     if takes != 1 {
                         return Err(error(node, format!("`fix` takes a function of 1 parameter, not of {takes}")));
                     }
-                    self.unfold(lam, env)
+                    Ok(self.unfold(lam, env))
                 }
                 // It asks for its own value before there is one: it would do so for ever.
                 Value::Builtin(builtin) if builtin.arity() == 1 => Err(Stop::StepLimit),
@@ -233,7 +233,6 @@ impl<'a> Machine<'a> {
 
     /// Calls the function that lies on the operands below `count` arguments.
     fn apply(&mut self, node: NodeId, count: usize) -> Result<Control, Stop> {
-        self.step()?;
         let start = self.operands.len() - count;
         let control = match self.operands[start - 1] {
             Value::Closure { lam, mut env } => {
@@ -266,10 +265,9 @@ impl<'a> Machine<'a> {
 
     /// `fix f` is f applied to `fix f`, where f is this closure. Naming the recursion unfolds it once more, so the
     /// argument is never evaluated by itself.
-    fn unfold(&mut self, lam: u32, env: Env) -> Result<Control, Stop> {
-        self.step()?;
+    fn unfold(&mut self, lam: u32, env: Env) -> Control {
         let env = self.heap.bind(env, Value::Recursion { lam, env });
-        Ok(Control::Eval(self.program.tree.lams[lam as usize].body, env))
+        Control::Eval(self.program.tree.lams[lam as usize].body, env)
     }
 
     /// Goes on with the first branch that fits.

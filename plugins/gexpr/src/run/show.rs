@@ -11,7 +11,11 @@ const MOST: usize = 200;
 enum Item {
     Value(Value),
     /// This many elements or members, from the first of them on.
-    Rest { next: u32, remaining: u32, members: bool },
+    Rest {
+        next: u32,
+        remaining: u32,
+        members: bool,
+    },
     Close(char),
 }
 
