@@ -8,7 +8,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use pigeon_api::{ApiError, JobEvent, Result, Watch};
 use pigeon_store::Store;
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 use crate::{
     convert,
@@ -33,6 +36,7 @@ pub(crate) fn events(store: Arc<dyn Store>, job: Arc<Job>, watch: Watch) -> BoxS
         store,
         job,
         runs: watch.runs,
+        told: Instant::now(),
         after: 0,
         ready: VecDeque::new(),
         over: false,
@@ -66,6 +70,8 @@ struct Watcher {
     pulse: watch::Receiver<Pulse>,
     notes: broadcast::Receiver<String>,
     runs: bool,
+    /// When a change was last told.
+    told: Instant,
     /// The last batch of outcomes that was told.
     after: u64,
     ready: VecDeque<JobEvent>,
@@ -139,13 +145,14 @@ impl Watcher {
     /// Until there is something to tell.
     async fn wait(&mut self) {
         tokio::select! {
-            // The job has changed; what changes right behind it is told with it, but its end at once.
+            // The job has changed. What follows soon is told together, but the job's end at once.
             changed = self.pulse.changed() => {
                 if changed.is_ok() {
                     let over = |pulse: &Pulse| pulse.ended.is_some() || pulse.broken.is_some();
                     // Whether it ended or the time ran out, the next look sees how it is.
-                    let _ = tokio::time::timeout(PACE, self.pulse.wait_for(over)).await;
+                    let _ = tokio::time::timeout_at(self.told + PACE, self.pulse.wait_for(over)).await;
                     self.pulse.mark_changed();
+                    self.told = Instant::now();
                 } else {
                     self.over = true;
                 }
