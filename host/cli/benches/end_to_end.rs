@@ -28,7 +28,11 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let bench = Bench::new();
-    println!("gexpr, {} bytes an item, medians of {ROUNDS}; fdatasync of 4 KiB {:.0} us", BODY.len(), bench.fdatasync());
+    println!(
+        "gexpr, {} bytes an item, medians of {ROUNDS}; fdatasync of 4 KiB {:.0} us",
+        BODY.len(),
+        bench.fdatasync()
+    );
     for (name, part) in [
         ("throughput", Bench::throughput as fn(&Bench)),
         ("cost", Bench::cost),

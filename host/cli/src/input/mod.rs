@@ -10,18 +10,18 @@
 //!
 //! Invariant: memory is bounded by the largest item and the largest folder, never by the number of items.
 
-mod source;
-mod check;
-mod reader;
-mod buffer;
-mod split;
-mod lines;
 mod array;
+mod buffer;
+mod check;
 mod csv;
-mod text;
 mod error;
+mod lines;
+mod reader;
+mod source;
+mod split;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub(crate) use check::{Checked, check};
 pub(crate) use error::InputError;

@@ -118,11 +118,12 @@ impl Inputs {
         self.roots.iter().any(|root| root.kind.is_stream())
     }
 
-    /// How the files now there are known again, without reading them. Nothing for a stream.
-    pub(crate) fn identify(&self) -> Result<Vec<Option<RootIdentity>>, InputError> {
-        let mut walk = Walk::new(self);
-        while walk.next(self)?.is_some() {}
-        Ok(walk.identities)
+    /// By what one of the things given is known now, without reading it. Nothing for a stream.
+    pub(crate) fn identify(&self, root: usize) -> Result<Option<RootIdentity>, InputError> {
+        let alone = Inputs { roots: self.roots.get(root).cloned().into_iter().collect(), ..*self };
+        let mut walk = Walk::new(&alone);
+        while walk.next(&alone)?.is_some() {}
+        Ok(walk.identities.pop().flatten())
     }
 }
 
@@ -196,7 +197,13 @@ impl Walk {
                     RootKind::File => {
                         let metadata = fs::metadata(&root.path).map_err(|source| read_error(&root.given, source))?;
                         let split = inputs.rule.for_path(&root.path);
-                        return Ok(Some(self.found(root.given.clone(), root.path.clone(), root.kind, split, &metadata)));
+                        return Ok(Some(self.found(
+                            root.given.clone(),
+                            root.path.clone(),
+                            root.kind,
+                            split,
+                            &metadata,
+                        )));
                     }
                     RootKind::Stream | RootKind::Stdin => {
                         let split = inputs.rule.for_stream().unwrap_or_else(|| inputs.rule.for_path(&root.path));

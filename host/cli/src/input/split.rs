@@ -119,11 +119,6 @@ impl Splitter {
     pub(crate) fn is_text(&self) -> bool {
         !matches!(self, Splitter::Whole { .. })
     }
-
-    /// Whether every step ends at the end of a line, so that columns need not be counted.
-    pub(crate) fn ends_at_lines(&self) -> bool {
-        matches!(self, Splitter::Lines | Splitter::Csv(_))
-    }
 }
 
 /// Whether a line has nothing but white space.

@@ -1,0 +1,166 @@
+//! A control host and its agents inside this process.
+//!
+//! The road is the one that a remote agent takes: the agents enrol with a token over QUIC on loopback, present their
+//! certificates, fetch the signed plugin, and are leased runs. What they share is one [`Runtime`]: one engine, one pool
+//! of instances, and each plugin compiled once.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::try_join_all;
+use pigeon_agent::{Agent, AgentConfig, AgentError, EnrolError};
+use pigeon_api::Pigeon;
+use pigeon_control::{App, Config, ControlError};
+use pigeon_runtime::{CacheConfig, CompileMode, Runtime, RuntimeConfig, RuntimeError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::inspector::RuntimeInspector;
+
+/// How to set it up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the queue lives.
+    pub state_dir: PathBuf,
+    /// Where compiled plugins are kept; nowhere if not said.
+    pub cache: Option<CacheConfig>,
+    /// Where plugins are compiled.
+    pub compile: CompileMode,
+    /// Linear memory that one run may have at most, in bytes.
+    pub max_memory: u64,
+}
+
+impl Options {
+    /// No cache, compiling in this process, 1 GiB a run: for tests and benches.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self { state_dir: state_dir.into(), cache: None, compile: CompileMode::InProcess, max_memory: 1 << 30 }
+    }
+}
+
+/// It could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// The runtime that guests run in.
+    #[error("failed to start the runtime for validators")]
+    Runtime(#[from] RuntimeError),
+    /// The control host.
+    #[error("failed to start the embedded control host")]
+    Control(#[from] ControlError),
+    /// An agent.
+    #[error("failed to enrol {name}")]
+    Enrol {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: EnrolError,
+    },
+    /// A task of ours was lost.
+    #[error("failed to start")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+/// A control host with agents of its own. Stop it with [`stop`](Self::stop).
+pub struct Embedded {
+    app: App,
+    runtime: Runtime,
+    max_memory: u64,
+    memory: u64,
+    agents: Vec<JoinHandle<Result<(), AgentError>>>,
+    stop: CancellationToken,
+}
+
+/// How long a token of ours is good for: it is used at once.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+
+impl Embedded {
+    /// Bring up the runtime and the control host, without agents yet.
+    ///
+    /// # Errors
+    /// If the engine, the state directory or the hub cannot be had.
+    pub async fn start(options: Options) -> Result<Self, EmbeddedError> {
+        let memory = guest_memory().max(options.max_memory);
+        let runtime_config = RuntimeConfig {
+            memory,
+            max_memory: options.max_memory,
+            compile: options.compile,
+            cache: options.cache,
+            ..RuntimeConfig::default()
+        };
+        let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime_config)).await??;
+        let mut config = Config::embedded(options.state_dir);
+        config.max_memory = options.max_memory;
+        let app = App::build(config, Arc::new(RuntimeInspector::new(runtime.clone()))).await?;
+        let stop = CancellationToken::new();
+        Ok(Self { app, runtime, max_memory: options.max_memory, memory, agents: Vec::new(), stop })
+    }
+
+    /// What takes work.
+    pub fn client(&self) -> Arc<dyn Pigeon> {
+        self.app.client()
+    }
+
+    /// The control host.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The runtime that all agents here share.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Enrol and start agents of one slot each: `worker-1` to `worker-N`, on top of those already there.
+    ///
+    /// # Errors
+    /// If one of them cannot enrol.
+    pub async fn add_agents(&mut self, count: u32) -> Result<(), EmbeddedError> {
+        let first = self.agents.len() + 1;
+        let token = self.app.join_token(count, TOKEN_LIFETIME)?;
+        let hub = self.app.address();
+        let enrolled = (first..first + count as usize).map(|number| enrol(hub, &token, format!("worker-{number}")));
+        for (name, identity) in try_join_all(enrolled).await? {
+            let mut config = AgentConfig::new(name, hub, identity, 1);
+            config.max_memory = self.max_memory;
+            config.memory = self.memory;
+            let agent = Agent::new(config, self.runtime.clone());
+            let stop = self.stop.clone();
+            self.agents.push(tokio::spawn(async move {
+                let ended = agent.run(stop).await;
+                if let Err(error) = &ended {
+                    tracing::error!(%error, "an embedded agent gave up");
+                }
+                ended
+            }));
+        }
+        Ok(())
+    }
+
+    /// Stop the agents, then the control host, each within `grace`.
+    pub async fn stop(self, grace: Duration) {
+        self.stop.cancel();
+        let agents = futures::future::join_all(self.agents);
+        if tokio::time::timeout(grace, agents).await.is_err() {
+            tracing::debug!("agents were still at work when the process ended");
+        }
+        self.app.drain(grace).await;
+    }
+}
+
+async fn enrol(
+    hub: SocketAddr,
+    token: &pigeon_protocol::enrol::JoinToken,
+    name: String,
+) -> Result<(String, pigeon_agent::Identity), EmbeddedError> {
+    match pigeon_agent::enrol(hub, token, &name).await {
+        Ok(identity) => Ok((name, identity)),
+        Err(source) => Err(EmbeddedError::Enrol { name, source }),
+    }
+}
+
+/// Memory for guests: three quarters of the machine's, 4 GiB where that cannot be told.
+fn guest_memory() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    total.map_or(4 << 30, |kib| kib * 1024 / 4 * 3)
+}

@@ -1,0 +1,126 @@
+//! From acceptance to the end: feed the job, show how it goes, and heed Ctrl-C.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Stop, Watch};
+use tokio::time::Instant;
+
+use super::{feed::Feed, target::Target};
+use crate::{
+    exit::Failed,
+    report::{Format, jsonl, number},
+    screen::Screen,
+    signals::Interrupts,
+};
+
+/// How long runs that are under way may go on after the first Ctrl-C.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What became of a job in this process.
+#[derive(Default)]
+pub(super) struct Driven {
+    /// Its state when nothing more happened; unknown if it did not come to that.
+    pub(super) state: Option<JobState>,
+    /// Ctrl-C, or a reader of the runs that went away.
+    pub(super) interrupted: bool,
+    /// What was wrong with the input.
+    pub(super) input: Option<Failed>,
+    /// What was wrong with us.
+    pub(super) machinery: Option<Failed>,
+}
+
+/// Drive a job to its end.
+pub(super) async fn drive(
+    client: &dyn Pigeon,
+    job: JobId,
+    feed: Option<Feed>,
+    target: &mut Target,
+    screen: &Screen,
+    interrupts: &mut Interrupts,
+) -> Driven {
+    let mut driven = Driven::default();
+    let mut events = match client.watch(job, Watch { runs: target.format == Format::Jsonl }).await {
+        Ok(events) => events,
+        Err(error) => return Driven { machinery: Some(error.into()), ..driven },
+    };
+    let mut feeding = feed.is_some();
+    let fed = async {
+        match feed {
+            Some(feed) => feed.run(client, job).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    tokio::pin!(fed);
+    let mut deadline: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            // Ctrl-C first: a busy job must not drown it.
+            biased;
+            () = interrupts.first(), if !driven.interrupted => {
+                screen.warn(&format!(
+                    "interrupted: runs under way have {} s to end; once more stops at once",
+                    GRACE.as_secs()
+                ));
+                driven.interrupted = true;
+            }
+            () = sleep_until(deadline), if deadline.is_some() => return driven,
+            event = events.next() => match event {
+                Some(Ok(JobEvent::Landed(runs))) => {
+                    if let Err(error) = target.write(|out| jsonl::write(out, job, &runs)) {
+                        driven.machinery.get_or_insert(error);
+                        driven.interrupted = true;
+                    }
+                    // Nobody reads what the job is run for.
+                    driven.interrupted |= target.is_gone();
+                }
+                Some(Ok(JobEvent::Progress(progress))) => screen.progress(&progress),
+                Some(Ok(JobEvent::Note(note))) => screen.note(&note),
+                Some(Ok(JobEvent::Finished(state))) => {
+                    driven.state = Some(state);
+                    return driven;
+                }
+                Some(Err(error)) => {
+                    driven.machinery.get_or_insert(error.into());
+                    return driven;
+                }
+                None => {
+                    driven.machinery.get_or_insert(Failed::machinery("the job's events ended before the job did"));
+                    return driven;
+                }
+            },
+            fed = &mut fed, if feeding => {
+                feeding = false;
+                match fed {
+                    Ok(Some(fed)) => {
+                        if fed.blank > 0 {
+                            screen.note(&format!("{} blank lines skipped", number(fed.blank)));
+                        }
+                        driven.input = fed.input.map(Failed::from);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        driven.machinery.get_or_insert(error);
+                        driven.interrupted = true;
+                    }
+                }
+            }
+        }
+        if driven.interrupted && deadline.is_none() {
+            // What was not read is read on resumption.
+            feeding = false;
+            deadline = Some(Instant::now() + GRACE);
+            if let Err(error) = client.stop(job, Stop::Interrupt).await {
+                driven.machinery.get_or_insert(error.into());
+                return driven;
+            }
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

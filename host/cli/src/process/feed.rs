@@ -1,0 +1,78 @@
+//! Items on their way from the reader into the job.
+//!
+//! Reading blocks, so it has a thread of its own; two chunks may wait between it and the job, and the job holds back
+//! where much is not judged yet.
+
+use std::thread;
+
+use pigeon_api::{Chunk, ChunkBuilder, JobId, Pigeon};
+use tokio::sync::mpsc;
+
+use crate::{
+    exit::Failed,
+    input::{InputError, Reader},
+};
+
+/// Chunks between the reader and the job.
+const AHEAD: usize = 2;
+
+/// A reader, and what it has read already.
+pub(super) struct Feed {
+    pub(super) reader: Reader,
+    pub(super) builder: ChunkBuilder,
+    /// Chunks that go first.
+    pub(super) read: Vec<Chunk>,
+    /// What stood behind them instead of more.
+    pub(super) failed: Option<InputError>,
+    /// Whether blank lines are still to be told of: those of streams are not known before.
+    pub(super) tell_blank: bool,
+}
+
+/// What became of the feeding.
+pub(super) struct Fed {
+    /// Blank lines that were skipped and not told of.
+    pub(super) blank: u64,
+    /// What was wrong with the input. The job was sealed with what came before it.
+    pub(super) input: Option<InputError>,
+}
+
+impl Feed {
+    /// Append all that there is, and seal the job.
+    ///
+    /// # Errors
+    /// If the job does not take it.
+    pub(super) async fn run(self, client: &dyn Pigeon, job: JobId) -> Result<Fed, Failed> {
+        let Feed { mut reader, mut builder, read, failed, tell_blank } = self;
+        for chunk in read {
+            client.append(job, chunk).await?;
+        }
+        let mut fed = Fed { blank: reader.blank(), input: failed };
+        if fed.input.is_none() {
+            let (sender, mut chunks) = mpsc::channel(AHEAD);
+            let reading = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+                loop {
+                    let next = reader.next_chunk(&mut builder, usize::MAX).transpose();
+                    let Some(next) = next else { return reader.blank() };
+                    let failed = next.is_err();
+                    if sender.blocking_send(next).is_err() || failed {
+                        return reader.blank();
+                    }
+                }
+            });
+            let reading = reading.map_err(|error| Failed::machinery("failed to start reading").caused_by(error))?;
+            while let Some(chunk) = chunks.recv().await {
+                match chunk {
+                    Ok(chunk) => client.append(job, chunk).await?,
+                    Err(error) => fed.input = Some(error),
+                }
+            }
+            // The channel is closed, so the thread is at its end.
+            fed.blank = reading.join().unwrap_or(0);
+        }
+        if !tell_blank {
+            fed.blank = 0;
+        }
+        client.seal(job).await?;
+        Ok(fed)
+    }
+}

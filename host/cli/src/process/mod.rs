@@ -1,0 +1,157 @@
+//! `pigeon process`: judge work items with a validator and report the verdicts.
+//!
+//! ```text
+//! check the command line ─► check the input ─┐
+//!                           start embedded ──┴─► find the validator ─► submit ─► drive ─► report
+//!                                                       (or resume) ──────────────┘
+//! ```
+//!
+//! Nothing runs before all that can be known to be wrong has been looked at; from acceptance on nothing is lost.
+
+mod args;
+mod drive;
+mod feed;
+mod finish;
+mod options;
+mod resume;
+mod submit;
+mod target;
+mod validator;
+
+use std::{env, ffi::OsString, io, sync::Arc, time::Duration};
+
+use pigeon_api::{JobId, JobState, Pigeon};
+use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use args::ProcessArgs;
+pub(crate) use validator::find as find_validator;
+
+use crate::{
+    dirs::Dirs,
+    embedded::{Embedded, EmbeddedError, Options},
+    exit::{Exit, Failed},
+    input::{Inputs, RootIdentity},
+    paint::{Colours, Paint},
+    report::Format,
+    screen::{Screen, Talk},
+    signals::Interrupts,
+};
+use drive::Driven;
+use target::Target;
+
+/// Where the items of a job come from. Kept with the job for `--resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Sources {
+    inputs: Inputs,
+    /// By what each of the things given is known again; nothing for a stream.
+    identities: Vec<Option<RootIdentity>>,
+}
+
+/// A job that was accepted, now or earlier, and what has to be done about it.
+struct Accepted {
+    job: JobId,
+    sources: Option<Sources>,
+    /// What still has to be appended.
+    feed: Option<feed::Feed>,
+    /// What is wrong with the rest of the input already.
+    input: Option<Failed>,
+    /// Where it stands, if there is nothing more to do but to report.
+    over: Option<JobState>,
+}
+
+/// How long agents may take to leave.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Run the command.
+pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
+    args.check()?;
+    screen.set_talk(match (args.quiet, args.no_progress) {
+        (true, _) => Talk::Quiet,
+        (false, true) => Talk::Notes,
+        (false, false) => Talk::All,
+    });
+    let mut target = Target::open(args.output_file.as_deref(), args.output, colours)?;
+    let dirs = Dirs::new(args.state.state_dir.clone())?;
+    let interrupts = Interrupts::watch()
+        .map_err(|error| Failed::machinery("failed to set up the handling of signals").caused_by(error))?;
+    let mut shutdown = None;
+    let ended = go(&args, &dirs, &mut target, &screen, interrupts, &mut shutdown).await;
+    screen.clear();
+    if let Some(embedded) = shutdown.take() {
+        embedded.stop(LEAVE).await;
+    }
+    ended
+}
+
+async fn go(
+    args: &ProcessArgs,
+    dirs: &Dirs,
+    target: &mut Target,
+    screen: &Screen,
+    mut interrupts: Interrupts,
+    started: &mut Option<Embedded>,
+) -> Result<Exit, Failed> {
+    let accepted = async {
+        match &args.resume {
+            Some(which) => resume::resume(which, dirs, screen, started).await,
+            None => submit::submit(args, dirs, screen, started).await,
+        }
+    };
+    // Until the job is accepted there is nothing to wait for.
+    let accepted = tokio::select! {
+        accepted = accepted => accepted?,
+        () = interrupts.first() => return Ok(Exit::Interrupted),
+    };
+    let Some(embedded) = started.as_ref() else {
+        return Err(Failed::machinery("the embedded control host is not there"));
+    };
+    let client = embedded.client();
+    let Accepted { job, sources, feed, input, over } = accepted;
+    let driven = match over {
+        Some(state) if args.output != Format::Jsonl => Driven { state: Some(state), ..Driven::default() },
+        _ => drive::drive(client.as_ref(), job, feed, target, screen, &mut interrupts).await,
+    };
+    screen.clear();
+    let driven = Driven { input: driven.input.or(input), ..driven };
+    finish::finish(client.as_ref(), job, sources, driven, target, screen).await
+}
+
+/// The compiled plugins of this user, made by children of this program.
+pub(crate) fn embedded_options(dirs: &Dirs, max_memory: Option<u64>) -> Result<Options, Failed> {
+    let exe = env::current_exe()
+        .map_err(|error: io::Error| Failed::machinery("failed to find this program's own file").caused_by(error))?;
+    Ok(Options {
+        state_dir: dirs.state.clone(),
+        cache: Some(CacheConfig::new(dirs.cache.join("compiled"), dirs.key_file.clone())),
+        compile: CompileMode::Child {
+            exe,
+            args: vec![OsString::from("compile-component")],
+            limits: CompileLimits::default(),
+        },
+        max_memory: max_memory.unwrap_or(0).max(1 << 30),
+    })
+}
+
+/// An error of the embedded control host, for people.
+pub(crate) fn not_started(dirs: &Dirs) -> impl FnOnce(EmbeddedError) -> Failed {
+    let state = dirs.state.display().to_string();
+    move |error| {
+        Failed::machinery("failed to start")
+            .caused_by(error)
+            .hint(format!("the queue lives in {state}; --state-dir names another folder"))
+    }
+}
+
+/// Agents for a job whose number of workers is not said: one for each core.
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
+}
+
+/// A client that outlives the borrow of the control host.
+type Client = Arc<dyn Pigeon>;
+
+/// Colours of standard output.
+fn stdout_paint(colours: Colours) -> Paint {
+    Paint::for_stream(colours, &io::stdout())
+}

@@ -1,0 +1,85 @@
+//! `--option key=value`.
+
+use std::{collections::BTreeMap, fs};
+
+use pigeon_api::{OptionSpec, PluginInfo};
+
+use crate::exit::Failed;
+
+/// Read the options as they were given: `key=value`, `key=@FILE`, `key=@@literal`.
+///
+/// # Errors
+/// If one has no `=`, is given twice, or names a file that cannot be read as text.
+pub(super) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed> {
+    let mut options = BTreeMap::new();
+    for text in given {
+        let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(
+                Failed::usage(format!("the option {text:?} has no value")).hint("write it as --option key=value")
+            );
+        };
+        let value = match value.strip_prefix('@') {
+            Some(literal) if literal.starts_with('@') => literal.to_owned(),
+            Some(file) => fs::read_to_string(file).map_err(|error| {
+                Failed::usage(format!("failed to read the value of the option {key:?} from {file}"))
+                    .caused_by(error)
+                    .hint(format!("a value that begins with an @ is written with two: {key}=@@..."))
+            })?,
+            None => value.to_owned(),
+        };
+        if options.insert(key.to_owned(), value).is_some() {
+            return Err(Failed::usage(format!("the option {key:?} is given twice")).hint("keep one of the two"));
+        }
+    }
+    Ok(options)
+}
+
+/// Whether the plugin knows these options, and has all that it needs.
+pub(super) fn check(options: &BTreeMap<String, String>, plugin: &PluginInfo) -> Result<(), Failed> {
+    let known = &plugin.metadata.options;
+    let name = &plugin.metadata.name;
+    if let Some(key) = options.keys().find(|key| known.iter().all(|option| option.name != **key)) {
+        let hint = if known.is_empty() {
+            format!("{name} has no options")
+        } else {
+            format!("{name} knows {}; `pigeon plugins show {name}` says what they mean", names(known))
+        };
+        return Err(Failed::usage(format!("{name} does not know the option {key:?}")).hint(hint));
+    }
+    if let Some(missing) = known.iter().find(|option| option.required && !options.contains_key(&option.name)) {
+        return Err(Failed::usage(format!("{name} needs the option {:?}", missing.name))
+            .hint(format!("--option {}=...: {}", missing.name, missing.description)));
+    }
+    Ok(())
+}
+
+fn names(options: &[OptionSpec]) -> String {
+    options.iter().map(|option| option.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_literal_or_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "from a file\n").unwrap();
+        let given = ["a=1".to_owned(), "b=".to_owned(), "c=x=y".to_owned(), "d=@@home".to_owned()];
+        let given = given.into_iter().chain([format!("e=@{}", file.path().display())]).collect::<Vec<_>>();
+        let options: Vec<_> = read(&given).unwrap().into_iter().collect();
+        let expected = [("a", "1"), ("b", ""), ("c", "x=y"), ("d", "@home"), ("e", "from a file\n")];
+        assert_eq!(options, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_option_is_told() {
+        let error = |given: &[&str]| {
+            read(&given.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap_err().to_string()
+        };
+        assert_eq!(error(&["deep"]), "the option \"deep\" has no value");
+        assert_eq!(error(&["=1"]), "the option \"=1\" has no value");
+        assert_eq!(error(&["a=1", "a=2"]), "the option \"a\" is given twice");
+        assert_eq!(error(&["a=@no/such"]), "failed to read the value of the option \"a\" from no/such");
+    }
+}

@@ -1,0 +1,132 @@
+//! `--resume`: a job that was interrupted, taken up where it stands.
+
+use pigeon_api::{ChunkBuilder, JobFilter, JobId, JobSummary, Pigeon, ResumePoint, Work};
+
+use super::{Accepted, Sources, cores, embedded_options, feed::Feed, not_started};
+use crate::{
+    dirs::Dirs,
+    embedded::Embedded,
+    exit::Failed,
+    input::{Cursor, InputError, Reader},
+    screen::Screen,
+};
+
+/// The newest job.
+const LAST: &str = "last";
+
+/// Jobs that are named where an unknown one was.
+const MOST_NAMED: usize = 10;
+
+/// Find the job, take it up, and see what is left of its input.
+pub(super) async fn resume(
+    which: &str,
+    dirs: &Dirs,
+    screen: &Screen,
+    started: &mut Option<Embedded>,
+) -> Result<Accepted, Failed> {
+    let embedded = Embedded::start(embedded_options(dirs, None)?).await.map_err(not_started(dirs))?;
+    let embedded = started.insert(embedded);
+    let client = embedded.client();
+    let job = find(client.as_ref(), which).await?;
+    let point = client.resume(job).await.map_err(|error| match error.hint {
+        Some(_) => Failed::from(error),
+        None => Failed::from(error).hint("another process may be at it: it ends when that one does"),
+    })?;
+    screen.say(&format!("job {job}"));
+    let sources: Option<Sources> = serde_json::from_value(point.request.sources.clone()).ok();
+    if point.state.is_final() {
+        return Ok(Accepted { job, sources, feed: None, input: None, over: Some(point.state) });
+    }
+    let (feed, input) = match (&sources, point.sealed) {
+        (_, true) => (None, None),
+        (Some(sources), false) => rest(sources.clone(), &point, screen)?,
+        (None, false) => return Err(Failed::machinery("the job does not say where its items come from")),
+    };
+    let agents = match point.request.work {
+        Work::One { workers, .. } => workers,
+        Work::Many { workers, .. } => workers.unwrap_or_else(cores),
+    };
+    embedded.add_agents(agents).await.map_err(not_started(dirs))?;
+    Ok(Accepted { job, sources, feed, input, over: None })
+}
+
+/// The job that is meant.
+async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
+    let unfinished = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1) }).await?;
+    if which == LAST {
+        if let Some(job) = unfinished.first() {
+            return Ok(job.id);
+        }
+        let finished = client.jobs(JobFilter { unfinished: false, limit: Some(1) }).await?;
+        return match finished.first() {
+            Some(job) => Ok(job.id),
+            None => Err(Failed::usage("there is no job to go on with")
+                .hint("the queue is empty; was --state-dir given when the job was submitted?")),
+        };
+    }
+    let job: JobId = which
+        .parse()
+        .map_err(|error| Failed::usage("failed to find the job").caused_by(error).hint(named(&unfinished)))?;
+    match client.job(job).await {
+        Ok(_) => Ok(job),
+        Err(error) if error.kind == pigeon_api::ErrorKind::NotFound => {
+            Err(Failed::usage(format!("there is no job {job}")).hint(named(&unfinished)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The jobs that could have been meant.
+fn named(unfinished: &[JobSummary]) -> String {
+    if unfinished.is_empty() {
+        return "there is no unfinished job".to_owned();
+    }
+    let mut lines = vec!["these are unfinished:".to_owned()];
+    lines.extend(
+        unfinished
+            .iter()
+            .take(MOST_NAMED)
+            .map(|job| format!("  {}  {}  {} of {} runs", job.id, job.plugin, job.total_runs, job.planned_runs)),
+    );
+    if unfinished.len() > MOST_NAMED {
+        lines.push("  ... and more".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// A reader for what was not read yet: of files that have not changed. What cannot be read any more is told.
+fn rest(sources: Sources, point: &ResumePoint, screen: &Screen) -> Result<(Option<Feed>, Option<Failed>), Failed> {
+    let Sources { inputs, mut identities } = sources;
+    let cursor: Cursor = if point.cursor.is_empty() {
+        Cursor::default()
+    } else {
+        serde_json::from_slice(&point.cursor)
+            .map_err(|error| Failed::machinery("failed to read how far the input was read").caused_by(error))?
+    };
+    let mut skipped = vec![false; inputs.roots.len()];
+    let mut input = None;
+    for (at, root) in inputs.roots.iter().enumerate() {
+        if at < cursor.root {
+            skipped[at] = true;
+        } else if root.kind.is_stream() {
+            skipped[at] = true;
+            screen.warn(&format!("what was not read yet of {} is lost", shown(&root.given)));
+        } else if inputs.identify(at).ok().flatten() != identities.get(at).cloned().flatten() {
+            skipped[at] = true;
+            input = Some(Failed::from(InputError::Changed { given: root.given.clone() }));
+            screen.warn(&format!("{} has changed since the job was accepted: the rest of it is not read", root.given));
+        }
+        if skipped[at]
+            && let Some(identity) = identities.get_mut(at)
+        {
+            *identity = None;
+        }
+    }
+    let reader = Reader::resume(inputs, identities, cursor, skipped)?;
+    let builder = ChunkBuilder::new(point.next_seq, point.next_item);
+    Ok((Some(Feed { reader, builder, read: Vec::new(), failed: None, tell_blank: true }), input))
+}
+
+fn shown(given: &str) -> &str {
+    if given == crate::input::STDIN { "standard input" } else { given }
+}

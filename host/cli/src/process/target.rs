@@ -1,0 +1,109 @@
+//! Where the report goes.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use super::stdout_paint;
+use crate::{
+    exit::Failed,
+    paint::{Colours, Paint},
+    report::Format,
+};
+
+/// Columns where there is no terminal to ask.
+const PLAIN_WIDTH: usize = 100;
+
+/// Standard output, or a file.
+pub(super) struct Target {
+    pub(super) format: Format,
+    pub(super) paint: Paint,
+    pub(super) width: usize,
+    to: To,
+    /// Whether whoever read it has gone.
+    gone: bool,
+}
+
+enum To {
+    Stdout,
+    File { file: File, path: PathBuf, begun: bool },
+}
+
+impl Target {
+    /// See that the report can be written, before anything runs. What a file holds is left alone until there is a
+    /// report.
+    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours) -> Result<Self, Failed> {
+        let (to, paint) = match path {
+            None => (To::Stdout, stdout_paint(colours)),
+            Some(path) => {
+                let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+                let file = file.map_err(|error| {
+                    Failed::usage(format!("failed to open {} for the report", path.display()))
+                        .caused_by(error)
+                        .hint("does its folder exist, and may you write there?")
+                })?;
+                let paint = if colours == Colours::Always { stdout_paint(colours) } else { Paint::PLAIN };
+                (To::File { file, path: path.to_owned(), begun: false }, paint)
+            }
+        };
+        let terminal = matches!(to, To::Stdout) && io::stdout().is_terminal();
+        let size = if terminal { terminal_size::terminal_size() } else { None };
+        let width = size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(20));
+        Ok(Self { format, paint, width, to, gone: false })
+    }
+
+    /// Write a part of the report. Nothing is written, and nothing is wrong, once its reader has gone.
+    ///
+    /// # Errors
+    /// If it cannot be written, as a rule because the disk is full.
+    pub(super) fn write<T>(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> Result<Option<T>, Failed> {
+        if self.gone {
+            return Ok(None);
+        }
+        let written = match &mut self.to {
+            To::Stdout => buffered(io::stdout().lock(), write),
+            To::File { file, begun, .. } => {
+                // Only a real file has something to cut off.
+                if !*begun && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                    let _ = file.set_len(0);
+                }
+                *begun = true;
+                buffered(file, write)
+            }
+        };
+        match written {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(None)
+            }
+            Err(error) => Err(Failed::machinery(format!("failed to write the report to {}", self.name()))
+                .caused_by(error)
+                .hint("the job is safe: `pigeon process --resume last` prints its report again")),
+        }
+    }
+
+    /// Whether whoever read it has gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    fn name(&self) -> String {
+        match &self.to {
+            To::Stdout => "standard output".to_owned(),
+            To::File { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
+fn buffered<W: Write, T>(to: W, write: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+    let mut to = BufWriter::with_capacity(64 << 10, to);
+    let value = write(&mut to)?;
+    to.flush()?;
+    Ok(value)
+}

@@ -1,0 +1,91 @@
+//! Which plugin is meant: a name, a name and a version, or the path of a component.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use pigeon_api::{ErrorKind, Pigeon, PluginInfo};
+use pigeon_runtime::MAX_COMPONENT;
+
+use crate::{exit::Failed, units::Size};
+
+/// Find the plugin that was named, or take in the component that was.
+///
+/// # Errors
+/// If there is none of that name (close ones are suggested), or the file is no validator.
+pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo, Failed> {
+    if is_path(named) {
+        let component = read(named)?;
+        return client.publish(component).await.map_err(|mut error| {
+            error.message = format!("{named} is no validator");
+            error.into()
+        });
+    }
+    match client.plugin(named).await {
+        Ok(plugin) => Ok(plugin),
+        Err(error) if error.kind == ErrorKind::NotFound && error.hint.is_none() => {
+            let names: Vec<&str> = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name).collect();
+            Err(Failed::from(error).hint(suggestion(named, &names)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Names hold no slash and do not end in `.wasm`.
+fn is_path(named: &str) -> bool {
+    named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"))
+}
+
+fn read(path: &str) -> Result<Bytes, Failed> {
+    let failed = |error| {
+        Failed::usage(format!("failed to read the component {path}"))
+            .caused_by(error)
+            .hint("`pigeon plugins list` names the validators that are built in")
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_COMPONENT as u64 {
+        let most = Size(MAX_COMPONENT as u64);
+        return Err(Failed::usage(format!("{path} has {}, more than a plugin may have", Size(size)))
+            .hint(format!("a component is at most {most}; is it a release build?")));
+    }
+    fs::read(path).map(Bytes::from).map_err(failed)
+}
+
+/// What to do about a name that nobody has.
+fn suggestion(named: &str, names: &[&str]) -> String {
+    let name = named.split('@').next().unwrap_or(named);
+    let mut close: Vec<(f64, &str)> = names
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), *other))
+        .filter(|(score, _)| *score > 0.7)
+        .collect();
+    close.sort_by(|a, b| b.0.total_cmp(&a.0));
+    match close.as_slice() {
+        [] => format!("there are {}; a component of your own is named by its path", names.join(", ")),
+        close => {
+            let close: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+            format!("did you mean {}? `pigeon plugins list` names all", close.join(" or "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_names_are_suggested() {
+        let names = ["gexpr", "json", "echo"];
+        assert_eq!(suggestion("gexp", &names), "did you mean `gexpr`? `pigeon plugins list` names all");
+        assert_eq!(suggestion("jsno@1.0.0", &names), "did you mean `json`? `pigeon plugins list` names all");
+        assert_eq!(
+            suggestion("qqq", &names),
+            "there are gexpr, json, echo; a component of your own is named by its path"
+        );
+    }
+
+    #[test]
+    fn paths_are_told_from_names() {
+        assert!(is_path("mine.wasm") && is_path("./mine") && is_path("a/b.WASM"));
+        assert!(!is_path("gexpr") && !is_path("gexpr@0.1.0") && !is_path("sha256:00"));
+    }
+}

@@ -1,0 +1,290 @@
+//! `table`: the report for people.
+//!
+//! Figures for the job and for each worker, then what was not valid, as far as a screen holds it: the other formats
+//! have all of it.
+
+use std::io::{self, Write};
+
+use pigeon_api::{ErrorGroup, Finding, ItemResult, JobState, JobStatus, Severity, Times, Verdict, Work};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::{Report, Setting, junit::place, rate};
+
+/// Items and findings of an item that are shown.
+const MOST_ITEMS: u64 = 20;
+const MOST_FINDINGS: usize = 10;
+const MOST_GROUPS: usize = 10;
+
+/// Writes the table.
+pub(super) struct Table<'a> {
+    status: &'a JobStatus,
+    setting: &'a Setting,
+    /// Items that were shown.
+    shown: u64,
+    /// Whether there are more that could have been.
+    more: bool,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn begin(out: &mut dyn Write, status: &'a JobStatus, setting: &'a Setting) -> io::Result<Self> {
+        let table = Self { status, setting, shown: 0, more: false };
+        table.head(out)?;
+        table.figures(out)?;
+        Ok(table)
+    }
+
+    fn line(&self, out: &mut dyn Write, text: &str) -> io::Result<()> {
+        writeln!(out, "{}", fit(text, self.setting.width))
+    }
+
+    fn head(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = self.status;
+        let plugin = format!("{} {}", status.plugin.metadata.name, status.plugin.metadata.version);
+        writeln!(out, "{}  {}", self.setting.paint.strong(&plugin), work(status))?;
+        writeln!(out)
+    }
+
+    fn figures(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = self.status;
+        let mut rows = vec![
+            ["", "runs", "valid", "invalid", "failures", "success", "mean", "p50", "p95", "p99"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        for worker in &status.workers {
+            rows.push(row(&worker.name, worker.total, [worker.valid, worker.invalid, worker.failures], worker.times));
+        }
+        rows.push(row("job", status.total_runs, [status.valid, status.invalid, status.failures], status.times));
+        let widths: Vec<usize> =
+            (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
+        // On a narrow screen the least important columns give way, from the right: percentiles, then the mean.
+        let mut columns = widths.len();
+        while columns > 6 && widths[..columns].iter().map(|width| width + 2).sum::<usize>() > self.setting.width + 2 {
+            columns -= 1;
+        }
+        let paint = self.setting.paint;
+        for (at, row) in rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(&widths).take(columns).enumerate() {
+                let pad = " ".repeat(width - cell.width());
+                let cell = match column {
+                    _ if at == 0 => paint.dim(cell),
+                    2 if cell != "0" => paint.good(cell),
+                    3 | 4 if cell != "0" => paint.bad(cell),
+                    0 => paint.strong(cell),
+                    _ => cell.clone(),
+                };
+                line.push_str(&if column == 0 { format!("{cell}{pad}") } else { format!("  {pad}{cell}") });
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn item_head(&self, out: &mut dyn Write, item: &ItemResult) -> io::Result<()> {
+        let paint = self.setting.paint;
+        let word = item.verdict.as_str();
+        let verdict = match item.verdict {
+            Verdict::Valid => paint.good(word),
+            Verdict::Invalid | Verdict::Failure => paint.bad(word),
+        };
+        let id = fit(&printable(&item.id), self.setting.width.saturating_sub(word.len() + 1));
+        writeln!(out, "{verdict} {}", paint.strong(&id))
+    }
+
+    fn finding(&self, out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+        let paint = self.setting.paint;
+        let (word, painted) = match finding.severity {
+            Severity::Error => ("error", paint.bad("error")),
+            Severity::Warning => ("warning", paint.warn("warning")),
+            Severity::Info => ("info", paint.dim("info")),
+        };
+        let at = place(finding).map(|at| format!(" ({at})")).unwrap_or_default();
+        let text = format!("{}: {}{at}", finding.code, finding.message);
+        let text = fit(&printable(&text), self.setting.width.saturating_sub(word.len() + 3));
+        writeln!(out, "  {painted} {text}")
+    }
+
+    fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
+        let groups = &self.status.errors;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        writeln!(out, "{}", self.setting.paint.strong("errors"))?;
+        let digits = groups.iter().map(|group| group.count.to_string().len()).max().unwrap_or(1);
+        for group in groups.iter().take(MOST_GROUPS) {
+            self.line(out, &group_line(group, digits))?;
+        }
+        if groups.len() > MOST_GROUPS {
+            writeln!(out, "  ... and {} more kinds", groups.len() - MOST_GROUPS)?;
+        }
+        Ok(())
+    }
+
+    fn end_line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = self.status;
+        let paint = self.setting.paint;
+        let seconds = status.wall_time_ms / 1000.0;
+        let per_second = if seconds > 0.0 { status.total_runs as f64 / seconds } else { 0.0 };
+        let word = match (status.failures, status.invalid) {
+            (0, 0) if status.total_runs > 0 => paint.good("all valid"),
+            (0, 0) => paint.warn("nothing ran"),
+            (0, invalid) => paint.bad(&format!("{} invalid", number(invalid))),
+            (failures, 0) => paint.bad(&format!("{} could not be judged", number(failures))),
+            (failures, invalid) => {
+                paint.bad(&format!("{} invalid, {} could not be judged", number(invalid), number(failures)))
+            }
+        };
+        writeln!(out)?;
+        let rate = number(per_second.round() as u64);
+        let runs = plural(status.total_runs, "run");
+        writeln!(out, "{word}")?;
+        let cost = format!("{runs} in {} ({rate} runs/s), seed {}", wall(status.wall_time_ms), status.request.seed);
+        writeln!(out, "{}", paint.dim(&fit(&cost, self.setting.width)))?;
+        let missing = status.planned_runs.saturating_sub(status.total_runs);
+        if missing > 0 {
+            let why = match status.state {
+                JobState::Stopped => "the job was stopped at its first error",
+                _ => "the job was interrupted",
+            };
+            writeln!(out, "{}", paint.warn(&format!("{} not run: {why}", plural(missing, "run"))))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report for Table<'_> {
+    fn wants_items(&self) -> bool {
+        self.status.items == 1 || self.status.invalid + self.status.failures > 0
+    }
+
+    fn item(&mut self, out: &mut dyn Write, item: &ItemResult) -> io::Result<bool> {
+        let alone = self.status.items == 1;
+        if !alone && item.verdict == Verdict::Valid {
+            // Of many items only those that are not valid are shown.
+            return Ok(true);
+        }
+        if self.shown == MOST_ITEMS {
+            self.more = true;
+            return Ok(false);
+        }
+        if self.shown == 0 {
+            writeln!(out)?;
+        }
+        self.shown += 1;
+        self.item_head(out, item)?;
+        let most = if alone { MOST_FINDINGS } else { 1 };
+        for finding in item.findings.iter().take(most) {
+            self.finding(out, finding)?;
+        }
+        let omitted = item.omitted.errors + item.omitted.warnings + item.omitted.infos;
+        let rest = item.findings.len().saturating_sub(most) as u64 + omitted;
+        if rest > 0 {
+            writeln!(out, "  ... and {} more", plural(rest, "finding"))?;
+        }
+        if let Some(failure) = &item.failure {
+            self.line(out, &format!("  {}: {}", failure.code, printable(&failure.message)))?;
+            if alone {
+                for frame in failure.backtrace.iter().take(MOST_FINDINGS) {
+                    self.line(out, &format!("    {}", printable(frame)))?;
+                }
+            }
+        }
+        Ok(!alone)
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.more {
+            writeln!(out, "... and more; `-o json` lists all of them")?;
+        }
+        self.groups(out)?;
+        self.end_line(out)
+    }
+}
+
+/// `1 item x 3 workers x 5 iterations = 15 runs`.
+fn work(status: &JobStatus) -> String {
+    let planned = plural(status.planned_runs, "run");
+    match status.request.work {
+        Work::One { workers, iterations } => format!(
+            "{} x {} x {} = {planned}",
+            plural(status.items, "item"),
+            plural(workers.into(), "worker"),
+            plural(iterations.into(), "iteration"),
+        ),
+        Work::Many { iterations, .. } => format!(
+            "{} x {} = {planned}, shared out over {}",
+            plural(status.items, "item"),
+            plural(iterations.into(), "iteration"),
+            plural(status.workers.len() as u64, "worker"),
+        ),
+    }
+}
+
+fn row(name: &str, total: u64, [valid, invalid, failures]: [u64; 3], times: Times) -> Vec<String> {
+    let percent = 100.0 * rate(valid, total);
+    // 99.96 % are not all of them, and must not look so.
+    let percent = if valid < total { percent.min(99.9) } else { percent };
+    let time = |ms: f64| if total == 0 { "-".to_owned() } else { wall(ms) };
+    let success = if total == 0 { "-".to_owned() } else { format!("{percent:.1} %") };
+    let mut row = vec![name.to_owned(), number(total), number(valid), number(invalid), number(failures), success];
+    row.extend([times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms].map(time));
+    row
+}
+
+fn group_line(group: &ErrorGroup, digits: usize) -> String {
+    let (code, message) = (printable(&group.code), printable(&group.message));
+    format!("  {:>digits$} x {code}: {message} (first: {})", group.count, printable(&group.example))
+}
+
+/// A time in the unit that suits it.
+fn wall(ms: f64) -> String {
+    match ms {
+        ms if ms < 1.0 => format!("{:.0} us", ms * 1000.0),
+        ms if ms < 100.0 => format!("{ms:.2} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms if ms < 120_000.0 => format!("{:.2} s", ms / 1000.0),
+        ms => format!("{:.1} min", ms / 60_000.0),
+    }
+}
+
+/// A number with its thousands apart.
+pub(crate) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{} {what}s", number(count)) }
+}
+
+/// Text without control characters: what a guest says must not steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Text cut to the columns that there are.
+fn fit(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut fitting = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used + 1 > width {
+            break;
+        }
+        fitting.push(c);
+    }
+    fitting.push('\u{2026}');
+    fitting
+}

@@ -1,0 +1,327 @@
+//! Each form of report, over the same two jobs.
+
+use pigeon_api::{
+    Clock, CodeSpec, Counts, Digest, FailureInfo, InstancePolicy, JobId, JobRequest, JobState, Limits, MemoryNeed,
+    Place, PluginInfo, PluginKind, PluginMetadata, RetryPolicy, RunResult, Times, Vote, Work, WorkerStatus,
+};
+use pigeon_api::{ErrorGroup, Finding, Severity};
+
+use super::*;
+use crate::input::SplitRule;
+
+fn plugin() -> PluginInfo {
+    PluginInfo {
+        digest: Digest::from_bytes([7; 32]),
+        kind: PluginKind::Validator,
+        built_in: true,
+        size: 12_345,
+        metadata: PluginMetadata {
+            name: "json".to_owned(),
+            version: "0.1.0".to_owned(),
+            description: "Checks JSON strictly. And more.".to_owned(),
+            formats: vec!["application/json".to_owned()],
+            options: Vec::new(),
+            codes: vec![CodeSpec {
+                code: "syntax".to_owned(),
+                severity: Some(Severity::Error),
+                description: "the text is no JSON".to_owned(),
+            }],
+            instances: InstancePolicy::Shared,
+            vote: Vote::Worst,
+            memory: MemoryNeed { base: 1 << 20, factor: 4.0 },
+            models: Vec::new(),
+            extensions: Vec::new(),
+        },
+        imports: Vec::new(),
+        powers: Vec::new(),
+    }
+}
+
+fn times(ms: f64) -> Times {
+    Times { total_ms: 10.0 * ms, mean_ms: ms, p50_ms: ms * 0.9, p95_ms: ms * 2.0, p99_ms: ms * 3.0 }
+}
+
+fn groups() -> Vec<ErrorGroup> {
+    vec![
+        ErrorGroup {
+            code: "syntax".to_owned(),
+            message: "a value is missing".to_owned(),
+            count: 2,
+            example: "d/a.jsonl:4".to_owned(),
+        },
+        ErrorGroup {
+            code: "timeout".to_owned(),
+            message: "the run used up its 10 s of CPU time".to_owned(),
+            count: 1,
+            example: "d/b.csv:9".to_owned(),
+        },
+    ]
+}
+
+fn worker(name: &str, total: u64, invalid: u64, failures: u64) -> WorkerStatus {
+    let errors = if failures > 0 { groups() } else { Vec::new() };
+    WorkerStatus {
+        name: name.to_owned(),
+        total,
+        valid: total - invalid - failures,
+        invalid,
+        failures,
+        times: times(1.5),
+        errors,
+    }
+}
+
+fn status(work: Work) -> JobStatus {
+    JobStatus {
+        id: JobId::from_bytes([0x11; 16]),
+        plugin: plugin(),
+        state: JobState::Finished,
+        request: JobRequest {
+            plugin: Digest::from_bytes([7; 32]),
+            options: Default::default(),
+            work,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            priority: 0,
+            max_parallel: None,
+            fail_fast: false,
+            seed: 42,
+            clock: Clock::Acceptance,
+            grants: Vec::new(),
+            sources: serde_json::Value::Null,
+        },
+        accepted_ms: 0,
+        wall_time_ms: 1234.5678,
+        items: 1200,
+        planned_runs: 1200,
+        total_runs: 1200,
+        valid: 1197,
+        invalid: 2,
+        failures: 1,
+        times: times(0.0123),
+        workers: vec![worker("worker-1", 800, 1, 1), worker("worker-2", 400, 1, 0)],
+        errors: groups(),
+    }
+}
+
+fn finding(severity: Severity, place: Place) -> Finding {
+    Finding {
+        severity,
+        code: "syntax".to_owned(),
+        message: "a value is <missing> \u{1}\u{7f} \"here\"".to_owned(),
+        place,
+    }
+}
+
+fn item(id: &str, line: u64, verdict: Verdict) -> ItemResult {
+    ItemResult {
+        id: id.to_owned(),
+        index: 0,
+        line,
+        verdict,
+        runs: 1,
+        time_ms: 0.25,
+        findings: Vec::new(),
+        omitted: Counts::default(),
+        score: None,
+        data: None,
+        failure: None,
+    }
+}
+
+fn items() -> Vec<ItemResult> {
+    let at = |line, column| Place { line: Some(line), column: Some(column), offset: Some(7), pointer: None };
+    let pointer = Place { pointer: Some("/a/0".to_owned()), ..at(3, 2) };
+    vec![
+        item("d/a.jsonl:1", 1, Verdict::Valid),
+        ItemResult {
+            findings: vec![finding(Severity::Error, at(1, 5)), finding(Severity::Warning, Place::default())],
+            omitted: Counts { errors: 0, warnings: 3, infos: 0 },
+            score: Some(0.5),
+            data: Some("{\"depth\": 3}".to_owned()),
+            ..item("d/a.jsonl:4", 4, Verdict::Invalid)
+        },
+        ItemResult {
+            findings: vec![finding(Severity::Error, pointer)],
+            ..item("d/\u{e4} b.json[3]", 10, Verdict::Invalid)
+        },
+        ItemResult { findings: vec![finding(Severity::Info, at(1, 9))], ..item("d/b.csv:7", 7, Verdict::Valid) },
+        ItemResult {
+            failure: Some(FailureInfo {
+                cause: "timeout".to_owned(),
+                code: "timeout".to_owned(),
+                message: "the run used up its 10 s of CPU time".to_owned(),
+                backtrace: vec!["spin (src/lib.rs:3)".to_owned()],
+            }),
+            ..item("d/b.csv:9", 9, Verdict::Failure)
+        },
+    ]
+}
+
+fn setting(width: usize) -> Setting {
+    let folder = std::env::temp_dir();
+    let mut inputs = Inputs::new(&[folder], SplitRule::ByExtension, 1 << 20).unwrap();
+    inputs.roots[0].given = "d".to_owned();
+    Setting { paint: Paint::PLAIN, width, inputs: Some(inputs), count: Count { valid: 2, invalid: 2, failures: 1 } }
+}
+
+fn report(format: Format, status: &JobStatus, items: &[ItemResult], setting: &Setting) -> String {
+    let mut out = Vec::new();
+    let mut report = begin(format, &mut out, status, setting).unwrap().unwrap();
+    for item in items {
+        if !report.item(&mut out, item).unwrap() {
+            break;
+        }
+    }
+    report.end(&mut out).unwrap();
+    drop(report);
+    String::from_utf8(out).unwrap()
+}
+
+fn many() -> JobStatus {
+    status(Work::Many { iterations: 1, workers: None })
+}
+
+#[test]
+fn the_table_of_many_items() {
+    insta::assert_snapshot!(report(Format::Table, &many(), &items(), &setting(100)));
+}
+
+#[test]
+fn the_table_of_one_item_on_a_narrow_screen() {
+    let mut status = status(Work::One { workers: 2, iterations: 600 });
+    status.items = 1;
+    let text = report(Format::Table, &status, &items()[1..2], &setting(60));
+    assert!(text.lines().skip(2).all(|line| line.chars().count() <= 60), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_table_of_a_job_that_was_stopped() {
+    let mut status = many();
+    (status.state, status.planned_runs) = (JobState::Stopped, 5000);
+    let text = report(Format::Table, &status, &[], &setting(100));
+    assert!(text.ends_with("3,800 runs not run: the job was stopped at its first error\n"), "{text}");
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let plain = report(Format::Table, &many(), &items(), &setting(100));
+    let paint = Paint::for_stream(crate::paint::Colours::Always, &std::io::stdout());
+    let painted = report(Format::Table, &many(), &items(), &Setting { paint, ..setting(100) });
+    assert_ne!(painted, plain);
+    assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+}
+
+#[test]
+fn the_json_document() {
+    let text = report(Format::Json, &many(), &items(), &setting(100));
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    insta::assert_snapshot!(text);
+    let mut empty = many();
+    (empty.total_runs, empty.valid) = (0, 0);
+    let text = report(Format::Json, &empty, &[], &setting(100));
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&document["items"], &document["success_rate"]), (&serde_json::json!([]), &serde_json::json!(0.0)));
+}
+
+#[test]
+fn junit_is_well_formed_and_counts() {
+    let text = report(Format::Junit, &many(), &items(), &setting(100));
+    let mut reader = quick_xml::Reader::from_str(&text);
+    reader.config_mut().check_end_names = true;
+    let (mut cases, mut depth) = (0, 0);
+    loop {
+        match reader.read_event().unwrap() {
+            quick_xml::events::Event::Start(tag) => {
+                depth += 1;
+                tag.attributes().for_each(|attribute| drop(attribute.unwrap()));
+                cases += usize::from(tag.name().as_ref() == "testcase");
+            }
+            quick_xml::events::Event::Empty(tag) => cases += usize::from(tag.name().as_ref() == "testcase"),
+            quick_xml::events::Event::End(_) => depth -= 1,
+            quick_xml::events::Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!((cases, depth), (5, 0));
+    assert!(!text.contains('\u{1}'), "a character that XML forbids");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn sarif_has_what_the_standard_asks_for() {
+    let text = report(Format::Sarif, &many(), &items(), &setting(100));
+    let log: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    assert!(log["runs"][0]["tool"]["driver"]["name"].is_string());
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 5);
+    let lines: Vec<_> = results
+        .iter()
+        .map(|result| {
+            assert!(result["message"]["text"].is_string());
+            assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap()));
+            result["locations"][0]["physicalLocation"]["region"]["startLine"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(lines, [4, 4, 12, 7, 9]);
+    insta::assert_snapshot!(text);
+    let none: serde_json::Value = serde_json::from_str(&report(Format::Sarif, &many(), &[], &setting(9))).unwrap();
+    assert_eq!(none["runs"][0]["results"], serde_json::json!([]));
+}
+
+#[test]
+fn jsonl_has_these_keys_and_no_others() {
+    let failed = items().pop().unwrap().failure;
+    let run = RunResult {
+        item: "a.json".to_owned(),
+        index: 0,
+        place: 1,
+        iteration: 2,
+        worker: "worker-2".to_owned(),
+        verdict: Verdict::Failure,
+        findings: vec![finding(Severity::Error, Place::default())],
+        omitted: Counts::default(),
+        score: Some(1.0),
+        data: None,
+        failure: failed,
+        time_ms: 1.2345678,
+        log: "log".to_owned(),
+    };
+    let valid = RunResult { verdict: Verdict::Valid, findings: Vec::new(), failure: None, ..run.clone() };
+    let mut out = Vec::new();
+    jsonl::write(&mut out, JobId::from_bytes([0x11; 16]), &[run, valid]).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn items_are_traced_to_their_files() {
+    let inputs = setting(1).inputs;
+    let file = |id| file_of(id, inputs.as_ref());
+    assert_eq!(file("d/a.jsonl:17"), ("d/a.jsonl", Split::Jsonl));
+    assert_eq!(file("d/a.txt:17"), ("d/a.txt", Split::Lines));
+    assert_eq!(file("d/a.json[0]"), ("d/a.json", Split::Array));
+    assert_eq!(file("d/a:b.csv:2"), ("d/a:b.csv", Split::Csv));
+    let mut whole = inputs.clone().unwrap();
+    whole.rule = SplitRule::Whole;
+    assert_eq!(file_of("a:1", Some(&whole)), ("a:1", Split::Whole));
+    assert_eq!(file_of("a.json[1]", Some(&whole)), ("a.json[1]", Split::Whole));
+    whole.rule = SplitRule::As(Split::Lines);
+    assert_eq!(file_of("-:3", Some(&whole)), (STDIN_NAME, Split::Lines));
+    assert_eq!(file_of("a:1", None), ("a:1", Split::Whole));
+}
+
+const STDIN_NAME: &str = crate::input::STDIN;
+
+#[test]
+fn xml_text_is_escaped_and_cleaned() {
+    use super::junit::escape;
+    assert_eq!(escape("plain \u{e4}"), "plain \u{e4}");
+    assert_eq!(
+        escape("<a b='c' d=\"e\">&\n\0\u{b}\u{ffff}"),
+        "&lt;a b=&apos;c&apos; d=&quot;e&quot;&gt;&amp;&#10;\u{fffd}\u{fffd}\u{fffd}"
+    );
+    // DEL and the C1 controls are allowed in XML 1.0, if discouraged.
+    assert_eq!(escape("\u{7f}"), "\u{7f}");
+}

@@ -1,0 +1,194 @@
+//! What is said on standard error while a job goes on: progress, notes and the log.
+//!
+//! On a terminal there is a bar, and whatever else is said stands above it. Elsewhere there is a plain line now and
+//! then.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use pigeon_api::Progress;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    paint::{Colours, Paint},
+    report::number,
+};
+
+/// Between two plain lines.
+const PLAIN_PACE: Duration = Duration::from_secs(10);
+
+/// How much is to be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// Everything.
+    All,
+    /// No progress.
+    Notes,
+    /// Nothing that was not asked for.
+    Quiet,
+}
+
+/// Standard error. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Screen {
+    shared: Arc<Shared>,
+    pub(crate) paint: Paint,
+}
+
+struct Shared {
+    state: Mutex<State>,
+}
+
+struct State {
+    talk: Talk,
+    bar: Option<ProgressBar>,
+    said: Instant,
+}
+
+impl Screen {
+    pub(crate) fn new(colours: Colours) -> Self {
+        let state = State { talk: Talk::Notes, bar: None, said: Instant::now() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state) }), paint: Paint::for_stream(colours, &io::stderr()) }
+    }
+
+    /// Say how much is to be said.
+    pub(crate) fn set_talk(&self, talk: Talk) {
+        self.state(|state| state.talk = talk);
+    }
+
+    fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.shared.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Say something that is said with `--quiet` too.
+    pub(crate) fn say(&self, line: &str) {
+        self.state(|state| state.print(format!("{line}\n").as_bytes()));
+    }
+
+    /// Say something that people may want to know.
+    pub(crate) fn note(&self, line: &str) {
+        self.state(|state| {
+            if state.talk != Talk::Quiet {
+                state.print(format!("{line}\n").as_bytes());
+            }
+        });
+    }
+
+    /// Say that something is not as it should be.
+    pub(crate) fn warn(&self, line: &str) {
+        self.note(&format!("{} {line}", self.paint.warn("warning:")));
+    }
+
+    /// Show how far the job is.
+    pub(crate) fn progress(&self, progress: &Progress) {
+        self.state(|state| {
+            if state.talk != Talk::All {
+                return;
+            }
+            if io::stderr().is_terminal() {
+                let bar = state.bar.get_or_insert_with(|| bar(self.paint));
+                // The length first: a position behind it would look like more than all.
+                if progress.sealed || bar.length() != Some(progress.planned) {
+                    bar.set_length(progress.planned.max(1));
+                }
+                bar.set_position(progress.done);
+                bar.set_message(message(progress, self.paint));
+            } else if state.said.elapsed() >= PLAIN_PACE {
+                state.said = Instant::now();
+                let of = if progress.sealed { "" } else { " (and more to come)" };
+                let line = format!(
+                    "{} of {} runs{of}{}\n",
+                    number(progress.done),
+                    number(progress.planned),
+                    message(progress, Paint::PLAIN)
+                );
+                state.print(line.as_bytes());
+            }
+        });
+    }
+
+    /// Take the bar away.
+    pub(crate) fn clear(&self) {
+        self.state(|state| {
+            if let Some(bar) = state.bar.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+}
+
+impl State {
+    fn print(&mut self, bytes: &[u8]) {
+        // Where standard error is gone there is nobody to tell.
+        let print = || drop(io::stderr().write_all(bytes));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn bar(paint: Paint) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
+    let colours = if paint == Paint::PLAIN { "" } else { ".cyan/dim" };
+    let template = format!("[{{bar:30{colours}}}] {{pos}}/{{len}} runs  {{rate}}  {{left}}{{msg}}");
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{} runs/s", number(state.per_sec().round() as u64));
+    };
+    let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{} s left", number(state.eta().as_secs()));
+    };
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("=> "));
+    }
+    bar
+}
+
+fn message(progress: &Progress, paint: Paint) -> String {
+    let mut message = String::new();
+    if progress.invalid > 0 {
+        message.push_str(&format!("  {}", paint.bad(&format!("{} invalid", number(progress.invalid)))));
+    }
+    if progress.failures > 0 {
+        message.push_str(&format!("  {}", paint.bad(&format!("{} failed", number(progress.failures)))));
+    }
+    message
+}
+
+/// The log goes the same way.
+impl<'a> MakeWriter<'a> for Screen {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { screen: self.clone(), bytes: Vec::new() }
+    }
+}
+
+/// A line of the log, said as a whole when it is complete.
+pub(crate) struct Line {
+    screen: Screen,
+    bytes: Vec<u8>,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.screen.state(|state| state.print(&bytes));
+    }
+}
