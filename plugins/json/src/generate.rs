@@ -7,8 +7,11 @@ use pigeon_plugin::{Expectation, Failure, Item, TestCase};
 /// The most cases made at once: as many as fit any host's memory.
 const CASES_LIMIT: u32 = 100_000;
 
+/// Breaks a document.
+type Slip = fn(&mut Vec<u8>);
+
 /// Ways to break a document `{"case":NUMBER,"value":…}`, in turn.
-const SLIPS: &[(&str, fn(&mut Vec<u8>))] = &[
+const SLIPS: &[(&str, Slip)] = &[
     ("a trailing comma", |text| insert_before_end(text, b",")),
     ("no closing brace", |text| text.truncate(text.len().saturating_sub(1))),
     ("a brace too many", |text| text.push(b'}')),
