@@ -37,7 +37,13 @@ fn job() -> impl Strategy<Value = JobPlan> {
     let bounds = (prop::option::of(1u32..4), prop::option::of(1u32..4));
     let fates = (0u64..3, any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.2));
     (shape, run_us, -2i32..3, bounds, fates).prop_map(
-        |((items, places, iterations), run_us, priority, (max_parallel, max_agents), (poison, flaky, fail_fast, paused))| {
+        |(
+            (items, places, iterations),
+            run_us,
+            priority,
+            (max_parallel, max_agents),
+            (poison, flaky, fail_fast, paused),
+        )| {
             JobPlan {
                 items,
                 places,
@@ -56,7 +62,7 @@ fn job() -> impl Strategy<Value = JobPlan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_run_gets_one_outcome_whatever_dies(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
-use pigeon_scheduler::{Action, Attempts, End, Grant, Landing, LandingClass, RunSet, Ruling, Time};
+use pigeon_scheduler::{Action, Attempts, End, Grant, Landing, LandingClass, Ruling, RunSet, Time};
 
 /// A lease as the model sees it.
 struct Held {
@@ -33,6 +33,9 @@ pub struct Recorded {
 #[derive(Default)]
 pub struct Model {
     held: BTreeMap<LeaseId, Held>,
+    /// Leases of unreachable agents that have nothing left to do: a copy has done it. They may have ended without a
+    /// word. Whatever comes under them must be refused anyway, as each of their runs is recorded.
+    superfluous: BTreeSet<LeaseId>,
     pub jobs: BTreeMap<JobId, Recorded>,
     fences: BTreeSet<u64>,
     life: Duration,
@@ -48,6 +51,9 @@ impl Model {
             Action::Lease(grant) => self.granted(now, grant),
             Action::Cancel { session, leases } => {
                 for lease in leases {
+                    if self.superfluous.remove(lease) {
+                        continue;
+                    }
                     let held = self.held.remove(lease).unwrap_or_else(|| panic!("{lease:?} cancelled, but not live"));
                     assert_eq!(held.session, *session, "{lease:?} cancelled at the wrong session");
                 }
@@ -80,12 +86,19 @@ impl Model {
 
     /// Sees rulings on outcomes, and that none of them was too kind.
     pub fn ruled(
-        &mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence, landings: &[Landing], rulings: &[Ruling],
+        &mut self,
+        now: Time,
+        session: SessionId,
+        lease: LeaseId,
+        fence: Fence,
+        landings: &[Landing],
+        rulings: &[Ruling],
     ) {
         assert_eq!(landings.len(), rulings.len());
-        let live = self.held.get_mut(&lease).filter(|held| {
-            held.fence == fence && held.session == session && now.since(held.renewed) <= self.life
-        });
+        let live = self
+            .held
+            .get_mut(&lease)
+            .filter(|held| held.fence == fence && held.session == session && now.since(held.renewed) <= self.life);
         let Some(held) = live else {
             let refused = rulings.iter().all(|ruling| matches!(ruling, Ruling::Refuse(_)));
             assert!(refused, "{lease:?} is not live, {rulings:?}");
@@ -115,7 +128,7 @@ impl Model {
     }
 
     pub fn renewed(&mut self, now: Time, session: SessionId, leases: &[LeaseId], unknown: &[LeaseId]) {
-        for lease in leases {
+        for lease in leases.iter().filter(|lease| !self.superfluous.contains(lease)) {
             let life = self.life;
             let live = self.held.get_mut(lease).filter(|h| h.session == session && now.since(h.renewed) <= life);
             assert_eq!(live.is_none(), unknown.contains(lease), "{lease:?}");
@@ -161,9 +174,18 @@ impl Model {
         self.held.retain(|_, held| !held.orphan || now.since(held.renewed) <= life);
     }
 
-    /// Live leases of a job.
-    pub fn leases_of(&self, job: JobId) -> usize {
-        self.held.values().filter(|held| held.job == job).count()
+    /// Looks for leases of unreachable agents that have nothing left to do.
+    pub fn settle(&mut self) {
+        let jobs = &self.jobs;
+        let undone = |held: &Held, run: &u64| !jobs.get(&held.job).is_some_and(|job| job.done.contains(RunIndex(*run)));
+        let settled = self.held.extract_if(.., |_, held| held.orphan && !held.open.iter().any(|run| undone(held, run)));
+        self.superfluous.extend(settled.map(|(lease, _)| lease));
+    }
+
+    /// Sees how many live leases a job is said to have.
+    pub fn counted(&self, job: JobId, leases: usize) {
+        let held = self.held.values().filter(|held| held.job == job).count();
+        assert!(held <= leases && leases <= held + self.superfluous.len(), "{leases} leases of {job}, and not {held}");
     }
 
     /// No lease is left that should have expired.
@@ -171,9 +193,5 @@ impl Model {
         for (lease, held) in &self.held {
             assert!(now.since(held.renewed) <= self.life, "{lease:?} outlives, last renewed at {}", held.renewed);
         }
-    }
-
-    pub fn is_done(&self, job: JobId, run: u64) -> bool {
-        self.jobs.get(&job).is_some_and(|job| job.done.contains(RunIndex(run)))
     }
 }
