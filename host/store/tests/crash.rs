@@ -41,7 +41,7 @@ fn chunk(seq: u64) -> Items {
 fn outcomes(number: u64) -> Vec<OutcomeRow> {
     let run = |place| {
         let run = (number / 4 * BATCH + place) * 4 + number % 4;
-        let invalid = run % 7 == 0;
+        let invalid = run.is_multiple_of(7);
         OutcomeRow {
             run: RunIndex(run),
             verdict: if invalid { Verdict::Invalid } else { Verdict::Valid },

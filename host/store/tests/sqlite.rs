@@ -39,7 +39,7 @@ proptest! {
 }
 
 fn row(run: u64) -> pigeon_store::OutcomeRow {
-    if run % 5 == 0 { failed(run, "code", &format!("message {}", run % 10)) } else { outcome(run) }
+    if run.is_multiple_of(5) { failed(run, "code", &format!("message {}", run % 10)) } else { outcome(run) }
 }
 
 /// Do the same to a store and to the model, and compare them.

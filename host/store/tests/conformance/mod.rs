@@ -260,7 +260,7 @@ pub(crate) async fn results_come_in_the_order_of_runs(store: &impl Store) {
         vec![5],
     ];
     for runs in &batches {
-        let outcomes = runs.iter().map(|&run| if run % 3 == 0 { failed(run, "c", "m") } else { outcome(run) });
+        let outcomes = runs.iter().map(|&run| if run.is_multiple_of(3) { failed(run, "c", "m") } else { outcome(run) });
         store.record(batch(&claim, "a", outcomes)).await.unwrap();
     }
     let mut expected: Vec<u64> = batches.into_iter().flatten().collect();
@@ -269,7 +269,8 @@ pub(crate) async fn results_come_in_the_order_of_runs(store: &impl Store) {
         let results = all_results(store, claim.job(), limit).await;
         assert_eq!(results.iter().map(|outcome| outcome.run.0).collect::<Vec<_>>(), expected);
         for result in results {
-            let recorded = if result.run.0 % 3 == 0 { failed(result.run.0, "c", "m") } else { outcome(result.run.0) };
+            let recorded =
+                if result.run.0.is_multiple_of(3) { failed(result.run.0, "c", "m") } else { outcome(result.run.0) };
             assert_eq!(result, OutcomeRow { error: None, ..recorded });
         }
     }
