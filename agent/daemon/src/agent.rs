@@ -1,14 +1,45 @@
 //! The agent's life: connect, work, and connect again.
 
-use pigeon_runtime::Runtime;
-use tokio_util::sync::CancellationToken;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use crate::config::AgentConfig;
+use pigeon_protocol::id::IncarnationId;
+use pigeon_runtime::Runtime;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::AgentConfig,
+    enrol::{renew, renewal_due},
+    fetch::{Jobs, Plugins},
+    identity::Identity,
+    lanes::{Lanes, RuntimeLanes, chain},
+    outbox::Outbox,
+    session::{self, Ended},
+    transport,
+};
+
+/// The first pause before connecting again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Bounds of the pause between two looks at the certificate's age.
+const SHORTEST_RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_RENEWAL_PAUSE: Duration = Duration::from_secs(3600);
 
 /// An agent, ready to run.
-#[derive(Debug)]
-pub struct Agent {
-    config: AgentConfig,
+pub struct Agent<L: Lanes = RuntimeLanes> {
+    shared: Shared<L>,
 }
 
 /// Why an agent gave up for good.
@@ -17,20 +48,179 @@ pub enum AgentError {
     /// The hub does not want it (any more).
     #[error("the hub refused this agent: {0}")]
     Refused(String),
+    /// No socket can be opened.
+    #[error("failed to open a UDP socket")]
+    Socket(#[from] std::io::Error),
+}
+
+/// What the agent's tasks share.
+pub(crate) struct Shared<L> {
+    pub(crate) config: AgentConfig,
+    /// As it is now: the one in `config` may have been renewed since. Their trusted keys are the same.
+    pub(crate) identity: Mutex<Identity>,
+    pub(crate) lanes: L,
+    pub(crate) incarnation: IncarnationId,
+    pub(crate) outbox: Outbox,
+    pub(crate) jobs: Jobs,
+    pub(crate) plugins: Plugins,
+    /// Leases that are being received or run: lanes.
+    pub(crate) running: AtomicUsize,
+    /// A lane has ended, or is delivered.
+    pub(crate) changed: Notify,
+    /// Every task that runs a lane.
+    pub(crate) runners: TaskTracker,
+    /// Stops them all.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Counts a lane as long as it lives.
+pub(crate) struct LaneGuard(Box<dyn Fn() + Send + Sync>);
+
+impl LaneGuard {
+    pub(crate) fn new<L: Lanes>(shared: &Arc<Shared<L>>) -> Self {
+        shared.running.fetch_add(1, Relaxed);
+        let shared = Arc::clone(shared);
+        Self(Box::new(move || {
+            shared.running.fetch_sub(1, Relaxed);
+            shared.changed.notify_one();
+        }))
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 impl Agent {
     /// An agent whose runs are made by this runtime; agents of one process share it.
     pub fn new(config: AgentConfig, runtime: Runtime) -> Self {
-        let _ = runtime;
-        Self { config }
+        let lanes = RuntimeLanes::new(runtime, config.slots);
+        Self::with_lanes(config, lanes)
+    }
+}
+
+impl<L> Shared<L> {
+    /// Who the agent is now.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Renew the certificate if it is due. A failure is no misfortune yet: the old one is good for a third of its life.
+    async fn renew_if_due(&self) {
+        let identity = self.identity();
+        if renewal_due(&identity) != Some(Duration::ZERO) {
+            return;
+        }
+        match renew(self.config.hub, &identity, &self.config.name).await {
+            Ok(renewed) => {
+                if let Some(dir) = &self.config.state_dir
+                    && let Err(error) = renewed.save(dir)
+                {
+                    tracing::warn!("the renewed certificate is not kept: {}", chain(&error));
+                }
+                tracing::info!(agent = %renewed.agent, "renewed the agent's certificate");
+                *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+            }
+            Err(error) => tracing::warn!("failed to renew the agent's certificate: {}", chain(&error)),
+        }
+    }
+}
+
+impl<L: Lanes> Agent<L> {
+    /// An agent whose runs are made by something else.
+    pub fn with_lanes(mut config: AgentConfig, lanes: L) -> Self {
+        config.slots = config.slots.max(1);
+        config.in_flight = config.in_flight.max(config.slots);
+        let shared = Shared {
+            identity: Mutex::new(config.identity.clone()),
+            config,
+            lanes,
+            incarnation: IncarnationId::new(),
+            outbox: Outbox::default(),
+            jobs: Jobs::default(),
+            plugins: Plugins::default(),
+            running: AtomicUsize::new(0),
+            changed: Notify::new(),
+            runners: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        Self { shared }
     }
 
     /// Connect, work, and connect again with growing pauses, until `stop` is cancelled: then no lease is taken any
-    /// more, what runs is run to its end and delivered, and the agent leaves.
+    /// more, what runs is run to its end and delivered, and the agent leaves. Dropping the future stops everything at
+    /// once.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let _ = &self.config;
-        stop.cancelled().await;
-        Ok(())
+        let shared = Arc::new(self.shared);
+        // Whatever ends this function ends the lanes.
+        let _lanes_end_with_us = shared.cancel.clone().drop_guard();
+        let endpoint = transport::endpoint(shared.config.hub)?;
+        let result = tokio::select! {
+            result = live(&shared, &endpoint, &stop) => result,
+            // Never ends: it only renews the certificate, in time and beside the session.
+            () = keep_current(&shared) => Ok(()),
+        };
+        shared.cancel.cancel();
+        shared.runners.close();
+        shared.runners.wait().await;
+        // The good-bye goes out with the next turn of the endpoint's driver; nobody waits for its echo.
+        let _ = timeout(Duration::from_millis(20), endpoint.wait_idle()).await;
+        result
     }
+}
+
+/// Look after the certificate. A session outlives it: certificates are checked where connections are accepted.
+async fn keep_current<L: Lanes>(shared: &Shared<L>) {
+    loop {
+        let due = renewal_due(&shared.identity()).unwrap_or(LONGEST_RENEWAL_PAUSE);
+        sleep(due.clamp(SHORTEST_RENEWAL_PAUSE, LONGEST_RENEWAL_PAUSE)).await;
+        shared.renew_if_due().await;
+    }
+}
+
+async fn live<L: Lanes>(
+    shared: &Arc<Shared<L>>,
+    endpoint: &quinn::Endpoint,
+    stop: &CancellationToken,
+) -> Result<(), AgentError> {
+    let (mut pause, mut deadline) = (FIRST_PAUSE, None);
+    // A node that was away for long may come back with a certificate that is good for nothing else.
+    shared.renew_if_due().await;
+    loop {
+        let session = session::run(shared, endpoint, stop).await;
+        if session.welcomed {
+            pause = FIRST_PAUSE;
+        }
+        match session.ended {
+            Ended::Left => return Ok(()),
+            Ended::Refused(reason) => return Err(AgentError::Refused(reason)),
+            Ended::Broken(reason) => tracing::warn!(hub = %shared.config.hub, "not connected: {reason}"),
+        }
+        // Told to stop while there is no hub: stay for what is not delivered, as long as a drain may take.
+        if stop.is_cancelled() {
+            let until = *deadline.get_or_insert_with(|| Instant::now() + shared.config.drain);
+            if shared.outbox.is_empty() || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+        let until = deadline.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
+        tokio::select! {
+            // Agents that lost one hub together do not come back together.
+            () = sleep(jittered(pause)) => {}
+            () = sleep_until(until) => {}
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between a half and the whole of a pause.
+fn jittered(pause: Duration) -> Duration {
+    use ring::rand::{SecureRandom as _, SystemRandom};
+    let mut byte = [0; 1];
+    // Without randomness the pause is merely not jittered.
+    let _ = SystemRandom::new().fill(&mut byte);
+    pause / 2 + pause / 2 * u32::from(byte[0]) / 255
 }

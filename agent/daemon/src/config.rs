@@ -1,6 +1,6 @@
 //! How an agent is set up.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::identity::Identity;
 
@@ -23,14 +23,21 @@ pub struct AgentConfig {
     pub max_memory: u64,
     /// Labels for placement: `arch=x86_64`.
     pub labels: Vec<String>,
+    /// How long running runs may take to end, and outcomes to be delivered, once the agent is told to stop.
+    pub drain: Duration,
+    /// Where a renewed identity is kept; `None` for agents that live as long as their process.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Runs begun at once for each slot if nothing else is said.
 pub const IN_FLIGHT_PER_SLOT: usize = 64;
 
+/// How long a drain may take if nothing else is said.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
 impl AgentConfig {
-    /// An agent of so many slots, with 64 runs in flight for each, 4 GiB of memory for guests (1 GiB for one run) and
-    /// no labels.
+    /// An agent of so many slots, with 64 runs in flight for each, 4 GiB of memory for guests (1 GiB for one run),
+    /// no labels, 30 s to drain, and nothing kept on disk.
     pub fn new(name: impl Into<String>, hub: SocketAddr, identity: Identity, slots: usize) -> Self {
         let slots = slots.max(1);
         Self {
@@ -42,6 +49,8 @@ impl AgentConfig {
             memory: 4 << 30,
             max_memory: 1 << 30,
             labels: Vec::new(),
+            drain: DRAIN,
+            state_dir: None,
         }
     }
 }

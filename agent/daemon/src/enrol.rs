@@ -1,29 +1,156 @@
-//! Enrolment: a join token, and what it buys.
+//! Enrolment: a join token, or a certificate that runs out, and what they buy.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use pigeon_protocol::enrol::JoinToken;
+use pigeon_protocol::{
+    close,
+    enrol::{EnrolReply, EnrolRequest, JoinToken},
+    frame,
+    id::{AgentId, Digest},
+    version::{ENROL_ALPN, SERVER_NAME},
+};
+use quinn::crypto::rustls::QuicClientConfig;
+use tokio::time::timeout;
 
-use crate::identity::Identity;
+use crate::{
+    identity::Identity,
+    tls,
+    transport::{self, Reader, code},
+};
+
+/// Longest reply, in bytes: two certificates and some keys.
+const MAX_REPLY: usize = 64 << 10;
+
+/// Time for the whole exchange.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Enrolment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The hub refused: the token is wrong, used up or expired; it does not say which.
-    #[error("the hub refused to enrol this agent: {0}")]
-    Refused(String),
+    #[error("the hub at {hub} refused to enrol this agent: {reason}")]
+    Refused {
+        /// Where.
+        hub: SocketAddr,
+        /// What it says.
+        reason: String,
+    },
     /// The hub cannot be reached, or is not the one that the token names.
-    #[error("failed to connect to the hub at {hub}")]
+    #[error("failed to enrol with the hub at {hub}")]
     Connect {
         /// Where.
         hub: SocketAddr,
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It did not answer in time.
+    #[error("the hub at {hub} did not answer within {} s", PATIENCE.as_secs())]
+    Silent {
+        /// Where.
+        hub: SocketAddr,
+    },
+    /// Its answer makes no sense.
+    #[error("the answer of the hub at {hub} is not an identity: {what}")]
+    Senseless {
+        /// Where.
+        hub: SocketAddr,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// No key or signing request can be made.
+    #[error("failed to make a key")]
+    Key(#[from] rcgen::Error),
 }
 
-/// Enrol with the hub at `hub`.
+/// Enrol with the hub at `hub`: the private key is made here and stays here.
 pub async fn enrol(hub: SocketAddr, token: &JoinToken, name: &str) -> Result<Identity, EnrolError> {
-    let _ = (hub, token, name);
-    Err(EnrolError::Refused(String::new()))
+    let crypto = tls::pinned(token.ca()).map_err(|error| connect(hub, error))?;
+    ask(hub, crypto, token.secret().to_vec(), token.ca(), name).await
+}
+
+/// Renew an identity's certificate, with a new key. It keeps its id and the publishers it trusts.
+pub async fn renew(hub: SocketAddr, identity: &Identity, name: &str) -> Result<Identity, EnrolError> {
+    let crypto = tls::mutual(identity, ENROL_ALPN).map_err(|error| connect(hub, error))?;
+    let renewed = ask(hub, crypto, Vec::new(), Digest::of(&identity.ca), name).await?;
+    if renewed.agent != identity.agent {
+        return Err(EnrolError::Senseless { hub, what: "it names another agent" });
+    }
+    // The node's own file may have overridden the keys.
+    Ok(Identity { trusted_keys: identity.trusted_keys.clone(), ..renewed })
+}
+
+/// How long until the certificate should be renewed: when two thirds of its life are over. Zero if that has passed.
+pub(crate) fn renewal_due(identity: &Identity) -> Option<Duration> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(&identity.certificate).ok()?;
+    let validity = certificate.validity();
+    let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    let due = u64::try_from(from + (to - from) / 3 * 2).ok()?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(due).saturating_sub(now))
+}
+
+fn connect(hub: SocketAddr, error: impl std::error::Error + Send + Sync + 'static) -> EnrolError {
+    EnrolError::Connect { hub, source: Box::new(error) }
+}
+
+async fn ask(
+    hub: SocketAddr,
+    crypto: QuicClientConfig,
+    secret: Vec<u8>,
+    ca: Digest,
+    name: &str,
+) -> Result<Identity, EnrolError> {
+    let key = rcgen::KeyPair::generate()?;
+    let csr = rcgen::CertificateParams::default().serialize_request(&key)?.der().to_vec();
+    let request = EnrolRequest { secret, csr, name: name.to_owned() };
+    let reply = timeout(PATIENCE, exchange(hub, crypto, &request)).await.map_err(|_| EnrolError::Silent { hub })??;
+    if !reply.refused.is_empty() {
+        return Err(EnrolError::Refused { hub, reason: reply.refused });
+    }
+    let senseless = |what| EnrolError::Senseless { hub, what };
+    if Digest::of(&reply.ca) != ca {
+        return Err(senseless("it brings another CA"));
+    }
+    let trusted_keys: Option<Vec<[u8; 32]>> =
+        reply.trusted_keys.into_iter().map(|key| key.try_into().ok()).collect();
+    let (_, certificate) =
+        x509_parser::parse_x509_certificate(&reply.certificate).map_err(|_| senseless("its certificate is none"))?;
+    if certificate.public_key().subject_public_key.data != key.public_key_raw() {
+        return Err(senseless("its certificate is for another key"));
+    }
+    Ok(Identity {
+        agent: AgentId::from_slice(&reply.agent).ok_or_else(|| senseless("it names no agent"))?,
+        key: key.serialize_der(),
+        ca: reply.ca,
+        trusted_keys: trusted_keys.ok_or_else(|| senseless("a publisher's key has not 32 bytes"))?,
+        certificate: reply.certificate,
+    })
+}
+
+async fn exchange(
+    hub: SocketAddr,
+    crypto: QuicClientConfig,
+    request: &EnrolRequest,
+) -> Result<EnrolReply, EnrolError> {
+    let endpoint = transport::endpoint(hub).map_err(|error| connect(hub, error))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport::transport(0)));
+    let connection = endpoint
+        .connect_with(config, hub, SERVER_NAME)
+        .map_err(|error| connect(hub, error))?
+        .await
+        .map_err(|error| connect(hub, error))?;
+    let (mut send, recv) = connection.open_bi().await.map_err(|error| connect(hub, error))?;
+    let frame = frame::encode(request).map_err(|error| connect(hub, error))?;
+    send.write_chunk(frame).await.map_err(|error| connect(hub, error))?;
+    // Cannot fail: it was not finished before.
+    let _ = send.finish();
+    let reply = Reader::new(recv, MAX_REPLY).need().await.map_err(|error| connect(hub, error))?;
+    connection.close(code(close::DONE), b"");
+    endpoint.wait_idle().await;
+    Ok(reply)
 }

@@ -13,12 +13,23 @@
 
 #![forbid(unsafe_code)]
 
-mod agent;
 pub mod config;
 pub mod enrol;
 pub mod identity;
+pub mod lanes;
+
+mod agent;
+
+mod batch;
+mod convert;
+mod fetch;
+mod outbox;
+mod session;
+mod tls;
+mod transport;
 
 pub use agent::{Agent, AgentError};
 pub use config::AgentConfig;
 pub use enrol::{EnrolError, enrol};
 pub use identity::{Identity, IdentityError};
+pub use lanes::{Lanes, RuntimeLanes};

@@ -1,0 +1,138 @@
+//! QUIC's numbers, and the reader that turns a stream into messages and bodies.
+//!
+//! Bounds of what the hub can make the agent hold in QUIC's own buffers: 32 MiB received and not read (8 MiB a stream:
+//! a batch and more), 32 MiB sent and not acknowledged.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use pigeon_protocol::frame::{Decoder, FrameError};
+use prost::Message;
+use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt};
+
+/// Largest UDP payload that is ever probed for. The hub's transport has the same number.
+const MAX_PAYLOAD: u16 = 16_384 + 128;
+
+/// Most lease streams at once, beside the runs in flight: leases whose outcomes wait to be recorded.
+const MORE_STREAMS: usize = 256;
+
+/// Silence after which a connection is dead if the hub asks for nothing less: three of the longest beats.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
+const SOCKET_BUFFER: usize = 8 << 20;
+
+pub(crate) fn transport(in_flight: usize) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(MAX_PAYLOAD);
+    let streams = u32::try_from(in_flight.saturating_add(MORE_STREAMS)).unwrap_or(u32::MAX);
+    config
+        .max_concurrent_bidi_streams(streams.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window((8u32 << 20).into())
+        .receive_window((32u32 << 20).into())
+        .send_window(32 << 20)
+        .mtu_discovery_config(Some(discovery))
+        .max_idle_timeout(IDLE.try_into().ok());
+    config
+}
+
+/// An endpoint to connect from.
+pub(crate) fn endpoint(hub: SocketAddr) -> Result<quinn::Endpoint, std::io::Error> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let any: SocketAddr = match hub {
+        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = Socket::new(Domain::for_address(any), Type::DGRAM, Some(Protocol::UDP))?;
+    // Less than asked for is slower, not wrong.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.bind(&any.into())?;
+    let mut config = quinn::EndpointConfig::default();
+    config.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
+    quinn::Endpoint::new(config, None, socket.into(), Arc::new(quinn::TokioRuntime))
+}
+
+/// A code as QUIC carries it.
+pub(crate) fn code(code: u32) -> VarInt {
+    VarInt::from_u32(code)
+}
+
+/// Reads messages, and raw bytes behind them, from a stream. [`message`](Self::message) can be dropped between two
+/// polls and called again: nothing that was read is lost.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    stream: RecvStream,
+    decoder: Decoder,
+}
+
+/// What can go wrong while a stream is read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadFailure {
+    /// The bytes are not what they should be: the peer's fault.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The stream or its connection broke.
+    #[error(transparent)]
+    Stream(#[from] ReadError),
+}
+
+/// How much is read at a time, at most.
+const PIECE: usize = 256 << 10;
+
+/// Room that is made at once for raw bytes; more of it grows with what arrives.
+const ROOM: usize = 4 << 20;
+
+impl Reader {
+    pub(crate) fn new(stream: RecvStream, bound: usize) -> Self {
+        Self { stream, decoder: Decoder::with_bound(bound) }
+    }
+
+    /// The next message; `None` where the stream ended properly, between two messages.
+    pub(crate) async fn message<M: Message + Default>(&mut self) -> Result<Option<M>, ReadFailure> {
+        loop {
+            if let Some(message) = self.decoder.message()? {
+                return Ok(Some(message));
+            }
+            match self.piece().await? {
+                Some(piece) => self.decoder.push(piece),
+                None => {
+                    self.decoder.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// The message that has to come.
+    pub(crate) async fn need<M: Message + Default>(&mut self) -> Result<M, ReadFailure> {
+        Ok(self.message().await?.ok_or(FrameError::CutShort)?)
+    }
+
+    /// Append exactly `length` raw bytes. The caller has checked `length` against a bound of its own. What has arrived
+    /// is in `out` even where this fails.
+    pub(crate) async fn raw(&mut self, length: usize, out: &mut BytesMut) -> Result<(), ReadFailure> {
+        let end = out.len() + length;
+        out.reserve(length.min(ROOM));
+        out.extend_from_slice(&self.decoder.raw(length));
+        while out.len() < end {
+            let missing = end - out.len();
+            let chunk = self.stream.read_chunk(missing.min(PIECE), true).await?.ok_or(FrameError::CutShort)?;
+            out.extend_from_slice(&chunk.bytes);
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.stream.read_chunk(PIECE, true).await?.map(|chunk| chunk.bytes))
+    }
+
+    /// Tell the peer that nothing more is read.
+    pub(crate) fn stop(&mut self, reason: u32) {
+        // Already over: as good.
+        let _ = self.stream.stop(code(reason));
+    }
+}
