@@ -39,7 +39,11 @@ impl Scheduler {
         {
             self.timers.due.pop_first();
             if let Some(job) = self.jobs.get_mut(&id) {
-                job.work.pass(now);
+                let released = job.work.pass(now);
+                if let Some(places) = &mut job.places {
+                    // The owner may be gone since the run failed.
+                    released.iter().for_each(|run| places.work_came_back(job.work.place_of(*run)));
+                }
             }
             self.reindex(id);
         }

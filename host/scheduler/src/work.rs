@@ -280,16 +280,19 @@ impl Work {
         self.delayed.insert((not_before, run));
     }
 
-    /// Releases what is due.
-    pub(crate) fn pass(&mut self, now: Time) {
+    /// Releases what is due, and gives it.
+    pub(crate) fn pass(&mut self, now: Time) -> Vec<u64> {
+        let mut released = Vec::new();
         while let Some(&(due, run)) = self.delayed.first()
             && due <= now
         {
             self.delayed.pop_first();
             if !self.done.contains(RunIndex(run)) {
                 self.put_back_one(run);
+                released.push(run);
             }
         }
+        released
     }
 
     /// Memory that it takes on the heap, in bytes; for the maps an estimate.

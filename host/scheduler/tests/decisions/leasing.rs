@@ -184,6 +184,21 @@ fn places_wait_a_little_for_agents_that_come_late() {
 }
 
 #[test]
+fn a_retry_in_a_place_whose_agent_left_is_made_by_another() {
+    let mut fleet = Fleet::new(2, 2);
+    fleet.submit(single(2, 1), 1);
+    let grants = fleet.poll();
+    fleet.land(&grants[0], VALID, 10);
+    fleet.land(&grants[1], crate::fleet::TRANSIENT, 10);
+    fleet.scheduler.left(fleet.now, grants[1].session, pigeon_scheduler::Left::Drained);
+    fleet.credit(grants[0].session.0, 2);
+    assert!(fleet.poll().is_empty());
+    fleet.pass(1000 * MS);
+    let again = fleet.poll().pop().unwrap();
+    assert_eq!((again.session, again.attempt, &again.runs), (grants[0].session, 2, &grants[1].runs));
+}
+
+#[test]
 fn fail_fast_leases_nothing_more() {
     let mut fleet = Fleet::new(2, 2);
     let id = fleet.submit(JobAdmitted { fail_fast: true, ..job() }, 100);

@@ -398,7 +398,8 @@ impl World {
         let Some(lane) = self.agents[agent].lanes.get(&lease) else { return };
         let run_us = self.jobs[self.job_of(lane.grant.job)].plan.run_us;
         let runs = Self::flush(run_us).min(lane.left.len()) as u64;
-        let after = runs * run_us * self.agents[agent].slowness;
+        let slowness = if self.clock < CALM { self.agents[agent].slowness } else { 1 };
+        let after = runs * run_us * slowness;
         self.plan(after, Event::Step(agent, life, lease));
     }
 
