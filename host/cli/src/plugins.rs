@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use pigeon_api::{InstancePolicy, PluginInfo, PluginKind, Severity, Vote};
+use pigeon_api::{Digest, Inspected, InstancePolicy, PluginInfo, PluginKind, Severity, Vote};
+use pigeon_control::Inspector as _;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -12,8 +13,9 @@ use crate::{
     dirs::Dirs,
     embedded::Embedded,
     exit::{Exit, Failed},
+    inspector::RuntimeInspector,
     paint::{Colours, Paint},
-    process::{embedded_options, find_validator, not_started},
+    process::{embedded_options, find_validator, no_validator, not_started, read_component},
     report::printable,
     units::Size,
 };
@@ -77,7 +79,7 @@ pub(crate) async fn run(args: PluginsArgs, colours: Colours) -> Result<Exit, Fai
     let client = embedded.client();
     let paint = Paint::for_stream(colours, &io::stdout());
     let text = match named {
-        Some(named) => find_validator(client.as_ref(), &named).await.and_then(|plugin| match output {
+        Some(named) => find(&embedded, &named).await.and_then(|plugin| match output {
             Output::Json => json(&plugin),
             Output::Table => Ok(show(&plugin, paint)),
         }),
@@ -93,6 +95,18 @@ pub(crate) async fn run(args: PluginsArgs, colours: Colours) -> Result<Exit, Fai
         }
         _ => Ok(Exit::Valid),
     }
+}
+
+/// A plugin by its name; a component by its path, which is looked at and not kept.
+async fn find(embedded: &Embedded, named: &str) -> Result<PluginInfo, Failed> {
+    let Some(component) = read_component(named)? else {
+        return find_validator(embedded.client().as_ref(), named).await;
+    };
+    let (digest, size) = (Digest::of(&component), component.len() as u64);
+    let inspector = RuntimeInspector::new(embedded.runtime().clone());
+    let Inspected { kind, metadata, imports, powers } =
+        inspector.inspect(component).await.map_err(|error| no_validator(named, error))?;
+    Ok(PluginInfo { digest, kind, built_in: false, size, metadata, imports, powers })
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failed> {

@@ -92,9 +92,7 @@ impl Screen {
             if io::stderr().is_terminal() {
                 let bar = state.bar.get_or_insert_with(|| bar(self.paint));
                 // The length first: a position behind it would look like more than all.
-                if progress.sealed || bar.length() != Some(progress.planned) {
-                    bar.set_length(progress.planned.max(1));
-                }
+                bar.set_length(progress.planned.max(1));
                 bar.set_position(progress.done);
                 bar.set_message(message(progress, self.paint));
             } else if state.said.elapsed() >= PLAIN_PACE {

@@ -30,6 +30,13 @@ pub(super) struct Driven {
     pub(super) machinery: Option<Failed>,
 }
 
+impl Driven {
+    /// Whether nothing more should be run.
+    fn is_stopping(&self) -> bool {
+        self.interrupted || self.machinery.is_some()
+    }
+}
+
 /// Drive a job to its end.
 pub(super) async fn drive(
     client: &dyn Pigeon,
@@ -67,9 +74,10 @@ pub(super) async fn drive(
             () = sleep_until(deadline), if deadline.is_some() => return driven,
             event = events.next() => match event {
                 Some(Ok(JobEvent::Landed(runs))) => {
-                    if let Err(error) = target.write(|out| jsonl::write(out, job, &runs)) {
-                        driven.machinery.get_or_insert(error);
-                        driven.interrupted = true;
+                    if driven.machinery.is_none()
+                        && let Err(error) = target.write(|out| jsonl::write(out, job, &runs))
+                    {
+                        driven.machinery = Some(error);
                     }
                     // Nobody reads what the job is run for.
                     driven.interrupted |= target.is_gone();
@@ -99,14 +107,11 @@ pub(super) async fn drive(
                         driven.input = fed.input.map(Failed::from);
                     }
                     Ok(None) => {}
-                    Err(error) => {
-                        driven.machinery.get_or_insert(error);
-                        driven.interrupted = true;
-                    }
+                    Err(error) => drop(driven.machinery.get_or_insert(error)),
                 }
             }
         }
-        if driven.interrupted && deadline.is_none() {
+        if driven.is_stopping() && deadline.is_none() {
             // What was not read is read on resumption.
             feeding = false;
             deadline = Some(Instant::now() + GRACE);

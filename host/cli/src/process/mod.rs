@@ -25,7 +25,7 @@ use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use args::ProcessArgs;
-pub(crate) use validator::find as find_validator;
+pub(crate) use validator::{component as read_component, find as find_validator, none as no_validator};
 
 use crate::{
     dirs::Dirs,
@@ -59,6 +59,9 @@ struct Accepted {
     /// Where it stands, if there is nothing more to do but to report.
     over: Option<JobState>,
 }
+
+/// Linear memory that a run may have at most if more was not asked for, in bytes.
+const USUAL_MEMORY: u64 = 1 << 30;
 
 /// How long agents may take to leave.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -129,7 +132,7 @@ pub(crate) fn embedded_options(dirs: &Dirs, max_memory: Option<u64>) -> Result<O
             args: vec![OsString::from("compile-component")],
             limits: CompileLimits::default(),
         },
-        max_memory: max_memory.unwrap_or(0).max(1 << 30),
+        max_memory: max_memory.unwrap_or(0).max(USUAL_MEMORY),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use pigeon_api::{ChunkBuilder, JobFilter, JobId, JobSummary, Pigeon, ResumePoint, Work};
 
-use super::{Accepted, Sources, cores, embedded_options, feed::Feed, not_started};
+use super::{Accepted, LEAVE, Sources, USUAL_MEMORY, cores, embedded_options, feed::Feed, not_started};
 use crate::{
     dirs::Dirs,
     embedded::Embedded,
@@ -17,6 +17,10 @@ const LAST: &str = "last";
 /// Jobs that are named where an unknown one was.
 const MOST_NAMED: usize = 10;
 
+async fn start(dirs: &Dirs, memory: Option<u64>) -> Result<Embedded, Failed> {
+    Embedded::start(embedded_options(dirs, memory)?).await.map_err(not_started(dirs))
+}
+
 /// Find the job, take it up, and see what is left of its input.
 pub(super) async fn resume(
     which: &str,
@@ -24,10 +28,25 @@ pub(super) async fn resume(
     screen: &Screen,
     started: &mut Option<Embedded>,
 ) -> Result<Accepted, Failed> {
-    let embedded = Embedded::start(embedded_options(dirs, None)?).await.map_err(not_started(dirs))?;
+    let small = start(dirs, None).await?;
+    let client = small.client();
+    let found = async { Ok::<_, Failed>(client.job(find(client.as_ref(), which).await?).await?) };
+    let (job, memory) = match found.await {
+        Ok(status) => (status.id, status.request.limits.memory),
+        Err(error) => {
+            *started = Some(small);
+            return Err(error);
+        }
+    };
+    // A job whose runs may have more memory than usual needs a runtime that can give it.
+    let embedded = if memory.is_some_and(|memory| memory > USUAL_MEMORY) {
+        small.stop(LEAVE).await;
+        start(dirs, memory).await?
+    } else {
+        small
+    };
     let embedded = started.insert(embedded);
     let client = embedded.client();
-    let job = find(client.as_ref(), which).await?;
     let point = client.resume(job).await.map_err(|error| match error.hint {
         Some(_) => Failed::from(error),
         None => Failed::from(error).hint("another process may be at it: it ends when that one does"),

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bytes::Bytes;
-use pigeon_api::{ErrorKind, Pigeon, PluginInfo};
+use pigeon_api::{ApiError, ErrorKind, Pigeon, PluginInfo};
 use pigeon_runtime::MAX_COMPONENT;
 
 use crate::{exit::Failed, units::Size};
@@ -13,12 +13,8 @@ use crate::{exit::Failed, units::Size};
 /// # Errors
 /// If there is none of that name (close ones are suggested), or the file is no validator.
 pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo, Failed> {
-    if is_path(named) {
-        let component = read(named)?;
-        return client.publish(component).await.map_err(|mut error| {
-            error.message = format!("{named} is no validator");
-            error.into()
-        });
+    if let Some(component) = component(named)? {
+        return client.publish(component).await.map_err(|error| none(named, error));
     }
     match client.plugin(named).await {
         Ok(plugin) => Ok(plugin),
@@ -28,6 +24,19 @@ pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo,
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A component that is no validator.
+pub(crate) fn none(named: &str, mut error: ApiError) -> Failed {
+    if error.kind == ErrorKind::BadRequest {
+        error.message = format!("{named} is no validator");
+    }
+    error.into()
+}
+
+/// The component, if a path was named.
+pub(crate) fn component(named: &str) -> Result<Option<Bytes>, Failed> {
+    if is_path(named) { read(named).map(Some) } else { Ok(None) }
 }
 
 /// Names hold no slash and do not end in `.wasm`.

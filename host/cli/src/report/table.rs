@@ -181,7 +181,7 @@ impl Report for Table<'_> {
         let omitted = item.omitted.errors + item.omitted.warnings + item.omitted.infos;
         let rest = item.findings.len().saturating_sub(most) as u64 + omitted;
         if rest > 0 {
-            writeln!(out, "  ... and {} more", plural(rest, "finding"))?;
+            writeln!(out, "  ... and {}", plural(rest, "more finding"))?;
         }
         if let Some(failure) = &item.failure {
             self.line(out, &format!("  {}: {}", failure.code, printable(&failure.message)))?;

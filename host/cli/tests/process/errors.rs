@@ -1,0 +1,105 @@
+//! What is wrong before anything runs: a clear error, a hint, exit 2.
+
+use crate::support::Place;
+
+const GOOD: [&str; 4] = ["-f", "a.json", "-v", "json"];
+
+fn refused(args: &[&str]) -> String {
+    Place::with(&[("a.json", "{}"), ("empty.json", ""), ("blank.jsonl", "\n\n"), ("bad.json", "[1,")])
+        .process(args)
+        .refused()
+}
+
+#[test]
+fn input_that_cannot_be_taken() {
+    assert_eq!(refused(&["-f", "none.json", "-v", "json"]), "there is no file none.json");
+    assert_eq!(refused(&["-f", "empty.json", "-v", "json"]), "empty.json is empty");
+    assert_eq!(refused(&["-f", "blank.jsonl", "--items", "-v", "json"]), "there is no item in blank.jsonl");
+    assert_eq!(
+        refused(&["-f", "bad.json", "--items", "-v", "json"]),
+        "bad.json:1:4: the array ends in the middle of an element, or its ] is missing"
+    );
+    assert_eq!(refused(&["-f", "a.json", "--items", "-v", "json"]), "a.json:1:1: a JSON array must begin here, with [");
+    assert_eq!(refused(&["-f", "a.json", "-v", "json", "--max-item", "1B"]), "the item a.json is larger than 1 B");
+    assert_eq!(
+        refused(&["-f", "-", "--items", "-v", "json"]),
+        "standard input has no extension that would say how to split it"
+    );
+    assert_eq!(refused(&["-f", "-", "-v", "json"]), "- is empty");
+}
+
+#[test]
+fn text_to_be_split_that_is_not_utf8() {
+    let place = Place::new();
+    place.write("a.jsonl", b"1\n\"\xff\"\n");
+    let error = place.process(&["-f", "a.jsonl", "--items", "-v", "json"]).refused();
+    assert_eq!(error, "a.jsonl:2:2: the text is not UTF-8 (byte 3)");
+}
+
+#[test]
+fn validators_that_are_none() {
+    let place = Place::with(&[("a.json", "{}"), ("text.wasm", "no component")]);
+    place.write("module.wasm", b"\0asm\x01\0\0\0");
+    let unknown = place.process(&["-f", "a.json", "-v", "gexp"]);
+    assert!(unknown.stderr.contains("hint: did you mean `gexpr`?"), "{unknown:#?}");
+    unknown.refused();
+    for component in ["text.wasm", "module.wasm"] {
+        let error = place.process(&["-f", "a.json", "-v", component]).refused();
+        assert_eq!(error, format!("{component} is no validator"));
+    }
+    let error = place.process(&["-f", "a.json", "-v", "none.wasm"]).refused();
+    assert_eq!(error, "failed to read the component none.wasm");
+}
+
+#[test]
+fn numbers_that_make_no_sense() {
+    assert_eq!(refused(&[&GOOD[..], &["--workers", "0"]].concat()), "there must be at least one worker, not 0");
+    assert_eq!(refused(&[&GOOD[..], &["--iterations", "0"]].concat()), "there must be at least one iteration, not 0");
+    assert_eq!(refused(&[&GOOD[..], &["--max-output", "2MiB"]].concat()), "an outcome of 2 MiB is too large");
+    let place = Place::with(&[("a.json", "{}")]);
+    for args in [["--timeout", "10"], ["--max-memory", "1 parsec"], ["--seed", "x"], ["--clock", "noon"]] {
+        let ended = place.process(&[&GOOD[..], &args].concat()).expect(2);
+        assert!(ended.stderr.contains("invalid value"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn options_that_the_validator_does_not_know() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let ended = place.process(&[&GOOD[..], &["--option", "depth=3"]].concat());
+    assert!(ended.stderr.contains("max_depth"), "{ended:#?}");
+    assert_eq!(ended.refused(), "json does not know the option \"depth\"");
+    assert_eq!(
+        place.process(&[&GOOD[..], &["--option", "schema=@none"]].concat()).refused(),
+        "failed to read the value of the option \"schema\" from none"
+    );
+}
+
+#[test]
+fn a_value_that_the_validator_cannot_use_is_a_failure_that_says_why() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let report = place.report(3, &[&GOOD[..], &["--option", "duplicate_keys=perhaps"]].concat());
+    assert_eq!(report["failures"], 5);
+    assert!(report["error_details"][0]["message"].as_str().unwrap().contains("duplicate_keys"), "{report:#}");
+}
+
+#[test]
+fn a_report_that_could_not_be_written_and_a_state_directory_that_cannot_be() {
+    let place = Place::with(&[("a.json", "{}"), ("file", "")]);
+    let error = place.process(&[&GOOD[..], &["--output-file", "no/such/folder"]].concat()).refused();
+    assert_eq!(error, "failed to open no/such/folder for the report");
+    let ended = place.command(&["process", "--state-dir", "file", "-f", "a.json", "-v", "json"]).output().unwrap();
+    let ended = crate::support::ended(ended).expect(4);
+    assert!(ended.stderr.contains("hint: ") && ended.job().is_none(), "{ended:#?}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_report_can_be_had_again() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = place.process_command(&GOOD).stdout(full).output().unwrap();
+    let ended = crate::support::ended(output).expect(4);
+    assert!(ended.stderr.contains("failed to write the report to standard output"), "{ended:#?}");
+    let again = place.process(&["--resume", "last", "-o", "json"]).report(0);
+    assert_eq!(again["total_runs"], 5);
+}

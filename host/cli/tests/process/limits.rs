@@ -1,0 +1,57 @@
+//! Limits, from the command line down to the guest that hits them. Its neighbours' verdicts are untouched.
+
+use serde_json::Value;
+
+use crate::support::{Place, verdicts};
+
+/// A job of well-behaved items with this deed among them; the code of its failure.
+fn failure_of(deed: &str, args: &[&str]) -> String {
+    let place = Place::new();
+    let hostile = place.hostile();
+    place.write("a.txt", format!("valid:1\n{deed}\nvalid:2\ninvalid:3\n").as_bytes());
+    let all = [&["-f", "a.txt", "--items", "-v", &hostile, "--option", "do=body", "-n", "2"], args].concat();
+    let report = place.report(3, &all);
+    assert_eq!(
+        verdicts(&report),
+        ["a.txt:1 valid", "a.txt:2 failure", "a.txt:3 valid", "a.txt:4 invalid"],
+        "{deed}: {report:#}"
+    );
+    let code = |value: &Value| value.as_str().unwrap().to_owned();
+    code(&report["items"][1]["failure"]["code"])
+}
+
+#[test]
+fn time_is_bounded() {
+    assert_eq!(failure_of("spin", &["--timeout", "300ms"]), "timeout");
+    assert_eq!(failure_of("wait-forever", &["--wall-timeout", "500ms", "--real-clock"]), "wall-timeout");
+}
+
+#[test]
+fn memory_and_stack_are_bounded() {
+    assert_eq!(failure_of("eat-memory", &["--max-memory", "32MiB"]), "out-of-memory");
+    assert_eq!(failure_of("recurse", &[]), "stack-overflow");
+}
+
+#[test]
+fn output_is_bounded() {
+    assert_eq!(failure_of("huge-output", &[]), "output-too-large");
+    assert_eq!(failure_of("big-data:40000", &["--max-output", "16KiB"]), "output-too-large");
+}
+
+#[test]
+fn traps_are_told_with_their_backtrace() {
+    let place = Place::new();
+    let hostile = place.hostile();
+    place.write("a.txt", b"trap\n");
+    let report = place.report(3, &["-f", "a.txt", "-v", &hostile, "--option", "do=body", "-k", "1"]);
+    let failure = &report["items"][0]["failure"];
+    assert_eq!(failure["code"], "trap");
+    assert!(!failure["backtrace"].as_array().unwrap().is_empty(), "{report:#}");
+}
+
+#[test]
+fn transient_failures_are_tried_again_and_counted_once() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let report = place.report(3, &["-f", "a.json", "-v", "echo", "-k", "1", "--option", "fail=transient"]);
+    assert_eq!((&report["total_runs"], &report["failures"]), (&1.into(), &1.into()));
+}

@@ -1,0 +1,84 @@
+//! Interruption, death and resumption.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Ended, Place, ended};
+
+const ITEMS: usize = 300;
+
+/// A job of some seconds: runs that compute for 20 ms each.
+fn slow_job() -> (Place, Vec<String>) {
+    let place = Place::new();
+    let hostile = place.hostile();
+    let lines: String = (0..ITEMS).map(|_| "busy:20\n").collect();
+    place.write("a.txt", lines.as_bytes());
+    let args = ["-f", "a.txt", "--items", "-v", &hostile, "--option", "do=body", "-n", "2", "-o", "jsonl"];
+    (place, args.iter().map(|arg| (*arg).to_owned()).collect())
+}
+
+/// Start it, and wait until so many runs have landed.
+fn started(place: &Place, args: &[String], landed: usize) -> (Child, BufReader<std::process::ChildStdout>) {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut child = place.process_command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..landed {
+        assert!(stdout.read_line(&mut String::new()).unwrap() > 0, "the job ended too early");
+    }
+    (child, stdout)
+}
+
+/// Let it end, reading what it still writes.
+fn finished(child: Child, mut stdout: BufReader<std::process::ChildStdout>) -> Ended {
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    let mut ended = ended(child.wait_with_output().unwrap());
+    ended.stdout = String::from_utf8(rest).unwrap();
+    ended
+}
+
+#[test]
+fn ctrl_c_ends_a_job_that_can_be_resumed() {
+    let (place, args) = slow_job();
+    let (child, stdout) = started(&place, &args, 3);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let interrupted = finished(child, stdout).expect(130);
+    let job = interrupted.job().unwrap().to_owned();
+    assert!(interrupted.stderr.contains(&format!("pigeon process --resume {job}")), "{interrupted:#?}");
+
+    let report = place.process(&["--resume", "last", "-o", "json"]).report(0);
+    assert_eq!(report["job_id"], job);
+    assert_eq!((&report["planned_runs"], &report["total_runs"]), (&ITEMS.into(), &ITEMS.into()));
+    assert_eq!(report["items"].as_array().unwrap().len(), ITEMS);
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_acknowledged() {
+    let (place, args) = slow_job();
+    let (mut child, stdout) = started(&place, &args, 3);
+    child.kill().unwrap();
+    let killed = finished(child, stdout);
+    let job = killed.job().unwrap().to_owned();
+    let report = place.process(&["--resume", &job, "-o", "json"]).report(0);
+    assert_eq!((&report["planned_runs"], &report["total_runs"]), (&ITEMS.into(), &ITEMS.into()));
+    // A finished job prints its report again.
+    let again = place.process(&["--resume", &job, "-o", "json"]).report(0);
+    assert_eq!((&again["total_runs"], &again["items"]), (&report["total_runs"], &report["items"]));
+}
+
+#[test]
+fn an_unknown_job_lists_the_unfinished_ones() {
+    let place = Place::with(&[("a.json", "{}")]);
+    assert_eq!(place.process(&["--resume", "last"]).refused(), "there is no job to go on with");
+    let unknown = "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01";
+    let ended = place.process(&["--resume", unknown]);
+    assert!(ended.stderr.contains("there is no unfinished job"), "{ended:#?}");
+    assert_eq!(ended.refused(), format!("there is no job {unknown}"));
+    assert_eq!(place.process(&["--resume", "nonsense"]).refused(), "failed to find the job");
+    let ended = place.process(&["--resume", "last", "-f", "a.json"]).expect(2);
+    assert!(ended.stderr.contains("cannot be used with"), "{ended:#?}");
+}
