@@ -17,6 +17,10 @@ const TARGET: &str = "wasm32-wasip2";
 /// The built-in validators, in the order in which lists show them.
 const BUILT_IN: &[&str] = &["gexpr", "json", "echo"];
 
+/// The components that are made of the hostile guest: each by a feature of its own, which names the file.
+const HOSTILE: &[(&str, Option<&str>)] =
+    &[("hostile", None), ("hostile-fresh", Some("fresh")), ("hostile-batch", Some("batch"))];
+
 fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,11 +41,13 @@ fn build() -> Result<(), String> {
     check_target()?;
 
     let target_dir = target_dir(&out);
-    let guests = BUILT_IN.iter().copied().chain(hostile.then_some("hostile"));
-    for guest in guests {
-        compile(&plugins, &target_dir, guest)?;
+    let _alone = lock(&target_dir)?;
+    let built_in = BUILT_IN.iter().map(|guest| (*guest, *guest, None));
+    let hostile = HOSTILE.iter().filter(|_| hostile).map(|(name, feature)| ("hostile", *name, *feature));
+    for (guest, name, feature) in built_in.chain(hostile) {
+        compile(&plugins, &target_dir, guest, feature)?;
         let built = target_dir.join(TARGET).join("release").join(format!("{guest}.wasm"));
-        let kept = out.join(format!("{guest}.wasm"));
+        let kept = out.join(format!("{name}.wasm"));
         fs::copy(&built, &kept)
             .map_err(|error| format!("failed to copy {} to {}: {error}", built.display(), kept.display()))?;
     }
@@ -60,11 +66,12 @@ fn build() -> Result<(), String> {
 
 /// One component. One at a time: where a guest is a library as well, for its benches and fuzzers, it is only linked
 /// through as a whole if nothing but the component is asked for.
-fn compile(plugins: &Path, target_dir: &Path, guest: &str) -> Result<(), String> {
+fn compile(plugins: &Path, target_dir: &Path, guest: &str, feature: Option<&str>) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo.current_dir(plugins);
     cargo.args(["rustc", "--locked", "--release", "--lib", "--crate-type", "cdylib"]);
     cargo.args(["--target", TARGET, "--package", guest]).arg("--target-dir").arg(target_dir);
+    cargo.args(feature.iter().flat_map(|feature| ["--features", feature]));
     for (name, _) in env::vars_os().filter(|(name, _)| is_of_the_outer_build(name)) {
         cargo.env_remove(name);
     }
@@ -117,6 +124,17 @@ fn target_dir(out: &Path) -> PathBuf {
         (Some(build), Some(target)) if build.ends_with("build") => target.join("guests"),
         _ => out.join("guests"),
     }
+}
+
+/// Held from the first compilation to the last copy. Cargo locks the folder while it builds, but a debug and a release
+/// build of the outer workspace may both be here, and one would copy what the other is about to replace.
+fn lock(target_dir: &Path) -> Result<fs::File, String> {
+    let path = target_dir.join(".pigeon-lock");
+    let locked = fs::create_dir_all(target_dir).and_then(|()| fs::File::create(&path)).and_then(|file| {
+        file.lock()?;
+        Ok(file)
+    });
+    locked.map_err(|error| format!("failed to lock {}: {error}", path.display()))
 }
 
 fn watch(plugins: &Path, hostile: bool) {

@@ -25,6 +25,14 @@ pub fn built_in(name: &str) -> Option<&'static BuiltIn> {
 #[cfg(feature = "hostile")]
 pub static HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));
 
+/// The same guest, whose metadata asks for a fresh instance a run.
+#[cfg(feature = "hostile")]
+pub static HOSTILE_FRESH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile-fresh.wasm"));
+
+/// The same guest as a `batch-validator`.
+#[cfg(feature = "hostile")]
+pub static HOSTILE_BATCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile-batch.wasm"));
+
 impl std::fmt::Debug for BuiltIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BuiltIn").field("name", &self.name).field("bytes", &self.component.len()).finish()
