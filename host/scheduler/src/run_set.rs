@@ -58,6 +58,18 @@ impl RunSet {
 
     /// Adds a run. Returns whether it is new.
     pub fn insert(&mut self, run: RunIndex) -> bool {
+        // The usual case, once a run: a bit of a page that has some and does not become full.
+        let (page, bit) = split(run.0);
+        if let Some(Page::Bits(count, words)) = self.pages.get_mut(page)
+            && u64::from(*count) + 1 < PAGE
+        {
+            let (word, mask) = (&mut words[bit / 64], 1 << (bit % 64));
+            let new = *word & mask == 0;
+            *word |= mask;
+            *count += u32::from(new);
+            self.len += u64::from(new);
+            return new;
+        }
         self.insert_range(run.0..run.0.saturating_add(1)) == 1
     }
 

@@ -101,7 +101,7 @@ fn a_run_that_died_alone_stays_alone() {
 
 #[test]
 fn places_are_taken_one_by_one() {
-    let mut work = work(3, 4, 1, Progress { done: [4..6].into_iter().collect(), attempts: Vec::new() });
+    let mut work = work(3, 4, 1, Progress { done: std::iter::once(4..6).collect(), attempts: Vec::new() });
     assert_eq!(work.runs_of(1), 4..8);
     assert_eq!(ranges(work.take_place(1, 100, MIB)), [(6, 2)]);
     assert!(!work.is_place_ready(1) && work.is_place_ready(2));

@@ -8,25 +8,25 @@ use pigeon_scheduler::{
     RetryPolicy, Ruling, Scheduler, Tally, Time,
 };
 
-pub const VALID: LandingClass = LandingClass::Valid;
-pub const TRANSIENT: LandingClass = LandingClass::Failure(FailureClass::Transient);
-pub const PERMANENT: LandingClass = LandingClass::Failure(FailureClass::Permanent);
+pub(crate) const VALID: LandingClass = LandingClass::Valid;
+pub(crate) const TRANSIENT: LandingClass = LandingClass::Failure(FailureClass::Transient);
+pub(crate) const PERMANENT: LandingClass = LandingClass::Failure(FailureClass::Permanent);
 
-pub struct Fleet {
-    pub scheduler: Scheduler,
-    pub now: Time,
+pub(crate) struct Fleet {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) now: Time,
     /// All that was to be done since the last time it was looked at.
-    pub actions: Vec<Action>,
-    pub rulings: Vec<Ruling>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) rulings: Vec<Ruling>,
     received: BTreeMap<SessionId, u64>,
 }
 
-pub fn info() -> AgentInfo {
+pub(crate) fn info() -> AgentInfo {
     AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 1 }
 }
 
 /// A job of many items, each run once, without bounds.
-pub fn job() -> JobAdmitted {
+pub(crate) fn job() -> JobAdmitted {
     JobAdmitted {
         job: JobId::new(),
         shape: Shape { places: 1, iterations: 1 },
@@ -39,13 +39,13 @@ pub fn job() -> JobAdmitted {
     }
 }
 
-pub fn runs_of(grant: &Grant) -> Vec<u64> {
+pub(crate) fn runs_of(grant: &Grant) -> Vec<u64> {
     grant.runs.iter().flat_map(|range| range.first..range.first + range.count).collect()
 }
 
 impl Fleet {
     /// So many agents of one slot, each with room for `room` leases.
-    pub fn new(agents: u64, room: u32) -> Self {
+    pub(crate) fn new(agents: u64, room: u32) -> Self {
         let (scheduler, now) = (Scheduler::new(Config::default(), 1), Time(1_000_000));
         let (actions, rulings, received) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut fleet = Self { scheduler, now, actions, rulings, received };
@@ -55,18 +55,18 @@ impl Fleet {
         fleet
     }
 
-    pub fn join(&mut self, session: u64, info: AgentInfo, room: u32) {
+    pub(crate) fn join(&mut self, session: u64, info: AgentInfo, room: u32) {
         self.scheduler.joined(self.now, SessionId(session), info);
         self.credit(session, room);
     }
 
     /// The agent has received all that it was sent, and takes `room` more.
-    pub fn credit(&mut self, session: u64, room: u32) {
+    pub(crate) fn credit(&mut self, session: u64, room: u32) {
         let received = self.received.get(&SessionId(session)).copied().unwrap_or(0);
         self.scheduler.credit(self.now, SessionId(session), received, room);
     }
 
-    pub fn submit(&mut self, admitted: JobAdmitted, items: u64) -> JobId {
+    pub(crate) fn submit(&mut self, admitted: JobAdmitted, items: u64) -> JobId {
         let job = admitted.job;
         self.scheduler.admit(self.now, admitted);
         for first in (0..items).step_by(1000) {
@@ -77,13 +77,13 @@ impl Fleet {
         job
     }
 
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
         self.scheduler.tick(self.now);
     }
 
     /// All that the scheduler wants now; the leases among it.
-    pub fn poll(&mut self) -> Vec<Grant> {
+    pub(crate) fn poll(&mut self) -> Vec<Grant> {
         let mut grants = Vec::new();
         self.actions.clear();
         while let Some(action) = self.scheduler.poll(self.now) {
@@ -96,18 +96,18 @@ impl Fleet {
         grants
     }
 
-    pub fn land_some(&mut self, grant: &Grant, runs: &[u64], class: LandingClass, time_us: u64) -> Tally {
+    pub(crate) fn land_some(&mut self, grant: &Grant, runs: &[u64], class: LandingClass, time_us: u64) -> Tally {
         let landings: Vec<_> = runs.iter().map(|run| Landing { run: RunIndex(*run), class, time_us }).collect();
         let (session, lease, fence) = (grant.session, grant.lease, grant.fence);
         self.scheduler.landed(self.now, session, lease, fence, &landings, &mut self.rulings)
     }
 
     /// Every run of a lease lands.
-    pub fn land(&mut self, grant: &Grant, class: LandingClass, time_us: u64) -> Tally {
+    pub(crate) fn land(&mut self, grant: &Grant, class: LandingClass, time_us: u64) -> Tally {
         self.land_some(grant, &runs_of(grant), class, time_us)
     }
 
-    pub fn ends(&self) -> Vec<End> {
+    pub(crate) fn ends(&self) -> Vec<End> {
         let ends = self.actions.iter().filter_map(|action| match action {
             Action::Finished { end, .. } => Some(*end),
             _ => None,
@@ -115,7 +115,7 @@ impl Fleet {
         ends.collect()
     }
 
-    pub fn cancelled(&self) -> Vec<LeaseId> {
+    pub(crate) fn cancelled(&self) -> Vec<LeaseId> {
         let cancelled = self.actions.iter().filter_map(|action| match action {
             Action::Cancel { leases, .. } => Some(leases.clone()),
             _ => None,

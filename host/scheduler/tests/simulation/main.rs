@@ -9,11 +9,13 @@
 
 mod agent;
 mod model;
+mod plan;
 mod world;
 
 use proptest::prelude::*;
 
-use world::{Faults, JobPlan, World};
+use plan::{Faults, JobPlan};
+use world::World;
 
 fn faults() -> impl Strategy<Value = Faults> {
     (0u32..4, 0u32..4, 0u32..4, 0u32..3, 0u32..3, any::<bool>()).prop_map(

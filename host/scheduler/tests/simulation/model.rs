@@ -22,31 +22,31 @@ struct Held {
 
 /// A job as the model sees it.
 #[derive(Default)]
-pub struct Recorded {
-    pub done: RunSet,
-    pub attempts: BTreeMap<u64, Attempts>,
-    pub deaths: BTreeMap<u64, u32>,
-    pub ends: Vec<End>,
-    pub bad: bool,
+pub(crate) struct Recorded {
+    pub(crate) done: RunSet,
+    pub(crate) attempts: BTreeMap<u64, Attempts>,
+    pub(crate) deaths: BTreeMap<u64, u32>,
+    pub(crate) ends: Vec<End>,
+    pub(crate) bad: bool,
 }
 
 #[derive(Default)]
-pub struct Model {
+pub(crate) struct Model {
     held: BTreeMap<LeaseId, Held>,
     /// Leases of unreachable agents that have nothing left to do: a copy has done it. They may have ended without a
     /// word. Whatever comes under them must be refused anyway, as each of their runs is recorded.
     superfluous: BTreeSet<LeaseId>,
-    pub jobs: BTreeMap<JobId, Recorded>,
+    pub(crate) jobs: BTreeMap<JobId, Recorded>,
     fences: BTreeSet<u64>,
     life: Duration,
 }
 
 impl Model {
-    pub fn new(life: Duration) -> Self {
+    pub(crate) fn new(life: Duration) -> Self {
         Self { life, ..Self::default() }
     }
 
-    pub fn acted(&mut self, now: Time, action: &Action) {
+    pub(crate) fn acted(&mut self, now: Time, action: &Action) {
         match action {
             Action::Lease(grant) => self.granted(now, grant),
             Action::Cancel { session, leases } => {
@@ -85,7 +85,7 @@ impl Model {
     }
 
     /// Sees rulings on outcomes, and that none of them was too kind.
-    pub fn ruled(
+    pub(crate) fn ruled(
         &mut self,
         now: Time,
         session: SessionId,
@@ -127,7 +127,7 @@ impl Model {
         }
     }
 
-    pub fn renewed(&mut self, now: Time, session: SessionId, leases: &[LeaseId], unknown: &[LeaseId]) {
+    pub(crate) fn renewed(&mut self, now: Time, session: SessionId, leases: &[LeaseId], unknown: &[LeaseId]) {
         for lease in leases.iter().filter(|lease| !self.superfluous.contains(lease)) {
             let life = self.life;
             let live = self.held.get_mut(lease).filter(|h| h.session == session && now.since(h.renewed) <= life);
@@ -138,14 +138,14 @@ impl Model {
         }
     }
 
-    pub fn ended(&mut self, session: SessionId, lease: LeaseId, fence: Fence) {
+    pub(crate) fn ended(&mut self, session: SessionId, lease: LeaseId, fence: Fence) {
         if self.held.get(&lease).is_some_and(|held| held.session == session && held.fence == fence) {
             self.held.remove(&lease);
         }
     }
 
     /// A session is over, and with it its leases.
-    pub fn gone(&mut self, now: Time, session: SessionId, died: bool) {
+    pub(crate) fn gone(&mut self, now: Time, session: SessionId, died: bool) {
         let (life, jobs) = (self.life, &mut self.jobs);
         self.held.retain(|_, held| {
             if held.session == session && died && held.alone && now.since(held.renewed) <= life {
@@ -157,25 +157,25 @@ impl Model {
         });
     }
 
-    pub fn orphaned(&mut self, session: SessionId) {
+    pub(crate) fn orphaned(&mut self, session: SessionId) {
         self.held.values_mut().filter(|held| held.session == session).for_each(|held| held.orphan = true);
     }
 
     /// An agent is back in the same life.
-    pub fn adopted(&mut self, former: SessionId, session: SessionId) {
+    pub(crate) fn adopted(&mut self, former: SessionId, session: SessionId) {
         for held in self.held.values_mut().filter(|held| held.session == former) {
             (held.session, held.orphan) = (session, false);
         }
     }
 
     /// Orphans of which nothing is heard end without a word.
-    pub fn passed(&mut self, now: Time) {
+    pub(crate) fn passed(&mut self, now: Time) {
         let life = self.life;
         self.held.retain(|_, held| !held.orphan || now.since(held.renewed) <= life);
     }
 
     /// Looks for leases of unreachable agents that have nothing left to do.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let jobs = &self.jobs;
         let undone = |held: &Held, run: &u64| !jobs.get(&held.job).is_some_and(|job| job.done.contains(RunIndex(*run)));
         let settled = self.held.extract_if(.., |_, held| held.orphan && !held.open.iter().any(|run| undone(held, run)));
@@ -183,13 +183,13 @@ impl Model {
     }
 
     /// Sees how many live leases a job is said to have.
-    pub fn counted(&self, job: JobId, leases: usize) {
+    pub(crate) fn counted(&self, job: JobId, leases: usize) {
         let held = self.held.values().filter(|held| held.job == job).count();
         assert!(held <= leases && leases <= held + self.superfluous.len(), "{leases} leases of {job}, and not {held}");
     }
 
     /// No lease is left that should have expired.
-    pub fn none_outlives(&self, now: Time) {
+    pub(crate) fn none_outlives(&self, now: Time) {
         for (lease, held) in &self.held {
             assert!(now.since(held.renewed) <= self.life, "{lease:?} outlives, last renewed at {}", held.renewed);
         }

@@ -8,11 +8,15 @@ use std::{
 
 use pigeon_protocol::id::{Fence, IncarnationId, JobId, LeaseId, RunIndex, SessionId, Shape};
 use pigeon_scheduler::{
-    Action, AgentInfo, Chunk, Config, End, FailureClass, Grant, JobAdmitted, Landing, LandingClass, Left, Progress,
-    RetryPolicy, Scheduler, Time, Why,
+    Action, AgentInfo, Chunk, Config, End, Grant, JobAdmitted, Landing, Left, Progress, RetryPolicy, Scheduler, Time,
+    Why,
 };
 
-use crate::{agent::Agent, model::Model};
+use crate::{
+    agent::Agent,
+    model::Model,
+    plan::{Faults, JobPlan, mix},
+};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1000 * MS;
@@ -20,34 +24,6 @@ const SECOND: u64 = 1000 * MS;
 const CALM: u64 = 40 * SECOND;
 /// By then everything must be done.
 const END: u64 = 4 * 3600 * SECOND;
-
-/// How often what happens.
-#[derive(Debug, Clone, Copy)]
-pub struct Faults {
-    pub crashes: u32,
-    pub partitions: u32,
-    pub stops: u32,
-    pub duplicates: u32,
-    pub jumps: u32,
-    pub games: bool,
-}
-
-/// A job to come.
-#[derive(Debug, Clone, Copy)]
-pub struct JobPlan {
-    pub items: u64,
-    pub places: u32,
-    pub iterations: u32,
-    pub run_us: u64,
-    pub priority: i32,
-    pub max_parallel: Option<u32>,
-    pub max_agents: Option<u32>,
-    /// Runs that kill the agent that makes them.
-    pub poison: u64,
-    pub flaky: bool,
-    pub fail_fast: bool,
-    pub paused: bool,
-}
 
 struct Job {
     id: JobId,
@@ -92,7 +68,7 @@ enum Fault {
     Jump,
 }
 
-pub struct World {
+pub(crate) struct World {
     scheduler: Scheduler,
     model: Model,
     beat: u64,
@@ -113,7 +89,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, agents: usize, jobs: Vec<JobPlan>, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, agents: usize, jobs: Vec<JobPlan>, faults: Faults) -> Self {
         let config = Config { beat: Duration::from_secs(1), ..Config::default() };
         let job = |plan| Job { id: JobId::new(), plan, appended: 0, admissions: 0 };
         let mut world = Self {
@@ -165,7 +141,7 @@ impl World {
         world
     }
 
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         for step in 0.. {
             assert!(step < 3_000_000, "it turns in circles at {} us", self.clock);
             if self.clock > CALM && self.jobs.iter().all(|job| self.has_ended(job)) {
@@ -203,7 +179,7 @@ impl World {
             let total = job.plan.items * u64::from(job.plan.places) * u64::from(job.plan.iterations);
             assert_eq!(recorded.ends.len(), job.admissions, "{:?} ended {:?}", job.plan, recorded.ends);
             match recorded.ends.last() {
-                Some(End::Complete) => assert_eq!(recorded.done.ranges().collect::<Vec<_>>(), [0..total]),
+                Some(End::Complete) => assert!(recorded.done.ranges().eq(std::iter::once(0..total)), "{:?}", job.plan),
                 Some(End::Stopped(Why::FailFast)) => assert!(job.plan.fail_fast && recorded.bad),
                 end => panic!("{:?} ended {end:?}", job.plan),
             }
@@ -597,30 +573,4 @@ impl World {
             self.scheduler.seal(now, id);
         }
     }
-}
-
-impl JobPlan {
-    fn kills(&self, run: u64) -> bool {
-        let total = self.items * u64::from(self.places) * u64::from(self.iterations);
-        (0..self.poison).any(|poison| (poison * 37 + 5) % total == run)
-    }
-
-    fn outcome(&self, run: u64, attempt: u32) -> Landing {
-        let drawn = mix(run);
-        let class = match drawn % 23 {
-            0 => LandingClass::Invalid,
-            1 => LandingClass::Failure(FailureClass::Permanent),
-            2 | 3 if self.flaky && u64::from(attempt) <= (drawn >> 8) % 5 => {
-                LandingClass::Failure(FailureClass::Transient)
-            }
-            _ => LandingClass::Valid,
-        };
-        Landing { run: RunIndex(run), class, time_us: self.run_us }
-    }
-}
-
-fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
 }

@@ -1,0 +1,61 @@
+//! What a simulation is made of: the jobs, the fates of their runs, and what befalls the cluster.
+
+use pigeon_protocol::id::RunIndex;
+use pigeon_scheduler::{FailureClass, Landing, LandingClass};
+
+/// How often what happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Faults {
+    pub(crate) crashes: u32,
+    pub(crate) partitions: u32,
+    pub(crate) stops: u32,
+    pub(crate) duplicates: u32,
+    pub(crate) jumps: u32,
+    pub(crate) games: bool,
+}
+
+/// A job to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobPlan {
+    pub(crate) items: u64,
+    pub(crate) places: u32,
+    pub(crate) iterations: u32,
+    pub(crate) run_us: u64,
+    pub(crate) priority: i32,
+    pub(crate) max_parallel: Option<u32>,
+    pub(crate) max_agents: Option<u32>,
+    /// Runs that kill the agent that makes them.
+    pub(crate) poison: u64,
+    pub(crate) flaky: bool,
+    pub(crate) fail_fast: bool,
+    pub(crate) paused: bool,
+}
+
+impl JobPlan {
+    /// Whether an agent dies of making a run.
+    pub(crate) fn kills(&self, run: u64) -> bool {
+        let total = self.items * u64::from(self.places) * u64::from(self.iterations);
+        (0..self.poison).any(|poison| (poison * 37 + 5) % total == run)
+    }
+
+    /// What comes of a run; the same whoever makes it.
+    pub(crate) fn outcome(&self, run: u64, attempt: u32) -> Landing {
+        let drawn = mix(run);
+        let class = match drawn % 23 {
+            0 => LandingClass::Invalid,
+            1 => LandingClass::Failure(FailureClass::Permanent),
+            2 | 3 if self.flaky && u64::from(attempt) <= (drawn >> 8) % 5 => {
+                LandingClass::Failure(FailureClass::Transient)
+            }
+            _ => LandingClass::Valid,
+        };
+        Landing { run: RunIndex(run), class, time_us: self.run_us }
+    }
+}
+
+/// The finish of SplitMix64.
+pub(crate) fn mix(mut word: u64) -> u64 {
+    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
+}
