@@ -39,7 +39,7 @@ fn chunk(seq: u64) -> Items {
 
 /// Batch number `number`: its runs lie beside those of others.
 fn outcomes(number: u64) -> Vec<OutcomeRow> {
-    let run = |place| {
+    let run = |place: u64| {
         let run = (number / 4 * BATCH + place) * 4 + number % 4;
         let invalid = run.is_multiple_of(7);
         OutcomeRow {

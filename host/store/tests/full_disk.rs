@@ -1,7 +1,5 @@
 //! A full disk: an error that says so, nothing half done, and work goes on when there is room again.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},

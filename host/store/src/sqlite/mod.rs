@@ -37,8 +37,7 @@ use self::{
 use crate::{
     Appended, Attempts, Batch, Bodies, ChunkInfo, Claim, DirBodies, ItemName, Items, JobFilter, JobRecord, JobState,
     LandedBatch, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Store, StoreError, Swept,
-    Tally,
-    bodies::{io_error, sync_dir},
+    Tally, bodies::io_error,
 };
 
 /// The database's name in its directory.
@@ -100,12 +99,11 @@ impl SqliteStore {
         };
         let database = dir.join(DATABASE);
         let opening = locks.opening()?;
-        let is_new = !database.exists();
+        if !database.exists() {
+            schema::create(&database).map_err(|error| error.in_database(&database))?;
+        }
         let connection =
             schema::open_writer(&database, options.max_bytes).map_err(|error| error.in_database(&database))?;
-        if is_new {
-            sync_dir(dir)?;
-        }
         drop(opening);
         let readers = Readers::new(database.clone());
         let writer = Writer::start(connection, database.clone())?;

@@ -1,10 +1,18 @@
 //! Connections, and the schema with its versions.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::Duration,
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::{Owned, Result, StoreError};
+use crate::{
+    Owned, Result, StoreError,
+    bodies::{io_error, sync_dir},
+};
 
 /// What makes each version out of the one before; the first out of nothing. A version that was released never changes.
 const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
@@ -24,20 +32,42 @@ const WAL_PAGES: u32 = 4 << 10;
 /// How long a process waits for another one that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The connection that writes. Makes the database if there is none, and brings it to the newest version.
+/// Make a new database. It takes its name when it is whole and on disk, so that two syncs are enough, and none of the
+/// dozen that SQLite would need to be safe on the way.
 ///
 /// Nobody else may do so at the same time.
-pub(super) fn open_writer(path: &Path, max_bytes: Option<u64>) -> Result<Connection> {
-    if rusqlite::version_number() < LEAST_SQLITE {
-        return Err(StoreError::OldSqlite { found: rusqlite::version() });
+pub(super) fn create(path: &Path) -> Result<()> {
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &temporary, source)),
+        _ => {}
     }
-    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    // Before anything is changed.
-    check_version(&connection)?;
-    // These two are heeded only where there is no table yet.
+    let mut connection = open(&temporary, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    shape(&connection)?;
+    migrate(&mut connection)?;
+    connection.close().map_err(|(_, error)| error)?;
+    let done = File::open(&temporary).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
+    done.map_err(|source| io_error("create", path, source))?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// What a database is from its beginning; the first two are heeded only where there is no table yet.
+fn shape(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    Ok(())
+}
+
+/// The connection that writes. Brings the database to the newest version.
+///
+/// Nobody else may do so at the same time.
+pub(super) fn open_writer(path: &Path, max_bytes: Option<u64>) -> Result<Connection> {
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // Before anything is changed.
+    check_version(&connection)?;
+    shape(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", i64::from(WAL_PAGES) * i64::from(PAGE_SIZE))?;
@@ -56,6 +86,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    if rusqlite::version_number() < LEAST_SQLITE {
+        return Err(StoreError::OldSqlite { found: rusqlite::version() });
+    }
     // Each connection is used by one thread at a time.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
