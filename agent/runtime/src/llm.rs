@@ -127,6 +127,9 @@ pub trait Stream: Send + Sync {
     async fn finish(&mut self) -> Result<Answer, Error>;
 }
 
+/// A [`Stream`] in a guest's hands.
+pub struct AnswerStream(pub(crate) Box<dyn Stream>);
+
 /// A model server. Every call carries its own deadline, and is cancelled by being dropped.
 #[async_trait]
 pub trait Llm: Send + Sync {

@@ -237,10 +237,7 @@ impl Runtime {
         let (inspection, parts) = tokio::task::spawn_blocking(look).await?;
         let inspection = inspection?;
         let compiled = self.0.compiler.load(digest, component).await?;
-        let mut linker = self.0.linker.clone();
-        // What is left is a power that nobody offers yet: the component starts, and a call to it traps.
-        linker.define_unknown_imports_as_traps(&compiled).map_err(|error| link(&error))?;
-        let pre = linker.instantiate_pre(&compiled).map_err(|error| link(&error))?;
+        let pre = self.0.linker.instantiate_pre(&compiled).map_err(|error| link(&error))?;
         let needs = compiled.resources_required();
         let (memories, tables) = needs.map_or((1, 1), |needs| (needs.num_memories, needs.num_tables));
         let weight = (parts.div_ceil(engine::CORE_INSTANCES_A_UNIT))

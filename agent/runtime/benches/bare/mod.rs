@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{
     Engine, Store,
-    component::{Component, InstancePre, Linker, ResourceTable},
+    component::{Component, HasData, InstancePre, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -14,7 +14,8 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-use pigeon::plugin::types::ItemParam;
+use pigeon::plugin::{run, types::ItemParam};
+use wasi::{config::store, logging::logging};
 
 struct State {
     wasi: WasiCtx,
@@ -25,6 +26,42 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
+}
+
+// What the built-in validators import beyond WASI. None of them asks a model.
+
+impl store::Host for State {
+    fn get(&mut self, _: String) -> Result<Option<String>, store::Error> {
+        Ok(None)
+    }
+
+    fn get_all(&mut self) -> Result<Vec<(String, String)>, store::Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl logging::Host for State {
+    fn log(&mut self, _: logging::Level, _: String, _: String) {}
+}
+
+impl run::Host for State {
+    fn iteration(&mut self) -> u32 {
+        0
+    }
+
+    fn worker(&mut self) -> u32 {
+        0
+    }
+
+    fn seed(&mut self) -> u64 {
+        0
+    }
+}
+
+struct Whole;
+
+impl HasData for Whole {
+    type Data<'a> = &'a mut State;
 }
 
 /// A loop over a component's `validate`.
@@ -44,7 +81,9 @@ impl Loop {
         let component = Component::new(&engine, component).unwrap();
         let mut linker = Linker::<State>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
-        linker.define_unknown_imports_as_traps(&component).unwrap();
+        store::add_to_linker::<_, Whole>(&mut linker, |state| state).unwrap();
+        logging::add_to_linker::<_, Whole>(&mut linker, |state| state).unwrap();
+        run::add_to_linker::<_, Whole>(&mut linker, |state| state).unwrap();
         let pre: InstancePre<State> = linker.instantiate_pre(&component).unwrap();
         Loop { engine, pre: ValidatorPre::new(pre).unwrap(), shared }
     }

@@ -28,7 +28,7 @@ wasmtime::component::bindgen!({
         "pigeon:plugin/llm@0.1.0.chat-request": crate::llm::ChatRequest,
         "pigeon:plugin/llm@0.1.0.generate-request": crate::llm::GenerateRequest,
         "pigeon:plugin/llm@0.1.0.embed-request": crate::llm::EmbedRequest,
-        "pigeon:plugin/llm@0.1.0.answer-stream": crate::host::llm::AnswerStream,
+        "pigeon:plugin/llm@0.1.0.answer-stream": crate::llm::AnswerStream,
     },
     additional_derives: [PartialEq],
 });

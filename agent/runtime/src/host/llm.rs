@@ -4,12 +4,9 @@ use wasmtime::component::{Resource, ResourceTableError};
 
 use super::{Ctx, bindings::pigeon::plugin::llm};
 use crate::llm::{
-    ChatRequest, EmbedRequest, GenerateRequest, Message, Parameters, Stream,
+    AnswerStream, ChatRequest, EmbedRequest, GenerateRequest, Message, Parameters,
     types::{Answer, Embeddings, Error, Format, Model, Piece, Role, Thinking, Tool, ToolCall},
 };
-
-/// An answer that is being made.
-pub struct AnswerStream(Box<dyn Stream>);
 
 type Done<T = ()> = wasmtime::Result<T>;
 
