@@ -191,21 +191,28 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
+/// Wall and CPU times by what was done, and how often it was done in each.
 #[derive(Default)]
-struct Table(Vec<(&'static str, u64, Vec<(Duration, Duration)>)>);
+struct Table(Vec<Line>);
+
+struct Line {
+    what: &'static str,
+    count: u64,
+    laps: Vec<(Duration, Duration)>,
+}
 
 impl Table {
     fn add(&mut self, what: &'static str, count: u64, lap: (Duration, Duration)) {
-        match self.0.iter_mut().find(|row| row.0 == what) {
-            Some((_, _, laps)) => laps.push(lap),
-            None => self.0.push((what, count, vec![lap])),
+        match self.0.iter_mut().find(|line| line.what == what) {
+            Some(line) => line.laps.push(lap),
+            None => self.0.push(Line { what, count, laps: vec![lap] }),
         }
     }
 
     fn print(&mut self, rounds: u64) {
         println!("medians of {rounds} rounds");
         println!("{:<24}{:>12}{:>14}{:>16}{:>16}", "", "count", "wall", "a second", "CPU us each");
-        for (what, count, laps) in &mut self.0 {
+        for Line { what, count, laps } in &mut self.0 {
             laps.sort_unstable();
             let (wall, cpu) = laps[laps.len() / 2];
             let wall = wall.as_secs_f64();
