@@ -148,6 +148,7 @@ impl Walk<'_> {
     fn lambda(&mut self, id: NodeId, lam: u32) {
         let record = self.semantic.tree.lams[lam as usize];
         let outside = self.level;
+        self.semantic.room.hidden.reserve(record.count as usize);
         for index in 0..record.count {
             let param = self.semantic.tree.params[(record.first + index) as usize];
             if param.name != NONE {

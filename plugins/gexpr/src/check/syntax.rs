@@ -177,6 +177,8 @@ impl Walk<'_> {
             opaque = true;
             self.say(codes::PARAMS_NOT_AN_ARRAY, (id, Part::Params), params);
         } else {
+            // At once: a long list that grows by doubling would ask for three times its memory.
+            self.syntax.tree.params.reserve(tape.elements(params).count());
             for (index, param) in tape.elements(params).enumerate() {
                 let name = if tape.kind(param) == Kind::String {
                     self.intern(param)
