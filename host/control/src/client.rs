@@ -150,7 +150,14 @@ impl Pigeon for Client {
     }
 
     async fn watch(&self, id: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
-        Ok(watch::events(self.store.clone(), self.must_own(id)?, watch))
+        match self.owned(id) {
+            Some(job) => Ok(watch::events(self.store.clone(), &job, watch)),
+            None => {
+                let record = self.record(id).await?;
+                let state = self.state(&record);
+                Ok(watch::past(self.store.clone(), &record, state, watch))
+            }
+        }
     }
 
     async fn job(&self, id: JobId) -> Result<JobStatus> {

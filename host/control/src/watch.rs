@@ -5,9 +5,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::stream::{self, BoxStream, StreamExt as _};
-use pigeon_api::{ApiError, JobEvent, Result, Watch};
-use pigeon_store::Store;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use pigeon_api::{ApiError, JobEvent, JobState, Result, Watch};
+use pigeon_protocol::id::{JobId, Shape};
+use pigeon_store::{JobRecord, Store};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -28,16 +29,12 @@ const PACE: Duration = Duration::from_millis(100);
 const BATCHES: usize = 64;
 
 /// The events of a job.
-pub(crate) fn events(store: Arc<dyn Store>, job: Arc<Job>, watch: Watch) -> BoxStream<'static, Result<JobEvent>> {
+pub(crate) fn events(store: Arc<dyn Store>, job: &Job, watch: Watch) -> BoxStream<'static, Result<JobEvent>> {
     let watcher = Watcher {
-        names: Names::new(store.clone(), job.id),
+        landings: watch.runs.then(|| Landings::new(store, job.id, job.shape)),
         pulse: job.pulse(),
         notes: job.notes(),
-        store,
-        job,
-        runs: watch.runs,
         told: Instant::now(),
-        after: 0,
         ready: VecDeque::new(),
         over: false,
     };
@@ -47,6 +44,22 @@ pub(crate) fn events(store: Arc<dyn Store>, job: Arc<Job>, watch: Watch) -> BoxS
         Some((event, watcher))
     })
     .boxed()
+}
+
+/// The events of a job that nobody works at here: its runs, if they are to be told, and where it stands.
+pub(crate) fn past(
+    store: Arc<dyn Store>,
+    record: &JobRecord,
+    state: JobState,
+    watch: Watch,
+) -> BoxStream<'static, Result<JobEvent>> {
+    let landings = watch.runs.then(|| Landings::new(store, record.job.id, record.job.shape));
+    let runs = stream::try_unfold(landings, |landings| async move {
+        let Some(mut landings) = landings else { return Ok(None) };
+        let read = landings.read().await?;
+        Ok((!read.is_empty()).then(|| (stream::iter(read.into_iter().map(Ok)), Some(landings))))
+    });
+    runs.try_flatten().chain(stream::once(async move { Ok(JobEvent::Finished(state)) })).boxed()
 }
 
 /// The same error once more: it is told to everyone who waits.
@@ -63,17 +76,47 @@ pub(crate) fn again(error: &ApiError) -> ApiError {
     if chain.is_empty() { told } else { told.caused_by(chain) }
 }
 
-struct Watcher {
+/// Runs in the order in which they landed, read from the store.
+struct Landings {
     store: Arc<dyn Store>,
-    job: Arc<Job>,
+    job: JobId,
+    shape: Shape,
     names: Names,
-    pulse: watch::Receiver<Pulse>,
-    notes: broadcast::Receiver<String>,
-    runs: bool,
-    /// When a change was last told.
-    told: Instant,
     /// The last batch of outcomes that was told.
     after: u64,
+}
+
+impl Landings {
+    fn new(store: Arc<dyn Store>, job: JobId, shape: Shape) -> Self {
+        Self { names: Names::new(store.clone(), job), store, job, shape, after: 0 }
+    }
+
+    /// What has landed since the last time; nothing if that is all by now.
+    async fn read(&mut self) -> Result<Vec<JobEvent>> {
+        let attempted = || format!("failed to read what landed of job {}", self.job);
+        let batches = self.store.landed_after(self.job, self.after, BATCHES).await;
+        let batches = batches.map_err(|error| store_error(attempted(), error))?;
+        let mut events = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let mut results = Vec::with_capacity(batch.outcomes.len());
+            for row in &batch.outcomes {
+                let name = self.names.of(self.shape.key(row.run).item).await?;
+                results.push(convert::run_result(self.shape, &name.id, &batch.worker, record::outcome(row)));
+            }
+            self.after = batch.number;
+            events.push(JobEvent::Landed(results));
+        }
+        Ok(events)
+    }
+}
+
+struct Watcher {
+    /// The runs, if they are to be told.
+    landings: Option<Landings>,
+    pulse: watch::Receiver<Pulse>,
+    notes: broadcast::Receiver<String>,
+    /// When a change was last told.
+    told: Instant,
     ready: VecDeque<JobEvent>,
     over: bool,
 }
@@ -109,37 +152,22 @@ impl Watcher {
         // Taken before the store is read: what lands meanwhile shows at the next look.
         let changed = self.pulse.has_changed().unwrap_or(true);
         let pulse = self.pulse.borrow_and_update().clone();
-        let landed = if self.runs { self.landed().await? } else { 0 };
+        let landed = match &mut self.landings {
+            Some(landings) => landings.read().await?,
+            None => Vec::new(),
+        };
+        let caught_up = landed.is_empty();
+        self.ready.extend(landed);
         if changed {
             self.ready.push_back(JobEvent::Progress(pulse.progress));
         }
         if let Some(error) = &pulse.broken {
             return Err(again(error));
         }
-        if landed == 0
-            && let Some(state) = pulse.ended
-        {
+        if caught_up && let Some(state) = pulse.ended {
             self.ready.push_back(JobEvent::Finished(state));
         }
         Ok(())
-    }
-
-    /// Runs that have landed since the last look.
-    async fn landed(&mut self) -> Result<usize> {
-        let attempted = || format!("failed to read what landed of job {}", self.job.id);
-        let batches = self.store.landed_after(self.job.id, self.after, BATCHES).await;
-        let batches = batches.map_err(|error| store_error(attempted(), error))?;
-        let count = batches.len();
-        for batch in batches {
-            let mut results = Vec::with_capacity(batch.outcomes.len());
-            for row in &batch.outcomes {
-                let name = self.names.of(self.job.shape.key(row.run).item).await?;
-                results.push(convert::run_result(self.job.shape, &name.id, &batch.worker, record::outcome(row)));
-            }
-            self.after = batch.number;
-            self.ready.push_back(JobEvent::Landed(results));
-        }
-        Ok(count)
     }
 
     /// Until there is something to tell.
