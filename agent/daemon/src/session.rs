@@ -155,7 +155,7 @@ fn gone(error: ConnectionError) -> Ended {
 }
 
 /// A stream broke: where that is because the connection has ended, its end says more.
-async fn ended(connection: &quinn::Connection, error: &dyn std::error::Error) -> Ended {
+async fn ended(connection: &quinn::Connection, error: &(dyn std::error::Error + Sync)) -> Ended {
     match timeout(Duration::from_millis(100), connection.closed()).await {
         Ok(closed) => gone(closed),
         Err(_) => Ended::Broken(crate::lanes::chain(error)),
