@@ -126,7 +126,7 @@ impl Embedded {
             self.agents.push(tokio::spawn(async move {
                 let ended = agent.run(stop).await;
                 if let Err(error) = &ended {
-                    tracing::error!(%error, "an embedded agent gave up");
+                    tracing::error!(error = error as &dyn std::error::Error, "an embedded agent gave up");
                 }
                 ended
             }));

@@ -93,3 +93,25 @@ fn two_processes_share_a_state_directory() {
     assert!(reports.iter().all(|report| report["total_runs"] == 3000));
     assert_ne!(reports[0]["job_id"], reports[1]["job_id"]);
 }
+
+#[test]
+fn state_and_cache_have_their_places_and_a_fresh_state_directory_starts_warm() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let run = |args: &[&str]| {
+        let mut command = place.command(&[&["process", "-f", "a.json", "-v", "json"], args].concat());
+        command.env("XDG_STATE_HOME", place.dir.path().join("s")).env("XDG_CACHE_HOME", place.dir.path().join("c"));
+        crate::support::ended(command.output().unwrap()).expect(0);
+        let compiled = place.dir.path().join("c/pigeon/compiled");
+        let mut entries: Vec<_> = std::fs::read_dir(compiled)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name(), std::os::unix::fs::MetadataExt::ino(&entry.metadata().unwrap())))
+            .collect();
+        entries.sort();
+        entries
+    };
+    let cold = run(&[]);
+    assert!(!cold.is_empty() && place.dir.path().join("s/pigeon").is_dir());
+    assert_eq!(run(&["--state-dir", "elsewhere"]), cold);
+    assert!(place.dir.path().join("elsewhere").is_dir());
+}
