@@ -50,14 +50,8 @@ impl Lane {
             })
             .await;
         let count = group.len();
-        let result = attempt.result.and_then(|answers| {
-            if answers.len() == count {
-                return Ok(answers);
-            }
-            let message = format!("validate-batch gave {} answers for {count} items", answers.len());
-            Err(Failure::new(Cause::Contract, message))
-        });
-        if result.is_err() || !plugin.metadata.shared {
+        let result = attempt.result;
+        if result.as_ref().map_or(true, |answers| answers.len() != count) || !plugin.metadata.shared {
             self.discard();
         }
         // Each has its share of what they cost together; the first has the log.
@@ -70,13 +64,14 @@ impl Lane {
             sink(Event::Landed(run.index, report));
         };
         match result {
-            Ok(answers) => {
+            Ok(answers) if answers.len() == count => {
                 for (run, answer) in group.iter().zip(answers) {
                     land(run, normalise::answer(answer, &job.limits, std::mem::take(&mut log_size)));
                 }
             }
-            // A wrong number of answers is a failure of them all.
-            Err(failure) if failure.cause == Cause::Contract => {
+            Ok(answers) => {
+                let message = format!("validate-batch gave {} answers for {count} items", answers.len());
+                let failure = Failure::new(Cause::Contract, message);
                 group.iter().for_each(|run| land(run, Err(failure.clone())));
             }
             Err(failure) => match halve(&mut group) {

@@ -9,8 +9,8 @@ use std::cell::Cell;
 use wasmtime::{
     Store,
     component::{
-        Component, ComponentExportIndex, ComponentType, Func, Instance, Lift, Lower, TypedFunc,
         __internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext},
+        Component, ComponentExportIndex, ComponentType, Func, Instance, Lift, Lower, TypedFunc,
     },
 };
 

@@ -3,7 +3,12 @@
 //! A lane takes what it needs in one order (units of the pool for as long as it lives, memory for its instance, a slot
 //! to compute), and waits for memory only with no slot in its hand: so lanes cannot wait for each other in a circle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -15,7 +20,7 @@ use crate::{
     contract::ItemRef,
     effects::Live,
     host::Ctx,
-    meter::{Meter, nanoseconds, wall_now},
+    meter::{Meter, wall_now},
     normalise::{self, Phase},
     plugin::Inner,
     ticker::Busy,
@@ -62,11 +67,13 @@ pub(crate) struct Attempt<T> {
 
 impl Lane {
     /// A lane of this plugin; waits until the pool has room for its instance.
-    pub(crate) async fn open(plugin: Arc<Inner>, slots: Slots, job: Arc<Job>) -> Lane {
+    ///
+    /// Whoever polls it tells `meter` first: see [`metered`].
+    pub(crate) async fn open(plugin: Arc<Inner>, slots: Slots, job: Arc<Job>, meter: Arc<Meter>) -> Lane {
         let units = plugin.shared.pool.clone().acquire_many_owned(plugin.weight).await.ok();
         Lane {
             turn: Turn::new(slots),
-            meter: Arc::default(),
+            meter,
             reserved: Reserved::default(),
             guest: None,
             spare: None,
@@ -165,7 +172,7 @@ impl Lane {
             self.prepare(bound.unwrap_or(self.plugin.shared.max_memory));
         }
         let begun = wall_now();
-        self.meter.begin(limits.cpu, begun.saturating_add(nanoseconds(limits.wall)));
+        self.meter.begin(begun, limits);
         let Some(guest) = &mut self.guest else {
             return Attempt::of_no_guest(Failure::new(Cause::Load, "there is no instance to run it in"));
         };
@@ -193,7 +200,9 @@ impl Lane {
                 call(&instance, &mut guest.store).await.map_err(|error| (Phase::Call, error))
             })
             .await;
-        let wall = Duration::from_nanos(wall_now().saturating_sub(begun));
+        let ended = wall_now();
+        self.meter.end(ended);
+        let wall = Duration::from_nanos(ended.saturating_sub(begun));
         let ctx = guest.store.data_mut();
         let result = match outcome {
             Ok(Ok(output)) => Ok(output),
@@ -233,6 +242,17 @@ impl<T> Attempt<T> {
         let result = result.and_then(|output| judge(output, log.len()));
         RunReport { result, wall, cpu, memory, log }
     }
+}
+
+/// Drives what a lane does, telling its meter whenever it comes onto a thread.
+pub(crate) async fn metered<T, F: Future<Output = T>>(work: impl FnOnce(Arc<Meter>) -> F) -> T {
+    let meter = Arc::new(Meter::default());
+    let mut work = pin!(work(Arc::clone(&meter)));
+    poll_fn(|cx| {
+        meter.resume();
+        work.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// The report of a run that never began.

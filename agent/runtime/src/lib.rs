@@ -10,30 +10,31 @@
 //!
 //! Invariant: this crate knows no network and no wire format.
 
-mod runtime;
-mod plugin;
-mod lane;
-mod batch;
-mod turn;
-mod meter;
-mod ticker;
 mod account;
-mod slots;
-mod engine;
-mod parts;
-mod compile;
-mod inspect;
-pub mod effects;
-pub mod llm;
-pub mod journal;
-mod host;
-mod contract;
-mod normalise;
-mod job;
 mod answer;
+mod batch;
+mod compile;
+mod contract;
+pub mod effects;
+mod engine;
+mod host;
+mod inspect;
+mod job;
+pub mod journal;
+mod lane;
+pub mod llm;
 mod metadata;
+mod meter;
+mod normalise;
+mod parts;
+mod plugin;
+mod runtime;
 pub mod seed;
+mod slots;
+mod ticker;
+mod turn;
 
+pub use answer::{Cause, Counts, Failure, Finding, Judgement, Place, Severity};
 pub use compile::{
     CacheConfig, CodeSettings, CompileError, CompileLimits, CompileMode, Compiler, ExitKind, KeyError, MAX_COMPONENT,
     compile_child_main, digest,
@@ -41,7 +42,6 @@ pub use compile::{
 pub use inspect::{
     CONTRACT_VERSION, Difference, InspectError, Inspection, NotAComponent, describe_link_error, inspect,
 };
-pub use answer::{Cause, Counts, Failure, Finding, Judgement, Place, Severity};
 pub use job::{Clock, Event, Item, Job, Limits, Run, RunReport};
 pub use metadata::{CodeSpec, Expectation, Metadata, OptionSpec, TestCase, Vote};
 pub use plugin::{Plugin, World};

@@ -12,6 +12,8 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
+use crate::Limits;
+
 /// Why we ended a run. Travels through Wasmtime as the error's own type, and is found again by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stop {
@@ -29,15 +31,22 @@ pub(crate) enum Stop {
 
 /// One lane's meter, set anew for each run. Only the thread that polls the lane touches it; the atomics are for the
 /// compiler, which cannot know that.
+///
+/// Reading a thread's CPU clock is a system call, which a run of 12 us would feel. So it is read only where the lane
+/// comes onto a thread, at ticks, and where the lane leaves it. What it shows is charged to the run that is on, up to
+/// the wall-clock time since that run began: what went before it is not its own. A run that ends between two readings is
+/// charged the wall-clock time since it began or since the last reading, which is no less than the CPU time.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// CPU time of the run up to `mark`, in nanoseconds.
+    /// CPU time of the run so far, in nanoseconds.
     cpu: AtomicU64,
-    /// Reading of the thread's CPU clock up to which `cpu` counts.
+    /// The last reading of the thread's CPU clock.
     mark: AtomicU64,
+    /// Wall-clock time from which on the run is to be charged.
+    since: AtomicU64,
     /// CPU time that the run may use, in nanoseconds.
     cpu_limit: AtomicU64,
-    /// End of the run's wall-clock time, in nanoseconds since `zero`.
+    /// End of the run's wall-clock time, in nanoseconds since the process's zero.
     wall_end: AtomicU64,
     /// Whether the last suspension was a yield at a tick, not a wait in a host call.
     yielded: AtomicBool,
@@ -63,36 +72,46 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl Meter {
-    /// A new run: nothing used, these bounds. Counts from the last mark of this thread on.
-    pub(crate) fn begin(&self, cpu_limit: Duration, wall_end: u64) {
+    /// A new run, begun at this wall-clock time: nothing used, these bounds.
+    pub(crate) fn begin(&self, now: u64, limits: &Limits) {
         self.cpu.store(0, Ordering::Relaxed);
-        self.cpu_limit.store(nanoseconds(cpu_limit), Ordering::Relaxed);
-        self.wall_end.store(wall_end, Ordering::Relaxed);
+        self.since.store(now, Ordering::Relaxed);
+        self.cpu_limit.store(nanoseconds(limits.cpu), Ordering::Relaxed);
+        self.wall_end.store(now.saturating_add(nanoseconds(limits.wall)), Ordering::Relaxed);
     }
 
     /// The lane comes onto this thread.
     pub(crate) fn resume(&self) {
         self.mark.store(thread_cpu(), Ordering::Relaxed);
-        self.yielded.store(false, Ordering::Relaxed);
+        self.since.store(wall_now(), Ordering::Relaxed);
     }
 
-    /// Adds what the thread has used since the last mark; CPU time of the run so far, in nanoseconds.
-    pub(crate) fn charge(&self) -> u64 {
-        let now = thread_cpu();
-        let used = now.saturating_sub(self.mark.swap(now, Ordering::Relaxed));
-        let total = self.cpu.load(Ordering::Relaxed).saturating_add(used);
-        self.cpu.store(total, Ordering::Relaxed);
-        total
+    /// Charges the run by the thread's CPU clock: at a tick, and where the lane leaves the thread.
+    fn charge(&self) {
+        let (cpu, now) = (thread_cpu(), wall_now());
+        let used = cpu.saturating_sub(self.mark.swap(cpu, Ordering::Relaxed));
+        let own = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+        self.cpu.fetch_add(used.min(own), Ordering::Relaxed);
+    }
+
+    /// The run is done, at this wall-clock time.
+    pub(crate) fn end(&self, now: u64) {
+        let own = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+        self.cpu.fetch_add(own, Ordering::Relaxed);
+    }
+
+    /// The lane leaves this thread. Whether it yielded at a tick, and does not wait.
+    pub(crate) fn suspend(&self) -> bool {
+        if self.yielded.swap(false, Ordering::Relaxed) {
+            return true;
+        }
+        self.charge();
+        false
     }
 
     /// CPU time of the run up to the last charge.
     pub(crate) fn cpu(&self) -> Duration {
         Duration::from_nanos(self.cpu.load(Ordering::Relaxed))
-    }
-
-    /// Whether the suspension that just happened was a yield at a tick.
-    pub(crate) fn yielded(&self) -> bool {
-        self.yielded.load(Ordering::Relaxed)
     }
 
     /// What is left of the run's wall-clock time.

@@ -11,7 +11,8 @@ use crate::{
     Cause, Event, Failure, Item, Job, Limits, Metadata, Run, Slots, TestCase, Vote,
     contract::Exports,
     host::Ctx,
-    lane::Lane,
+    lane::{Lane, metered},
+    meter::Meter,
     normalise,
     runtime::{LoadError, Shared},
 };
@@ -66,7 +67,8 @@ impl Inner {
     /// [`Cause::DoesNotFit`] if it asks for more than this runtime ever gives.
     pub(crate) fn memory_bound(&self, limits: &Limits, body: u64) -> Result<u64, Failure> {
         let most = self.shared.max_memory;
-        let bound = limits.memory.map_or_else(|| self.metadata.memory(body).max(LEAST_MEMORY), |memory| memory.min(most));
+        let bound =
+            limits.memory.map_or_else(|| self.metadata.memory(body).max(LEAST_MEMORY), |memory| memory.min(most));
         if bound <= most && self.shared.memory.fits(bound) {
             return Ok(bound);
         }
@@ -83,8 +85,8 @@ impl Plugin {
         inner.metadata = unknown();
         let asked = Arc::new(inner);
         let (plugin, limits) = (Arc::clone(&asked), METADATA_LIMITS);
-        let answer = alone(&shared, async move {
-            let mut lane = lane(&plugin, limits).await?;
+        let answer = alone(&shared, async move |meter| {
+            let mut lane = lane(&plugin, limits, meter).await?;
             let run = nothing();
             let attempt = lane.attempt(&run, &limits, async |instance, store| {
                 plugin.exports.check(instance, store)?;
@@ -95,7 +97,8 @@ impl Plugin {
         let raw = answer.await.map_err(LoadError::Metadata)?;
         let metadata = Metadata::check(raw).map_err(LoadError::Unsound)?;
         // The lane is gone, and with it the only other hold on it.
-        let mut inner = Arc::into_inner(asked).ok_or_else(|| LoadError::Unsound("it is still being asked".to_owned()))?;
+        let mut inner =
+            Arc::into_inner(asked).ok_or_else(|| LoadError::Unsound("it is still being asked".to_owned()))?;
         inner.metadata = metadata;
         Ok(Plugin(Arc::new(inner)))
     }
@@ -156,10 +159,10 @@ impl Plugin {
         mut sink: impl FnMut(Event) + Send + 'static,
     ) {
         let (plugin, slots) = (Arc::clone(&self.0), slots.clone());
-        let lane = async move {
-            let mut lane = Lane::open(plugin, slots, job).await;
+        let lane = metered(async move |meter| {
+            let mut lane = Lane::open(plugin, slots, job, meter).await;
             lane.run_lane(runs, &mut sink).await;
-        };
+        });
         let task = self.0.shared.guests.spawn(async move {
             tokio::select! {
                 // First: a guest that yields at every tick is always ready.
@@ -181,8 +184,8 @@ impl Plugin {
     pub async fn generate_test_cases(&self, count: u32, seed: u64) -> Result<Vec<TestCase>, Failure> {
         let plugin = Arc::clone(&self.0);
         let limits = Limits { output: TEST_CASES, ..Limits::default() };
-        let cases = alone(&self.0.shared, async move {
-            let mut lane = lane(&plugin, limits).await?;
+        let cases = alone(&self.0.shared, async move |meter| {
+            let mut lane = lane(&plugin, limits, meter).await?;
             let run = Run { seed, ..nothing() };
             let attempt = lane.attempt(&run, &limits, async |instance, store| {
                 plugin.exports.generate_test_cases(instance, store, count, seed).await
@@ -197,19 +200,19 @@ impl Plugin {
 }
 
 /// A lane for a single call that is no run of a job.
-async fn lane(plugin: &Arc<Inner>, limits: Limits) -> Result<Lane, Failure> {
+async fn lane(plugin: &Arc<Inner>, limits: Limits, meter: Arc<Meter>) -> Result<Lane, Failure> {
     let job = Arc::new(Job { limits, ..Job::default() });
-    let mut lane = Lane::open(Arc::clone(plugin), plugin.shared.own_slots.clone(), job).await;
+    let mut lane = Lane::open(Arc::clone(plugin), plugin.shared.own_slots.clone(), job, meter).await;
     lane.make_room(0).await?;
     Ok(lane)
 }
 
 /// Runs a call on the guests' threads.
-async fn alone<T: Send + 'static>(
+async fn alone<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
     shared: &Arc<Shared>,
-    call: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    call: impl FnOnce(Arc<Meter>) -> F + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = Ended(shared.guests.spawn(call)).join().await;
+    let done = Ended(shared.guests.spawn(metered(call))).join().await;
     done.unwrap_or_else(|error| Err(Failure::new(Cause::Load, format!("the call was lost: {error}"))))
 }
 

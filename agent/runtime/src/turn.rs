@@ -83,13 +83,10 @@ impl Turn {
                 wait = None;
             }
             contract::allow(allowance);
-            meter.resume();
-            let done = future.as_mut().poll(cx);
-            meter.charge();
-            match done {
+            match future.as_mut().poll(cx) {
                 Poll::Ready(output) => Poll::Ready(Ok(output)),
                 // Woken already, and the slot is kept.
-                Poll::Pending if meter.yielded() => Poll::Pending,
+                Poll::Pending if meter.suspend() => Poll::Pending,
                 Poll::Pending => {
                     self.permit = None;
                     let mut deadline = Box::pin(tokio::time::sleep(meter.wall_left()));

@@ -1,7 +1,5 @@
 //! The baseline: Wasmtime as its book has it, on one thread, with nothing of ours around it but the linker's stubs.
 
-use std::time::{Duration, Instant};
-
 use wasmtime::{
     Engine, Store,
     component::{Component, HasData, InstancePre, Linker, ResourceTable},
@@ -65,7 +63,7 @@ impl HasData for Whole {
 }
 
 /// A loop over a component's `validate`.
-pub struct Loop {
+pub(crate) struct Loop {
     engine: Engine,
     pre: ValidatorPre<State>,
     shared: bool,
@@ -73,7 +71,7 @@ pub struct Loop {
 
 impl Loop {
     /// With one instance for all items, or one for each.
-    pub fn new(component: &[u8], shared: bool) -> Loop {
+    pub(crate) fn new(component: &[u8], shared: bool) -> Loop {
         let mut config = pigeon_runtime::CodeSettings::default().config();
         let pool = wasmtime::PoolingAllocationConfig::new();
         config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool));
@@ -88,9 +86,8 @@ impl Loop {
         Loop { engine, pre: ValidatorPre::new(pre).unwrap(), shared }
     }
 
-    /// The time that so many items take.
-    pub fn time(&mut self, body: &[u8], items: usize) -> Duration {
-        let begun = Instant::now();
+    /// So many items.
+    pub(crate) fn run(&mut self, body: &[u8], items: usize) {
         let mut instance = None;
         for _ in 0..items {
             let (mut store, validator) = match instance.take() {
@@ -108,6 +105,5 @@ impl Loop {
             assert!(answer.is_ok());
             instance = Some((store, validator));
         }
-        begun.elapsed()
     }
 }

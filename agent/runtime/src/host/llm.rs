@@ -165,10 +165,7 @@ impl llm::HostChatRequest for Ctx {
         Ok(self.effects.chat(request).await)
     }
 
-    async fn send_streaming(
-        &mut self,
-        this: Resource<ChatRequest>,
-    ) -> Done<Result<Resource<AnswerStream>, Error>> {
+    async fn send_streaming(&mut self, this: Resource<ChatRequest>) -> Done<Result<Resource<AnswerStream>, Error>> {
         let request = self.copy(&this)?;
         match self.effects.chat_streaming(request).await {
             Ok(stream) => Ok(Ok(self.put(AnswerStream(stream))?)),
@@ -241,10 +238,7 @@ impl llm::HostGenerateRequest for Ctx {
         Ok(self.effects.generate(request).await)
     }
 
-    async fn send_streaming(
-        &mut self,
-        this: Resource<GenerateRequest>,
-    ) -> Done<Result<Resource<AnswerStream>, Error>> {
+    async fn send_streaming(&mut self, this: Resource<GenerateRequest>) -> Done<Result<Resource<AnswerStream>, Error>> {
         let request = self.copy(&this)?;
         match self.effects.generate_streaming(request).await {
             Ok(stream) => Ok(Ok(self.put(AnswerStream(stream))?)),

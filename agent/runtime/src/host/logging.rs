@@ -51,7 +51,11 @@ pub(super) fn add(linker: &mut Linker<Box<Ctx>>) -> wasmtime::Result<()> {
                 let (context, message) = (context.to_str(&store)?, message.to_str(&store)?);
                 let name = level.name();
                 let (context, message) = (cut(&context), cut(&message));
-                if context.is_empty() { format!("{name}: {message}\n") } else { format!("{name} {context}: {message}\n") }
+                if context.is_empty() {
+                    format!("{name}: {message}\n")
+                } else {
+                    format!("{name} {context}: {message}\n")
+                }
             };
             store.data_mut().effects.log(line.as_bytes());
             Ok(())
