@@ -40,8 +40,11 @@ fn judgement(judgement: runtime::Judgement) -> outcome::Judgement {
     let runtime::Counts { errors, warnings, infos } = judgement.omitted;
     outcome::Judgement {
         findings: judgement.findings.into_iter().map(finding).collect(),
-        omitted: (judgement.omitted != runtime::Counts::default())
-            .then_some(outcome::Counts { errors, warnings, infos }),
+        omitted: (judgement.omitted != runtime::Counts::default()).then_some(outcome::Counts {
+            errors,
+            warnings,
+            infos,
+        }),
         score: judgement.score,
         data: judgement.data,
     }
@@ -83,12 +86,7 @@ fn failure(failure: runtime::Failure) -> outcome::Failure {
         From::DoesNotFit => To::DoesNotFit,
         From::Contract => To::Contract,
     };
-    outcome::Failure {
-        cause: cause as i32,
-        code: failure.code,
-        message: failure.message,
-        backtrace: failure.backtrace,
-    }
+    outcome::Failure { cause: cause as i32, code: failure.code, message: failure.message, backtrace: failure.backtrace }
 }
 
 /// A job's context as the runtime's job. What is not said is the runtime's own default.
@@ -126,8 +124,18 @@ mod tests {
     fn every_cause_keeps_its_code() {
         use runtime::Cause::*;
         let all = [
-            Permanent, Transient, Trap, Timeout, WallTimeout, OutOfMemory, Stack, OutputTooLarge, Fuel, Load,
-            DoesNotFit, Contract,
+            Permanent,
+            Transient,
+            Trap,
+            Timeout,
+            WallTimeout,
+            OutOfMemory,
+            Stack,
+            OutputTooLarge,
+            Fuel,
+            Load,
+            DoesNotFit,
+            Contract,
         ];
         for cause in all {
             let converted = failure(runtime::Failure::new(cause, "why"));

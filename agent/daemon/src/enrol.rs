@@ -115,8 +115,7 @@ async fn ask(
     if Digest::of(&reply.ca) != ca {
         return Err(senseless("it brings another CA"));
     }
-    let trusted_keys: Option<Vec<[u8; 32]>> =
-        reply.trusted_keys.into_iter().map(|key| key.try_into().ok()).collect();
+    let trusted_keys: Option<Vec<[u8; 32]>> = reply.trusted_keys.into_iter().map(|key| key.try_into().ok()).collect();
     let (_, certificate) =
         x509_parser::parse_x509_certificate(&reply.certificate).map_err(|_| senseless("its certificate is none"))?;
     if certificate.public_key().subject_public_key.data != key.public_key_raw() {
@@ -131,11 +130,7 @@ async fn ask(
     })
 }
 
-async fn exchange(
-    hub: SocketAddr,
-    crypto: QuicClientConfig,
-    request: &EnrolRequest,
-) -> Result<EnrolReply, EnrolError> {
+async fn exchange(hub: SocketAddr, crypto: QuicClientConfig, request: &EnrolRequest) -> Result<EnrolReply, EnrolError> {
     let endpoint = transport::endpoint(hub).map_err(|error| connect(hub, error))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport::transport(0)));

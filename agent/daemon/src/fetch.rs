@@ -211,9 +211,8 @@ async fn download(
     let head: PluginHead = reader.need().await?;
     let signed = head.signed.ok_or(FetchError::Unknown)?;
     let bad = |what: &str| FetchError::Bad(what.to_owned());
-    let manifest = signed
-        .verify(trusted.iter().map(<[u8; 32]>::as_slice))
-        .map_err(|error| FetchError::Bad(error.to_string()))?;
+    let manifest =
+        signed.verify(trusted.iter().map(<[u8; 32]>::as_slice)).map_err(|error| FetchError::Bad(error.to_string()))?;
     if manifest.digest != digest.as_bytes() {
         return Err(bad("the plugin's manifest is that of another component"));
     }

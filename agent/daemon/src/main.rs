@@ -1,0 +1,108 @@
+//! `pigeon-agent`: the daemon on a worker node.
+
+mod cli;
+mod logging;
+mod notify;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use pigeon_agent::{Agent, AgentConfig, Identity, enrol};
+use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode, Runtime, RuntimeConfig, compile_child_main};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cli::Args, notify::Systemd};
+
+fn main() -> ExitCode {
+    // The compile child is this program, started by itself with an argument that no person needs to know.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|first| first == cli::COMPILE) {
+        return compile_child_main(args);
+    }
+    let args = Args::parse();
+    logging::init();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the async runtime")?
+        .block_on(serve(args))
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let identity = identity(&args).await?;
+    let runtime = Runtime::new(runtime_config(&args)?)?;
+
+    let mut config = AgentConfig::new(args.name()?, args.hub, identity, args.slots());
+    config.in_flight = args.in_flight.unwrap_or(config.in_flight);
+    config.memory = args.memory;
+    config.max_memory = args.max_memory;
+    config.labels = args.labels.clone();
+    config.labels.push(format!("arch={}", std::env::consts::ARCH));
+    config.drain = Duration::from_secs(args.drain_seconds);
+    config.state_dir = Some(args.state_dir.clone());
+
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    let mut systemd = Systemd::from_env();
+    systemd.say("READY=1");
+    let agent = Agent::new(config, runtime).run(stop.clone());
+    tokio::pin!(agent);
+    loop {
+        tokio::select! {
+            // The agent is done: drained, or refused for good.
+            result = &mut agent => return result.map_err(Into::into),
+            // Told to stop: by systemd, or by a person. A second time, at once.
+            _ = terminate.recv() => if !drain(&stop, &mut systemd) { return Ok(()) },
+            _ = interrupt.recv() => if !drain(&stop, &mut systemd) { return Ok(()) },
+            // The watchdog wants to know that this loop still turns.
+            () = systemd.watchdog_due() => systemd.say("WATCHDOG=1"),
+        }
+    }
+}
+
+/// Begin to drain; false if that was begun before.
+fn drain(stop: &CancellationToken, systemd: &mut Systemd) -> bool {
+    if stop.is_cancelled() {
+        return false;
+    }
+    systemd.say("STOPPING=1");
+    stop.cancel();
+    true
+}
+
+/// The identity in the state folder, or a new one for the join token.
+async fn identity(args: &Args) -> anyhow::Result<Identity> {
+    if let Some(identity) = Identity::load(&args.state_dir)? {
+        return Ok(identity);
+    }
+    let token = args.token()?;
+    let identity = enrol(args.hub, &token, &args.name()?).await?;
+    identity.save(&args.state_dir)?;
+    tracing::info!(agent = %identity.agent, hub = %args.hub, "enrolled");
+    Ok(identity)
+}
+
+fn runtime_config(args: &Args) -> anyhow::Result<RuntimeConfig> {
+    let exe = std::env::current_exe().context("failed to find this program's own file")?;
+    Ok(RuntimeConfig {
+        guest_threads: args.slots(),
+        memory: args.memory,
+        max_memory: args.max_memory,
+        compile: CompileMode::Child { exe, args: vec![cli::COMPILE.into()], limits: CompileLimits::default() },
+        cache: Some(CacheConfig::new(args.cache_dir(), args.state_dir.join("cache.key"))),
+        ..RuntimeConfig::default()
+    })
+}

@@ -1,0 +1,85 @@
+//! What systemd is told: that we are ready, that we stop, that we live. See sd_notify(3).
+
+use std::{
+    ffi::OsString,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
+    time::Duration,
+};
+
+use tokio::time::{Interval, interval};
+
+/// The service manager, if there is one.
+pub(crate) struct Systemd {
+    socket: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Interval>,
+}
+
+impl Systemd {
+    /// As `NOTIFY_SOCKET` and `WATCHDOG_USEC` say.
+    pub(crate) fn from_env() -> Self {
+        let watchdog = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());
+        Self::new(std::env::var_os("NOTIFY_SOCKET"), watchdog)
+    }
+
+    fn new(socket: Option<OsString>, watchdog_us: Option<u64>) -> Self {
+        let socket = socket.and_then(|name| {
+            let address = match name.as_bytes() {
+                [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest),
+                _ => SocketAddr::from_pathname(&name),
+            };
+            Some((UnixDatagram::unbound().ok()?, address.ok()?))
+        });
+        // Twice as often as asked for, as systemd recommends.
+        let half = watchdog_us.map(|us| Duration::from_micros(us / 2)).filter(|half| !half.is_zero());
+        Self { socket, watchdog: half.map(interval) }
+    }
+
+    /// Say something. Where nobody listens, nothing is lost.
+    pub(crate) fn say(&self, words: &str) {
+        if let Some((socket, address)) = &self.socket
+            && let Err(error) = socket.send_to_addr(words.as_bytes(), address)
+        {
+            tracing::debug!("systemd was not told {words}: {error}");
+        }
+    }
+
+    /// Ends when the watchdog is to be told that we live; never, where there is none.
+    pub(crate) async fn watchdog_due(&mut self) {
+        match &mut self.watchdog {
+            Some(interval) => {
+                interval.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn systemd_hears_us() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let mut systemd = Systemd::new(Some(path.into()), Some(2000));
+        systemd.say("READY=1");
+        let mut words = [0; 16];
+        let length = socket.recv(&mut words).unwrap();
+        assert_eq!(&words[..length], b"READY=1");
+        systemd.watchdog_due().await;
+        systemd.watchdog_due().await;
+    }
+
+    #[tokio::test]
+    async fn without_systemd_nothing_happens() {
+        Systemd::new(None, None).say("READY=1");
+    }
+}
