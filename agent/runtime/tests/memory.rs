@@ -18,13 +18,13 @@ fn resident() -> u64 {
 async fn what_guests_took_is_given_back() {
     let plugin = hostile().await;
     let slots = RUNTIME.slots(4);
-    let limits = Limits { memory: Some(256 << 20), ..Limits::default() };
-    let bodies = ["eat-memory", "findings:1000000", "flood-log:8", "eat-memory:200", "recurse", "huge-output:100"];
+    let limits = Limits { memory: Some(128 << 20), ..Limits::default() };
+    let bodies = ["eat-memory", "findings:100000", "flood-log:2", "eat-memory:100", "recurse", "huge-output:100"];
     let all = || join_all((0..4).map(|_| lane(&plugin, &slots, job(limits), runs(&bodies))));
     // The first time warms the pool's slots and the allocator.
     all().await;
     let before = resident();
-    for _ in 0..3 {
+    for _ in 0..2 {
         all().await;
     }
     let after = resident();
