@@ -1,5 +1,4 @@
 //! What a run can see: nothing but its item, options, seed and clock, and so always the same.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 

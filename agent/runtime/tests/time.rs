@@ -1,5 +1,4 @@
 //! Time and slots: budgets are CPU time, nobody starves, and who waits gives way.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
