@@ -1,13 +1,13 @@
 //! Interruption, death and resumption.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Ended, Place, ended};
+use crate::support::{Ended, Place, ended, verdicts};
 
 const ITEMS: usize = 300;
 
@@ -68,6 +68,42 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
     // A finished job prints its report again.
     let again = place.process(&["--resume", &job, "-o", "json"]).report(0);
     assert_eq!((&again["total_runs"], &again["items"]), (&report["total_runs"], &report["items"]));
+}
+
+/// A job that waits for the rest of its standard input, with a file behind it; interrupted.
+fn interrupted_at_its_input() -> Place {
+    let place = Place::with(&[("b.txt", "3\n4\n")]);
+    let args = ["-f", "-", "-f", "b.txt", "--split", "lines", "-v", "json", "-o", "jsonl"];
+    let mut command = place.process_command(&args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"1\n2\n").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..2 {
+        assert!(stdout.read_line(&mut String::new()).unwrap() > 0, "the job ended too early");
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    finished(child, stdout).expect(130);
+    place
+}
+
+#[test]
+fn the_rest_of_the_input_is_read_but_what_a_stream_still_had_is_lost() {
+    let place = interrupted_at_its_input();
+    let ended = place.process(&["--resume", "last", "-o", "json"]);
+    assert!(ended.stderr.contains("what was not read yet of standard input is lost"), "{ended:#?}");
+    let verdicts = verdicts(&ended.report(0));
+    assert_eq!(verdicts, ["-:1 valid", "-:2 valid", "b.txt:1 valid", "b.txt:2 valid"]);
+}
+
+#[test]
+fn a_file_that_has_changed_is_not_read_on() {
+    let place = interrupted_at_its_input();
+    place.write("b.txt", b"3\n4\n5\n");
+    let ended = place.process(&["--resume", "last", "-o", "json"]);
+    assert!(ended.stderr.contains("error: b.txt has changed since the job was accepted"), "{ended:#?}");
+    assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid"]);
 }
 
 #[test]

@@ -42,12 +42,12 @@ fn many_items_are_shared_out() {
 #[test]
 fn the_same_seed_and_clock_give_the_same_answers_whatever_the_workers() {
     let place = Place::new();
-    let hostile = place.hostile();
+    place.write("hostile.wasm", pigeon_plugins::HOSTILE_FRESH);
     let lines: String = (0..60).map(|n| format!("random:{n}\n")).collect();
     place.write("a.txt", lines.as_bytes());
     let answers = |workers: &str, seed: &str| {
-        let args = ["-f", "a.txt", "--items", "-v", &hostile, "--option", "do=body", "-n", workers, "--seed", seed];
-        let report = place.report(0, &[&args[..], &["--clock", "2026-01-31T12:00:00Z"]].concat());
+        let args = ["-f", "a.txt", "--items", "-v", "hostile.wasm", "--option", "do=body", "-n", workers];
+        let report = place.report(0, &[&args[..], &["--seed", seed, "--clock", "2026-01-31T12:00:00Z"]].concat());
         assert_eq!(report["seed"].to_string(), seed);
         report["items"].clone()
     };
