@@ -108,7 +108,7 @@ async fn each_run_has_one_outcome_whatever_dies() {
     let client = app.client();
 
     let token = dir.path().join("token");
-    std::fs::write(&token, app.join_token(3, Duration::from_secs(600)).unwrap().to_string()).unwrap();
+    std::fs::write(&token, app.join_token(3, Duration::from_secs(600)).unwrap().reveal()).unwrap();
     let agents: Vec<_> =
         (1..=3).map(|number| Process::start(app.address(), &token, &format!("agent-{number}"))).collect();
 
