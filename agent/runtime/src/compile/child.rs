@@ -105,7 +105,8 @@ impl Order {
     }
 
     fn carry_out(self) -> Result<(), Failed> {
-        let io_failed = |what: &'static str| move |error: io::Error| (ExitKind::Io, format!("failed to {what}: {error}"));
+        let io_failed =
+            |what: &'static str| move |error: io::Error| (ExitKind::Io, format!("failed to {what}: {error}"));
         self.bind().map_err(io_failed("set its limits"))?;
         let engine = Engine::new(&self.settings.config()).map_err(|error| (ExitKind::OtherEngine, chain(&error)))?;
         let ours = Fingerprint::of(&engine).to_hex();
@@ -122,18 +123,14 @@ impl Order {
             (kind, chain(&error))
         })?;
         let mut output = io::stdout().lock();
-        output
-            .write_all(&compiled)
-            .and_then(|()| output.flush())
-            .map_err(io_failed("write the compiled component"))
+        output.write_all(&compiled).and_then(|()| output.flush()).map_err(io_failed("write the compiled component"))
     }
 
     /// Take the limits upon this process. A soft CPU limit ends it by a signal that tells the cause, the hard one a
     /// little later whatever happens.
     fn bind(&self) -> io::Result<()> {
-        let set = |resource, soft: u64, hard: u64| {
-            setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
-        };
+        let set =
+            |resource, soft: u64, hard: u64| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
         set(Resource::Core, 0, 0)?;
         set(Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 5)?;
         set(Resource::As, self.memory, self.memory)?;
@@ -210,9 +207,7 @@ fn judge(exe: &Path, limits: CompileLimits, status: ExitStatus, words: &str) -> 
         Some(ExitKind::Refused) => Err(CompileError::Refused { message: words.into() }),
         Some(ExitKind::OutOfMemory) => Err(CompileError::OutOfMemory { limit: limits.memory }),
         Some(ExitKind::OtherEngine) => Err(CompileError::OtherEngine { exe: exe.into(), detail: words.into() }),
-        Some(ExitKind::Usage | ExitKind::Io) | None => {
-            Err(CompileError::Crashed { how: format!("{status}: {words}") })
-        }
+        Some(ExitKind::Usage | ExitKind::Io) | None => Err(CompileError::Crashed { how: format!("{status}: {words}") }),
     }
 }
 

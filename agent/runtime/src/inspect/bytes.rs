@@ -6,6 +6,9 @@ pub enum NotAComponent {
     /// Nothing.
     #[error("the file is empty")]
     Empty,
+    /// Less than a binary's header.
+    #[error("this file breaks off within the first 8 bytes of a WebAssembly binary")]
+    Header,
     /// WebAssembly, but a core module.
     #[error(
         "this is a core module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`"
@@ -56,7 +59,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), NotAComponent> {
     }
     let Some(behind) = bytes.strip_prefix(b"\0asm") else { return Err(foreign(bytes)) };
     let Some(version) = behind.first_chunk().map(|version| u32::from_le_bytes(*version)) else {
-        return Err(NotAComponent::Unknown(begins(bytes)));
+        return Err(NotAComponent::Header);
     };
     match version {
         COMPONENT => Ok(()),
@@ -106,6 +109,7 @@ fn foreign(bytes: &[u8]) -> NotAComponent {
     let line = text.trim_start().lines().next().unwrap_or_default();
     let mut shown: String = line.chars().take(LINE_SHOWN).collect();
     if shown.len() < line.len() {
+        shown.truncate(shown.trim_end().len());
         shown.push_str("...");
     }
     NotAComponent::Text(shown)
