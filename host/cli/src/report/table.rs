@@ -128,6 +128,9 @@ impl<'a> Table<'a> {
         let seconds = status.wall_time_ms / 1000.0;
         let per_second = if seconds > 0.0 { status.total_runs as f64 / seconds } else { 0.0 };
         let word = match (status.failures, status.invalid) {
+            (0, 0) if status.total_runs > 0 && status.total_runs < status.planned_runs => {
+                paint.warn("all valid so far")
+            }
             (0, 0) if status.total_runs > 0 => paint.good("all valid"),
             (0, 0) => paint.warn("nothing ran"),
             (0, invalid) => paint.bad(&format!("{} invalid", number(invalid))),
