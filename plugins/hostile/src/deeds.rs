@@ -54,7 +54,6 @@ deeds! {
     "trap" => Trap, "Run into `unreachable`.";
     "trap-at" => TrapAt(1), "Trap at the so manyth call of this instance; valid at the others.";
     "panic" => Panic, "Panic with a message.";
-    "divide" => Divide, "Divide by zero.";
     "oob" => Oob, "Read behind the end of memory.";
     "exit" => Exit(1), "Leave by WASI's `exit`: 0 says all went well.";
     "flood-log" => FloodLog(16), "Log so many MiB in lines of 1 KiB, by `wasi:logging`, stdout and stderr in turn.";
@@ -119,7 +118,6 @@ impl Deed {
             Deed::TrapAt(at) if u64::from(call) == at => core::arch::wasm32::unreachable(),
             Deed::TrapAt(_) => {}
             Deed::Panic => hostile_panic(),
-            Deed::Divide => return Ok(answer::says("quotient", divide().to_string())),
             Deed::Oob => return Ok(answer::says("byte", out_of_bounds().to_string())),
             Deed::Exit(code) => std::process::exit(code as i32),
             Deed::FloodLog(mib) => flood(mib as usize),
@@ -186,13 +184,6 @@ fn grow(mib: u64) -> Judgement {
 #[expect(clippy::panic, reason = "that is the deed")]
 fn hostile_panic() -> ! {
     panic!("a hostile guest panics, with quotes \"\" and a newline\nin its message")
-}
-
-fn divide() -> u32 {
-    // The language would check; the instruction traps.
-    let zero = black_box(0_u32);
-    // SAFETY: none: the deed is to divide by zero, which WebAssembly turns into a trap.
-    unsafe { 1_u32.checked_div(zero).unwrap_unchecked() }
 }
 
 fn out_of_bounds() -> u8 {
