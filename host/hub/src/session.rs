@@ -97,8 +97,8 @@ async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Sessio
         handler: Arc::clone(&shared.handler.0),
         closing: CancellationToken::new(),
     };
-    let (connection, draining, tasks) = (connection.clone(), false, JoinSet::new());
-    Ok(Session { context, connection, entry, send, reader, hello, minor, draining, tasks })
+    let (connection, tasks) = (connection.clone(), JoinSet::new());
+    Ok(Session { context, connection, entry, send, reader, hello, minor, tasks })
 }
 
 /// What a hello must be like.
@@ -131,8 +131,6 @@ struct Session {
     reader: Reader,
     hello: Hello,
     minor: u32,
-    /// The agent has said that it will leave.
-    draining: bool,
     /// Every task of this connection: leases and requests.
     tasks: JoinSet<()>,
 }
@@ -187,7 +185,7 @@ impl Session {
                     return Goodbye { end, words: Some(Refused { reason, try_again: true }) };
                 }
                 // The connection is gone.
-                error = self.connection.closed() => return gone(error, self.draining),
+                error = self.connection.closed() => return gone(error),
                 // The agent speaks. Safe to drop half way, see `Reader`.
                 message = self.reader.message::<ToHub>() => {
                     let heard = match message {
@@ -232,7 +230,6 @@ impl Session {
                 Ok(())
             }
             Some(to_hub::Say::Draining(words)) => {
-                self.draining = true;
                 self.context.handler.event(HubEvent::Draining { session, reason: words.reason }).await;
                 Ok(())
             }
@@ -279,7 +276,7 @@ impl Session {
     async fn misbehaved(&self, reason: impl ToString) -> Goodbye {
         // A connection that is being closed tells so a moment after its streams do.
         match timeout(Duration::from_millis(100), self.connection.closed()).await {
-            Ok(error) => gone(error, self.draining),
+            Ok(error) => gone(error),
             Err(_) => {
                 let reason = reason.to_string();
                 let words = Refused { reason: reason.clone(), try_again: false };
@@ -318,11 +315,10 @@ impl Session {
 }
 
 /// What the end of a connection says of its agent.
-fn gone(error: ConnectionError, draining: bool) -> Goodbye {
+fn gone(error: ConnectionError) -> Goodbye {
     let end = match error {
-        ConnectionError::ApplicationClosed(close) if draining && close.error_code == code(close::DONE) => {
-            SessionEnd::Drained
-        }
+        // Only an agent that leaves in order says so; its last words may be overtaken by the close itself.
+        ConnectionError::ApplicationClosed(close) if close.error_code == code(close::DONE) => SessionEnd::Drained,
         ConnectionError::ApplicationClosed(close) => {
             SessionEnd::Closed(String::from_utf8_lossy(&close.reason).into_owned())
         }

@@ -1,0 +1,92 @@
+//! Who may come in.
+
+use std::time::Duration;
+
+use pigeon_agent::{AgentError, EnrolError, enrol, enrol::renew};
+use pigeon_hub::{CertificateAuthority, JoinTokens};
+use pigeon_protocol::{enrol::JoinToken, id::Digest};
+
+use crate::support::{FakeLanes, Host, LONG};
+
+fn refused<T: std::fmt::Debug>(result: Result<T, EnrolError>) -> String {
+    match result {
+        Err(EnrolError::Refused { reason, .. }) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_buys_an_identity_as_often_as_it_says() {
+    let host = Host::start().await;
+    let token = host.tokens.issue(2, LONG).unwrap();
+    let first = enrol(host.hub.addr(), &token, "a").await.unwrap();
+    let second = enrol(host.hub.addr(), &token, "b").await.unwrap();
+    assert_ne!(first.agent, second.agent);
+    assert_eq!(Digest::of(&first.ca), host.ca.fingerprint());
+    assert_eq!(first.trusted_keys.len(), 1);
+    assert!(refused(enrol(host.hub.addr(), &token, "c").await).contains("not valid"));
+    assert_eq!(host.hub.handle().stats().enrolled, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_and_expired_tokens_are_refused_in_the_same_words() {
+    let host = Host::start().await;
+    let expired = host.tokens.issue(1, Duration::ZERO).unwrap();
+    let foreign = JoinTokens::new(host.ca.fingerprint()).issue(1, LONG).unwrap();
+    let words = refused(enrol(host.hub.addr(), &expired, "a").await);
+    assert_eq!(words, refused(enrol(host.hub.addr(), &foreign, "a").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_of_another_ca_gets_no_secret() {
+    let host = Host::start().await;
+    let token = JoinToken::new(Digest::of(b"another CA")).unwrap();
+    let error = enrol(host.hub.addr(), &token, "a").await.unwrap_err();
+    assert!(matches!(error, EnrolError::Connect { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_of_another_ca_is_not_let_in() {
+    let (host, other) = (Host::start().await, Host::start().await);
+    let mut identity = other.identity().await;
+    // It would trust the hub, and the hub must still not trust it.
+    identity.ca = host.ca.certificate().to_vec();
+    let agent = host.agent_as(identity, FakeLanes::default());
+    host.refused(1).await;
+    assert_eq!(host.hub.handle().stats().joined, 0);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_agent_is_told_so_and_gives_up() {
+    let host = Host::start().await;
+    let identity = host.identity().await;
+    host.control.revoked.lock().unwrap().push(identity.agent);
+    let agent = host.agent_as(identity.clone(), FakeLanes::default());
+    match agent.task.await.unwrap() {
+        Err(AgentError::Refused(reason)) => assert!(reason.contains("revoked"), "{reason}"),
+        Ok(()) => panic!("it was let in"),
+        Err(other) => panic!("{other}"),
+    }
+    assert!(refused(renew(host.hub.addr(), &identity, "a").await).contains("revoked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_may_renew_and_nothing_else() {
+    let ca = CertificateAuthority::new_in_memory().unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let past = Host::start_with(listen, ca.clone(), |config| config.agent_certificates = Duration::ZERO).await;
+    let old = past.identity().await;
+    // Certificates count whole seconds: this one is over when its second is.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+
+    let host = Host::start_at(listen, ca).await;
+    let new = renew(host.hub.addr(), &old, "a").await.unwrap();
+    assert_eq!(new.agent, old.agent);
+    assert_ne!(new.key, old.key);
+    // The agent does the same by itself before it connects.
+    let agent = host.agent_as(old, FakeLanes::default());
+    let (_, who) = host.control.joined().await;
+    assert_eq!(who, new.agent);
+    agent.stop().await.unwrap();
+}
