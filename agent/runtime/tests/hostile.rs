@@ -88,13 +88,27 @@ async fn the_stack_is_bounded() {
 
 #[tokio::test]
 async fn traps_come_with_a_backtrace() {
-    for deed in ["trap", "panic", "oob", "trap-at:1", "exit", "exit:0"] {
+    for deed in ["trap", "panic", "oob", "exit", "exit:0"] {
         let failure = contained(deed, tight()).await.result.unwrap_err();
         assert_eq!(failure.cause, Cause::Trap, "{deed}: {failure:?}");
-        // Names stand there where the component carries them: the built-in ones are stripped.
-        let innermost = failure.backtrace.lines().next().unwrap_or_default();
-        assert!(innermost.starts_with("0: "), "{deed}: {}", failure.backtrace);
+        let frames: Vec<_> = failure.backtrace.lines().collect();
+        assert!(frames.first().is_some_and(|frame| frame.starts_with("0: ")), "{deed}: {}", failure.backtrace);
+        let ours = |frame: &&str| frame.contains("hostile.wasm!") && !frame.contains("<unknown>");
+        assert!(frames.iter().any(ours), "{deed}: names are missing from {}", failure.backtrace);
     }
+}
+
+/// The third call of an instance traps. In a shared one that is the third item's fate only until it is asked again.
+#[tokio::test]
+async fn what_traps_in_a_used_instance_is_judged_in_a_fresh_one() {
+    let plugin = hostile().await.with_policy(true);
+    let deeds = ["valid", "valid", "trap-at:3", "invalid", "trap-at:1"];
+    let landed = judge(&plugin, job(tight()), &deeds).await;
+    for (report, valid) in landed.iter().zip([true, true, true, false, true]) {
+        assert_eq!(report.result.as_ref().unwrap().valid(), valid, "{report:?}");
+    }
+    let alone = judge(&plugin, job(tight()), &["trap-at:1"]).await;
+    assert_eq!(alone[0].result.as_ref().unwrap_err().cause, Cause::Trap);
 }
 
 #[tokio::test]
