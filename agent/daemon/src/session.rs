@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether runs have gone to wait in host calls, which makes room for others.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// Time for our last words to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// How a session ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -190,6 +193,17 @@ struct Live<L: Lanes> {
 
 impl<L: Lanes> Live<L> {
     async fn serve(mut self, stop: &CancellationToken) -> Ended {
+        let ended = self.work(stop).await;
+        if matches!(ended, Ended::Left) {
+            // A close overtakes what was written before it, and quinn holds it back where that waits for the congestion
+            // window: so let our last words arrive. Fails only where the stream is over already.
+            let _ = self.send.finish();
+            let _ = timeout(LAST_WORDS, self.send.stopped()).await;
+        }
+        ended
+    }
+
+    async fn work(&mut self, stop: &CancellationToken) -> Ended {
         for lane in self.shared.outbox.all() {
             self.tasks.spawn(batch::redeliver(Arc::clone(&self.shared), self.connection.clone(), lane));
         }

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
-use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt};
+use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
 
 /// Largest UDP payload that is ever probed for. The hub's transport has the same number.
 const MAX_PAYLOAD: u16 = 16_384 + 128;
@@ -19,6 +19,10 @@ const MORE_STREAMS: usize = 256;
 /// Silence after which a connection is dead if the hub asks for nothing less: three of the longest beats.
 const IDLE: Duration = Duration::from_secs(90);
 
+/// Bytes that may be on the way before the path is known. The usual ten packets of 1,200 bytes would be filled by one
+/// probe for a large payload, and everything else would wait behind it.
+const INITIAL_WINDOW: u64 = 64 << 10;
+
 /// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
 
@@ -26,6 +30,8 @@ pub(crate) fn transport(in_flight: usize) -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(MAX_PAYLOAD);
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW);
     let streams = u32::try_from(in_flight.saturating_add(MORE_STREAMS)).unwrap_or(u32::MAX);
     config
         .max_concurrent_bidi_streams(streams.into())
@@ -35,6 +41,7 @@ pub(crate) fn transport(in_flight: usize) -> TransportConfig {
         .receive_window((32u32 << 20).into())
         .send_window(32 << 20)
         .mtu_discovery_config(Some(discovery))
+        .congestion_controller_factory(Arc::new(congestion))
         .max_idle_timeout(IDLE.try_into().ok());
     config
 }

@@ -190,7 +190,8 @@ impl Session {
                 message = self.reader.message::<ToHub>() => {
                     let heard = match message {
                         Ok(Some(message)) => self.hear(message).await,
-                        Ok(None) => Err(self.misbehaved("it ended its control stream").await),
+                        // Its last words were said: it is about to close.
+                        Ok(None) => Err(self.misbehaved("it ended its control stream and stayed").await),
                         Err(error) => Err(self.misbehaved(error).await),
                     };
                     if let Err(goodbye) = heard {
@@ -275,7 +276,7 @@ impl Session {
     /// The control stream is no good. Where that is because the connection is gone, that is the reason.
     async fn misbehaved(&self, reason: impl ToString) -> Goodbye {
         // A connection that is being closed tells so a moment after its streams do.
-        match timeout(Duration::from_millis(100), self.connection.closed()).await {
+        match timeout(Duration::from_secs(1), self.connection.closed()).await {
             Ok(error) => gone(error),
             Err(_) => {
                 let reason = reason.to_string();

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
-use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt};
+use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
 
 /// Largest UDP payload that is ever probed for: loopback carries it, and a real path stops the search long before.
 /// A power of two and a little: bodies of 4 MiB then go in 256 datagrams.
@@ -22,6 +22,8 @@ pub(crate) fn transport(beat: Duration) -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(MAX_PAYLOAD);
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW);
     config
         .max_concurrent_bidi_streams(AGENT_STREAMS.into())
         .max_concurrent_uni_streams(0u32.into())
@@ -30,6 +32,7 @@ pub(crate) fn transport(beat: Duration) -> TransportConfig {
         .receive_window((16u32 << 20).into())
         .send_window(64 << 20)
         .mtu_discovery_config(Some(discovery))
+        .congestion_controller_factory(Arc::new(congestion))
         // A beat lost or late by one interval must not end a session.
         .max_idle_timeout(idle(beat * 3))
         .keep_alive_interval(Some(beat));
@@ -47,6 +50,10 @@ pub(crate) fn endpoint(config: quinn::ServerConfig, address: SocketAddr) -> Resu
     endpoint_config.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
     quinn::Endpoint::new(endpoint_config, Some(config), socket, Arc::new(quinn::TokioRuntime))
 }
+
+/// Bytes that may be on the way before the path is known. The usual ten packets of 1,200 bytes would be filled by one
+/// probe for a large payload, and everything else would wait behind it.
+const INITIAL_WINDOW: u64 = 64 << 10;
 
 /// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
