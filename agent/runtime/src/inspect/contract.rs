@@ -1,6 +1,6 @@
 //! What this host offers and asks for, and how a component differs from it.
 //!
-//! The tables here repeat what `wit/` says and what the linker is given. A test of the linker holds them together.
+//! The tables here repeat what `wit/` says and what the linker is given. `everything_offered_is_linked` holds them together.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -19,7 +19,7 @@ const BATCH_VALIDATION_FUNCTIONS: &[&str] = &["validate-batch"];
 pub(super) const POWERS: &[(&str, &str)] = &[("pigeon:plugin/llm@0.1.0", "llm")];
 
 /// Interfaces that are offered in exactly this version.
-const OFFERED: &[&str] = &[
+pub(super) const OFFERED: &[&str] = &[
     "pigeon:plugin/types@0.1.0",
     "pigeon:plugin/run@0.1.0",
     "pigeon:plugin/llm@0.1.0",
@@ -28,7 +28,7 @@ const OFFERED: &[&str] = &[
 ];
 
 /// Interfaces of WASI 0.2, offered in every 0.2.x: they are compatible with one another.
-const WASI: &[&str] = &[
+pub(super) const WASI: &[&str] = &[
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",

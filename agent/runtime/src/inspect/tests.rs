@@ -1,7 +1,8 @@
 //! What people are told about files that are no plugins, word for word.
 
+use super::contract::{OFFERED, WASI};
 use super::{InspectError, Inspection, NotAComponent, inspect};
-use crate::World;
+use crate::{LoadError, Runtime, RuntimeConfig, World};
 
 /// The message for a component in text form.
 fn told(wat: &str) -> String {
@@ -243,6 +244,70 @@ fn no_bytes_make_it_panic() {
             let mut bytes = whole.clone();
             bytes[place] = value;
             let _ = inspect(&bytes);
+        }
+    }
+}
+
+/// A function of each interface, or a resource where it has nothing else.
+const LINKED: &[(&str, &str)] = &[
+    ("pigeon:plugin/run", "seed"),
+    ("pigeon:plugin/llm", "models"),
+    ("wasi:config/store", "get-all"),
+    ("wasi:logging/logging", "log"),
+    ("wasi:cli/environment", "get-arguments"),
+    ("wasi:cli/exit", "exit"),
+    ("wasi:cli/stderr", "get-stderr"),
+    ("wasi:cli/stdin", "get-stdin"),
+    ("wasi:cli/stdout", "get-stdout"),
+    ("wasi:cli/terminal-input", "resource terminal-input"),
+    ("wasi:cli/terminal-output", "resource terminal-output"),
+    ("wasi:cli/terminal-stderr", "get-terminal-stderr"),
+    ("wasi:cli/terminal-stdin", "get-terminal-stdin"),
+    ("wasi:cli/terminal-stdout", "get-terminal-stdout"),
+    ("wasi:clocks/monotonic-clock", "now"),
+    ("wasi:clocks/wall-clock", "now"),
+    ("wasi:filesystem/preopens", "get-directories"),
+    ("wasi:filesystem/types", "filesystem-error-code"),
+    ("wasi:io/error", "resource error"),
+    ("wasi:io/poll", "poll"),
+    ("wasi:io/streams", "resource input-stream"),
+    ("wasi:random/insecure", "get-insecure-random-u64"),
+    ("wasi:random/insecure-seed", "insecure-seed"),
+    ("wasi:random/random", "get-random-u64"),
+    ("wasi:sockets/instance-network", "instance-network"),
+    ("wasi:sockets/ip-name-lookup", "resolve-addresses"),
+    ("wasi:sockets/network", "resource network"),
+    ("wasi:sockets/tcp", "resource tcp-socket"),
+    ("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
+    ("wasi:sockets/udp", "resource udp-socket"),
+    ("wasi:sockets/udp-create-socket", "create-udp-socket"),
+];
+
+/// What is said to be offered, the linker has. A function is imported by a type that is wrong, as a rule: what counts is
+/// that the linker knows the name.
+#[tokio::test]
+async fn everything_offered_is_linked() {
+    let by_hand = include_str!("../../tests/components/by_hand.wat");
+    let config = RuntimeConfig { guest_threads: 1, pool_instances: 2, ..RuntimeConfig::default() };
+    let runtime = Runtime::new(config).unwrap();
+    let wasi = WASI.iter().map(|interface| format!("{interface}@0.2.0"));
+    let exact = OFFERED.iter().map(|interface| (*interface).to_owned());
+    // The interface of types has none but types.
+    for import in wasi.chain(exact).filter(|import| !import.contains("/types@0.1.0")) {
+        let interface = import.split('@').next().unwrap();
+        let (_, item) = LINKED.iter().find(|(name, _)| *name == interface).unwrap();
+        let item = match item.strip_prefix("resource ") {
+            Some(resource) => format!(r#"(export "{resource}" (type (sub resource)))"#),
+            None => format!(r#"(export "{item}" (func (param "none-has-this" (list u16))))"#),
+        };
+        let component =
+            by_hand.replacen("(component\n", &format!("(component (import \"{import}\" (instance {item}))\n"), 1);
+        match runtime.load(wat::parse_str(component).unwrap().into()).await {
+            Ok(_) => assert!(item.contains("resource"), "{import}"),
+            Err(LoadError::Link(message)) => {
+                assert!(message.contains("its parameters") || message.contains("type mismatch"), "{import}: {message}");
+            }
+            Err(other) => panic!("{import}: {other}"),
         }
     }
 }
