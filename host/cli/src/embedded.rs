@@ -86,8 +86,7 @@ impl Embedded {
             ..RuntimeConfig::default()
         };
         let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime_config)).await??;
-        let mut config = Config::embedded(options.state_dir);
-        config.max_memory = options.max_memory;
+        let config = Config::embedded(options.state_dir);
         let app = App::build(config, Arc::new(RuntimeInspector::new(runtime.clone()))).await?;
         let stop = CancellationToken::new();
         Ok(Self { app, runtime, max_memory: options.max_memory, memory, agents: Vec::new(), stop })

@@ -3,7 +3,7 @@
 //! The agents are this test's own binary, started again with the test [`agent_process`] and a variable that tells it to
 //! be an agent. They enrol and work over real QUIC, as agents on other machines do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is the report of a test")]
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use std::{
     collections::HashSet,

@@ -84,9 +84,13 @@ impl App {
         if let Err(error) = self.owner.await {
             tracing::error!(%error, "the owner of the queue ended badly");
         }
-        match self.store.sweep(clock::now_ms(), self.config.retention).await {
-            Ok(swept) => tracing::debug!(?swept, "swept"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
+        self.client.release();
+        let sweep = self.store.sweep(clock::now_ms(), self.config.retention);
+        match tokio::time::timeout(self.config.sweep, sweep).await {
+            Ok(Ok(swept)) => tracing::debug!(?swept, "swept"),
+            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
+            // It is done in small steps, each whole: the next process goes on with it.
+            Err(_) => tracing::debug!("there is more to sweep than there was time for"),
         }
     }
 }

@@ -14,7 +14,7 @@ use pigeon_api::{
 };
 use pigeon_protocol::id::JobId;
 use pigeon_scheduler as scheduler;
-use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, Store};
+use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -54,6 +54,11 @@ impl Client {
     /// A job that is owned here.
     pub(crate) fn owned(&self, job: JobId) -> Option<Arc<Job>> {
         self.jobs().get(&job).cloned()
+    }
+
+    /// Give up every job that is owned here, once nothing works at them any more.
+    pub(crate) fn release(&self) {
+        self.jobs().clear();
     }
 
     fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Job>>> {
@@ -125,16 +130,16 @@ impl Pigeon for Client {
         }
         let items = packed(&chunk)?;
         let bytes = items.bytes();
-        let appended = self
-            .store
-            .append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor)
-            .await
-            .map_err(|error| store_error(format!("failed to append items to job {id}"), error))?;
-        if appended.new {
-            let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes };
-            self.tell(Command::Appended(id, info, items)).await?;
-        }
-        Ok(())
+        let appended = self.store.append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor).await;
+        let appended = match appended {
+            Ok(appended) => appended,
+            // It was stopped meanwhile: only we can have ended it.
+            Err(StoreError::Finished(_)) => return Ok(()),
+            Err(error) => return Err(store_error(format!("failed to append items to job {id}"), error)),
+        };
+        // A repeat is told as well: the call that it repeats may have been cut off before it told.
+        let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes };
+        self.tell(Command::Appended(id, info, items)).await
     }
 
     async fn seal(&self, id: JobId) -> Result<()> {
@@ -142,11 +147,11 @@ impl Pigeon for Client {
         if job.pulse().borrow().stopping {
             return Ok(());
         }
-        self.store
-            .seal(id, job.epoch(), Bytes::new())
-            .await
-            .map_err(|error| store_error(format!("failed to seal job {id}"), error))?;
-        self.tell(Command::Sealed(id)).await
+        match self.store.seal(id, job.epoch(), Bytes::new()).await {
+            Ok(()) => self.tell(Command::Sealed(id)).await,
+            Err(StoreError::Finished(_)) => Ok(()),
+            Err(error) => Err(store_error(format!("failed to seal job {id}"), error)),
+        }
     }
 
     async fn watch(&self, id: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {

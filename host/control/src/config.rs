@@ -21,8 +21,8 @@ pub struct Config {
     pub unrecorded: usize,
     /// How long things are kept.
     pub retention: Retention,
-    /// Memory that one run may be given at most, in bytes, whatever its plugin asks for.
-    pub max_memory: u64,
+    /// How long the store may be swept on the way out; what is left then, the next process sweeps.
+    pub sweep: Duration,
     /// How long free worker places wait for agents that have none yet, so that each of the workers of a job of one item
     /// gets its own.
     pub place_grace: Duration,
@@ -39,7 +39,7 @@ impl Config {
             body_cache: 96 << 20,
             unrecorded: 256,
             retention: Retention::default(),
-            max_memory: 1 << 30,
+            sweep: Duration::from_millis(250),
             place_grace: Duration::from_millis(500),
         }
     }

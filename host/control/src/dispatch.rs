@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pigeon_api::ApiError;
+use pigeon_api::{self as api, ApiError};
 use pigeon_hub::LeaseOrder;
 use pigeon_protocol::{
     id::RunIndex,
+    limits::MAX_LEASE_BODIES,
     message::{LeasedItem, RunRange},
 };
-use pigeon_scheduler::Grant;
+use pigeon_scheduler::{self as scheduler, Grant};
 use pigeon_store::{ChunkInfo, Items, Store};
 
 use crate::{error::store_error, job::Job};
@@ -46,12 +47,18 @@ impl Needed {
     /// What the store says.
     pub(crate) async fn fetch(&mut self, store: &Arc<dyn Store>, job: &Job, room: u64) -> Result<(), ApiError> {
         for (chunk, items) in &mut self.chunks {
-            if items.is_none() {
-                let attempted = || format!("failed to read items of job {}", job.id);
-                let read = store.items(job.id, chunk.seq).await.map_err(|error| store_error(attempted(), error))?;
-                job.read_back(*chunk, read.clone(), room);
-                *items = Some(read);
+            if items.is_some() {
+                continue;
             }
+            let _one_at_a_time = job.reading().await;
+            if let Some(cached) = job.cached(chunk.seq) {
+                *items = Some(cached);
+                continue;
+            }
+            let attempted = || format!("failed to read items of job {}", job.id);
+            let read = store.items(job.id, chunk.seq).await.map_err(|error| store_error(attempted(), error))?;
+            job.read_back(*chunk, read.clone(), room);
+            *items = Some(read);
         }
         Ok(())
     }
@@ -85,6 +92,20 @@ impl Needed {
             bodies,
         }
     }
+}
+
+/// A chunk, as far as the scheduler needs to know it. Its bytes are those that a lease of it would carry: bodies, ids and
+/// what stands around each item. Where the items are not at hand their ids are taken for as large as they may be.
+pub(crate) fn scheduled(chunk: ChunkInfo, items: Option<&Items>) -> scheduler::Chunk {
+    // A chunk has 2^16 items at most.
+    let count = u32::try_from(chunk.count).unwrap_or(u32::MAX);
+    let ids = items.map_or(api::Chunk::TARGET as u64, |items| items.iter().map(|item| item.id.len() as u64).sum());
+    let bytes = match count {
+        // An item that is alone in its chunk may be larger than a batch of several.
+        1 => chunk.bytes,
+        _ => (chunk.bytes + ids + 32 * chunk.count).min(MAX_LEASE_BODIES),
+    };
+    scheduler::Chunk { first: chunk.first, count, bytes }
 }
 
 /// The items of some runs, as ascending ranges `first..last` without overlap.

@@ -9,6 +9,7 @@ use pigeon_api::{ApiError, Clock, ErrorKind, JobRequest, JobState, PluginInfo, P
 use pigeon_hub::JobAnswer;
 use pigeon_protocol::{
     id::{Epoch, JobId, Shape},
+    limits::MAX_OPTIONS,
     message::{JobContext, Limits},
     outcome::Verdict,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Job {
     claim: Claim,
     accepted_ms: u64,
     bodies: Mutex<Bodies>,
+    reading: tokio::sync::Mutex<()>,
     pulse: watch::Sender<Pulse>,
     notes: broadcast::Sender<String>,
 }
@@ -55,15 +57,8 @@ struct Bodies {
 
 impl Job {
     pub(crate) fn new(record: &JobRecord, request: JobRequest, plugin: PluginInfo, claim: Claim) -> Self {
-        let pulse = Pulse {
-            progress: Progress {
-                planned: record.planned_runs(),
-                sealed: record.sealed.is_some(),
-                ..Progress::default()
-            },
-            bytes: record.bytes,
-            ..Pulse::default()
-        };
+        let progress = Progress { sealed: record.sealed.is_some(), ..Progress::default() };
+        let pulse = Pulse { progress, ..Pulse::default() };
         Self {
             id: record.job.id,
             shape: record.job.shape,
@@ -72,6 +67,7 @@ impl Job {
             plugin,
             claim,
             bodies: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             pulse: watch::Sender::new(pulse),
             notes: broadcast::Sender::new(NOTES),
         }
@@ -128,6 +124,26 @@ impl Job {
         if let Some(items) = items {
             bodies.keep(chunk, items, room);
         }
+        drop(bodies);
+        self.change(|pulse| {
+            pulse.progress.planned += chunk.count * self.shape.runs_per_item();
+            pulse.bytes += chunk.bytes;
+        });
+    }
+
+    /// Whether this chunk was appended.
+    pub(crate) fn has_chunk(&self, seq: u64) -> bool {
+        seq < self.bodies().chunks.len() as u64
+    }
+
+    /// The bodies of a chunk, if they are at hand by now.
+    pub(crate) fn cached(&self, seq: u64) -> Option<Items> {
+        self.bodies().cached.get(&seq).cloned()
+    }
+
+    /// Held while bodies are read back, so that each is read once, however many leases need it.
+    pub(crate) async fn reading(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.reading.lock().await
     }
 
     /// Bodies that were read back from disk.
@@ -186,7 +202,9 @@ impl Bodies {
     /// Items are leased in their order, more or less: what has lain longest is needed least.
     fn keep(&mut self, chunk: ChunkInfo, items: Items, room: u64) {
         self.bytes += chunk.bytes;
-        self.cached.insert(chunk.seq, items);
+        if let Some(before) = self.cached.insert(chunk.seq, items) {
+            self.bytes -= before.bytes();
+        }
         while self.bytes > room && self.cached.len() > 1 {
             let Some((_, oldest)) = self.cached.pop_first() else { break };
             self.bytes -= oldest.bytes();
@@ -228,6 +246,11 @@ pub(crate) fn check_options(plugin: &PluginInfo, options: &BTreeMap<String, Stri
         if specs.iter().all(|spec| spec.name != *key) {
             return Err(ApiError::new(ErrorKind::BadRequest, format!("{name} has no option {key:?}")).hint(known()));
         }
+    }
+    let size: u64 = options.values().map(|value| value.len() as u64).sum();
+    if size > MAX_OPTIONS {
+        let message = format!("the options are {size} bytes together, and {MAX_OPTIONS} is the most");
+        return Err(ApiError::new(ErrorKind::BadRequest, message).hint("give less, or make it part of the items"));
     }
     match specs.iter().find(|spec| spec.required && !options.contains_key(&spec.name)) {
         Some(missing) => {

@@ -20,8 +20,8 @@ use std::{
     time::Instant,
 };
 
-use pigeon_api::{ApiError, JobState};
-use pigeon_hub::{HubEvent, HubHandle, Landed, Recorder, SessionEnd};
+use pigeon_api::{ApiError, ErrorKind, JobState};
+use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError, Recorder, SessionEnd};
 use pigeon_protocol::id::{AgentId, IncarnationId, JobId, LeaseId, RunIndex, SessionId};
 use pigeon_scheduler as scheduler;
 use pigeon_scheduler::{Action, AgentInfo, End, Grant, Left, Ruling, Scheduler, Time, Why};
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
-    dispatch::Needed,
+    dispatch::{Needed, scheduled},
     error::store_error,
     job::Job,
     record::{self, Recording},
@@ -140,9 +140,9 @@ impl Owner {
                 }
                 // What was begun has ended.
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // A task that panicked said so on standard error; its outcomes stay with their agent.
-                    if let Ok(done) = done {
-                        self.done(done);
+                    match done {
+                        Ok(done) => self.done(done),
+                        Err(lost) => self.lost(&lost),
                     }
                 }
                 // The scheduler wanted to be asked again.
@@ -174,7 +174,7 @@ impl Owner {
                 // The client may have given up meanwhile.
                 let _ = admitted.send(());
             }
-            Command::Appended(id, chunk, items) => self.appended(now, id, chunk, items),
+            Command::Appended(id, chunk, items) => self.appended(now, id, chunk, Some(items)),
             Command::Sealed(id) => {
                 if let Some(owned) = self.jobs.get(&id) {
                     owned.job.change(|pulse| pulse.progress.sealed = true);
@@ -220,25 +220,27 @@ impl Owner {
                 progress,
             },
         );
+        self.jobs.insert(job.id, Owned { job: job.clone(), writes: 0, end: None });
         for chunk in chunks {
-            job.appended(chunk, None, self.body_cache);
-            self.scheduler.append(now, job.id, scheduled(chunk));
+            self.appended(now, job.id, chunk, None);
         }
         if sealed {
             self.scheduler.seal(now, job.id);
         }
-        self.jobs.insert(job.id, Owned { job, writes: 0, end: None });
     }
 
-    fn appended(&mut self, now: Time, id: JobId, chunk: ChunkInfo, items: Items) {
+    /// A chunk is on disk. One that was told before is passed over: clients may repeat themselves.
+    fn appended(&mut self, now: Time, id: JobId, chunk: ChunkInfo, items: Option<Items>) {
         let Some(owned) = self.jobs.get(&id) else { return };
-        let runs = chunk.count * owned.job.shape.runs_per_item();
-        owned.job.appended(chunk, Some(items), self.body_cache);
-        owned.job.change(|pulse| {
-            pulse.progress.planned += runs;
-            pulse.bytes += chunk.bytes;
-        });
-        self.scheduler.append(now, id, scheduled(chunk));
+        if owned.job.has_chunk(chunk.seq) {
+            return;
+        }
+        let told = scheduled(chunk, items.as_ref());
+        if !self.scheduler.append(now, id, told) {
+            let message = format!("chunk {} of job {id} does not follow the one before it", chunk.seq);
+            return self.broke(id, ApiError::new(ErrorKind::Internal, message));
+        }
+        owned.job.appended(chunk, items, self.body_cache);
     }
 
     fn event(&mut self, now: Time, event: HubEvent) {
@@ -255,6 +257,7 @@ impl Owner {
             HubEvent::Draining { session, .. } => self.scheduler.draining(now, session),
             HubEvent::LeaseBroken { session, lease, fence, reason } => {
                 tracing::warn!(lease = lease.0, reason, "a lease's stream broke");
+                self.attempts.remove(&lease);
                 self.scheduler.lease_ended(now, session, lease, fence);
             }
             HubEvent::Left { session, end } => self.left(now, session, &end),
@@ -277,21 +280,33 @@ impl Owner {
             }
         }
         self.scheduler.left(now, session, left);
+        self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
     }
 
     fn landed(&mut self, now: Time, landed: Landed, permit: OwnedSemaphorePermit) {
         let Landed { session, agent, lease, fence, job, outcomes, begun, end, recorded, .. } = landed;
-        if let Some(owned) = self.jobs.get_mut(&job) {
+        // Nothing of what an agent says is believed: a lease of one job buys no outcome of another.
+        let matches = self.scheduler.job_of(lease).is_none_or(|leased| leased == job);
+        if let Some(owned) = self.jobs.get_mut(&job).filter(|_| matches) {
             self.landings.clear();
             self.landings.extend(outcomes.iter().map(record::landing));
             self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
             let worker = self.names.get(&agent).cloned().unwrap_or_else(|| agent.to_string().into());
             let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
             let mut recording = Recording::new(&owned.job, worker, outcomes.len());
+            let mut retried = Vec::new();
             for (outcome, ruling) in outcomes.iter().zip(&self.rulings) {
-                if *ruling == Ruling::Record {
-                    recording.push(outcome, attempts);
+                match ruling {
+                    Ruling::Record => recording.push(outcome, attempts),
+                    Ruling::Retry { attempt, .. } => {
+                        retried
+                            .push((RunIndex(outcome.run), pigeon_store::Attempts { failed: attempt - 1, deaths: 0 }));
+                    }
+                    Ruling::Refuse(_) => {}
                 }
+            }
+            if !retried.is_empty() {
+                remember(&mut self.tasks, &self.store, owned, retried);
             }
             if recording.batch.outcomes.is_empty() {
                 recorded.done();
@@ -351,23 +366,22 @@ impl Owner {
 
     fn send(&mut self, needed: &Needed, grant: Grant) {
         let (session, lease, fence) = (grant.session, grant.lease, grant.fence);
-        if let Err(error) = self.hub.lease(session, needed.order(grant)) {
-            tracing::debug!(lease = lease.0, %error, "a lease was not sent");
-            let now = self.now();
-            self.scheduler.lease_ended(now, session, lease, fence);
+        let job = grant.job;
+        let Err(error) = self.hub.lease(session, needed.order(grant)) else { return };
+        tracing::debug!(lease = lease.0, %error, "a lease was not sent");
+        let now = self.now();
+        self.scheduler.unsent(now, session, lease, fence);
+        if let LeaseError::TooLarge(_) = error {
+            // Cut again it would be cut the same.
+            let message = format!("failed to send items of job {job} to an agent");
+            self.broke(job, ApiError::new(ErrorKind::Internal, message).caused_by(error));
         }
     }
 
     fn remember(&mut self, job: JobId, run: RunIndex, attempts: scheduler::Attempts) {
         let Some(owned) = self.jobs.get_mut(&job) else { return };
-        owned.writes += 1;
-        let (store, epoch) = (self.store.clone(), owned.job.epoch());
         let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
-        self.tasks.spawn(async move {
-            let result = store.put_attempts(job, epoch, vec![(run, attempts)]).await;
-            let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
-            Done::Write { job, verdicts: [0; 3], result }
-        });
+        remember(&mut self.tasks, &self.store, owned, vec![(run, attempts)]);
     }
 
     fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
@@ -404,19 +418,28 @@ impl Owner {
                 Ok(()) => self.send(&needed, grant),
                 Err(error) => {
                     let now = self.now();
-                    self.scheduler.lease_ended(now, grant.session, grant.lease, grant.fence);
+                    self.scheduler.unsent(now, grant.session, grant.lease, grant.fence);
                     self.broke(job.id, error);
                 }
             },
         }
     }
 
+    /// A task panicked, and whose it was is not known: nothing here can go on as if it had ended well.
+    fn lost(&mut self, lost: &tokio::task::JoinError) {
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.broke(job, ApiError::new(ErrorKind::Internal, format!("a task of the control host was lost: {lost}")));
+        }
+    }
+
     /// The machinery failed for a job: nothing more of it is leased, and whoever watches is told.
     fn broke(&mut self, job: JobId, error: ApiError) {
-        tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
-        if let Some(owned) = self.jobs.get(&job) {
-            owned.job.broke(error);
+        let Some(owned) = self.jobs.get(&job) else { return };
+        if owned.job.pulse().borrow().broken.is_some() {
+            return;
         }
+        tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
+        owned.job.broke(error);
         let now = self.now();
         self.scheduler.stop(now, job, Why::Cancel);
     }
@@ -474,10 +497,20 @@ fn write(
     });
 }
 
-fn scheduled(chunk: ChunkInfo) -> scheduler::Chunk {
-    // A chunk has 2^16 items at most.
-    let count = u32::try_from(chunk.count).unwrap_or(u32::MAX);
-    scheduler::Chunk { first: chunk.first, count, bytes: chunk.bytes }
+/// Keep in mind what runs have been through, in a task.
+fn remember(
+    tasks: &mut JoinSet<Done>,
+    store: &Arc<dyn Store>,
+    owned: &mut Owned,
+    attempts: Vec<(RunIndex, pigeon_store::Attempts)>,
+) {
+    owned.writes += 1;
+    let (store, job, epoch) = (store.clone(), owned.job.id, owned.job.epoch());
+    tasks.spawn(async move {
+        let result = store.put_attempts(job, epoch, attempts).await;
+        let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
+        Done::Write { job, verdicts: [0; 3], result }
+    });
 }
 
 async fn sleep_until(time: Option<Instant>) {

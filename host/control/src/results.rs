@@ -15,6 +15,9 @@ const PAGE: usize = 4096;
 /// Items named at a time.
 const NAMES: usize = 4096;
 
+/// Stretches of names kept.
+const STRETCHES: usize = 8;
+
 /// The items that have an outcome, in order, some at a time.
 pub(crate) fn items(
     store: Arc<dyn Store>,
@@ -73,29 +76,36 @@ impl Reader {
     }
 }
 
-/// The names of items, read some at a time. Meant for indices that ascend, more or less.
+/// The names of items, read some at a time. Meant for indices that ascend, more or less, in some places at once.
 pub(crate) struct Names {
     store: Arc<dyn Store>,
     job: JobId,
-    first: u64,
-    names: VecDeque<ItemName>,
+    /// Stretches of names, by the index of their first: the one used last stands first. Several, because batches of
+    /// several agents land in turn.
+    stretches: VecDeque<(u64, Vec<ItemName>)>,
 }
 
 impl Names {
     pub(crate) fn new(store: Arc<dyn Store>, job: JobId) -> Self {
-        Self { store, job, first: 0, names: VecDeque::new() }
+        Self { store, job, stretches: VecDeque::new() }
     }
 
     /// The name of the item with this index.
     pub(crate) async fn of(&mut self, index: u64) -> Result<ItemName> {
-        if index < self.first || index - self.first >= self.names.len() as u64 {
-            let attempted = || format!("failed to read the items of job {}", self.job);
-            let names = self.store.item_names(self.job, index, NAMES).await;
-            self.names = names.map_err(|error| store_error(attempted(), error))?.into();
-            self.first = index;
+        let holds = |(first, names): &(u64, Vec<ItemName>)| index >= *first && index - first < names.len() as u64;
+        match self.stretches.iter().position(holds) {
+            Some(0) => {}
+            Some(at) => self.stretches.swap(0, at),
+            None => {
+                let attempted = || format!("failed to read the items of job {}", self.job);
+                let names = self.store.item_names(self.job, index, NAMES).await;
+                let names = names.map_err(|error| store_error(attempted(), error))?;
+                self.stretches.truncate(STRETCHES - 1);
+                self.stretches.push_front((index, names));
+            }
         }
-        let at = usize::try_from(index - self.first).unwrap_or(usize::MAX);
+        let named = self.stretches.front().and_then(|(first, names)| names.get((index - first) as usize));
         // An outcome is only recorded of an item that is there.
-        Ok(self.names.get(at).cloned().unwrap_or_else(|| ItemName { id: format!("item {index}"), line: 0 }))
+        Ok(named.cloned().unwrap_or_else(|| ItemName { id: format!("item {index}"), line: 0 }))
     }
 }

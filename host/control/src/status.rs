@@ -34,7 +34,7 @@ pub(crate) fn status(record: &JobRecord, state: JobState, plugin: PluginInfo, ta
             errors: errors(stats, tally),
         })
         .collect();
-    workers.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    workers.sort_by_cached_key(|worker| natural(&worker.name));
     Ok(JobStatus {
         id: record.job.id,
         plugin,

@@ -125,7 +125,7 @@ impl Watcher {
     async fn next(&mut self) -> Result<Option<JobEvent>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                self.over = matches!(event, JobEvent::Finished(_));
+                self.over |= matches!(event, JobEvent::Finished(_));
                 return Ok(Some(event));
             }
             if self.over {
@@ -161,7 +161,7 @@ impl Watcher {
         if changed {
             self.ready.push_back(JobEvent::Progress(pulse.progress));
         }
-        if let Some(error) = &pulse.broken {
+        if caught_up && let Some(error) = &pulse.broken {
             return Err(again(error));
         }
         if caught_up && let Some(state) = pulse.ended {

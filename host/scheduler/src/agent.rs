@@ -72,6 +72,11 @@ impl Agent {
         self.leases.insert(lease);
     }
 
+    /// A lease was not sent to it after all.
+    pub(crate) fn unsend(&mut self) {
+        self.sent = self.sent.saturating_sub(1).max(self.received);
+    }
+
     /// How many more leases it takes now.
     pub(crate) fn room(&self) -> u64 {
         if self.draining || self.mute || self.alone.is_some() {

@@ -66,6 +66,21 @@ impl Scheduler {
         }
     }
 
+    /// A lease was not sent after all: its runs go back, and it takes none of its session's credit.
+    pub fn unsent(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence) {
+        if self.leases.get(&lease).is_some_and(|lease| (lease.session, lease.fence) == (session, fence))
+            && let Some(agent) = self.agents.get_mut(&session)
+        {
+            agent.unsend();
+        }
+        self.lease_ended(now, session, lease, fence);
+    }
+
+    /// The job that a live lease is of.
+    pub fn job_of(&self, lease: LeaseId) -> Option<JobId> {
+        self.leases.get(&lease).map(|lease| lease.job)
+    }
+
     /// Rules on outcomes of a live lease. Also gives its job, and whether one was recorded as invalid or failed.
     fn rule(&mut self, id: LeaseId, landings: &[Landing], rulings: &mut Vec<Ruling>) -> (Tally, JobId, bool) {
         let mut tally = Tally::default();

@@ -177,6 +177,10 @@ impl ProcessArgs {
             return Err(Failed::usage("there must be at least one iteration, not 0")
                 .hint("leave --iterations out for 5 (one item) or 1 (many items)"));
         }
+        if self.max_item.0 > pigeon_protocol::limits::MAX_ITEM {
+            return Err(Failed::usage("an item of more than 1GiB cannot be sent to an agent")
+                .hint("give at most --max-item 1GiB; without it, an item may have 64MiB"));
+        }
         if self.max_parallel == Some(0) {
             return Err(Failed::usage("at least one run must be allowed at once, not 0")
                 .hint("leave --max-parallel out for no bound"));
