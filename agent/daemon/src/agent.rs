@@ -24,7 +24,7 @@ use crate::{
     lanes::{Lanes, RuntimeLanes, chain},
     outbox::Outbox,
     session::{self, Ended},
-    transport,
+    transport::{self, Link},
 };
 
 /// The first pause before connecting again; each further one is twice as long.
@@ -156,9 +156,9 @@ impl<L: Lanes> Agent<L> {
         let shared = Arc::new(self.shared);
         // Whatever ends this function ends the lanes.
         let _lanes_end_with_us = shared.cancel.clone().drop_guard();
-        let endpoint = transport::endpoint(shared.config.hub)?;
+        let link = transport::link(shared.config.hub)?;
         let result = tokio::select! {
-            result = live(&shared, &endpoint, &stop) => result,
+            result = live(&shared, &link, &stop) => result,
             // Never ends: it only renews the certificate, in time and beside the session.
             () = keep_current(&shared) => Ok(()),
         };
@@ -166,7 +166,7 @@ impl<L: Lanes> Agent<L> {
         shared.runners.close();
         shared.runners.wait().await;
         // The good-bye goes out with the next turn of the endpoint's driver; nobody waits for its echo.
-        let _ = timeout(Duration::from_millis(20), endpoint.wait_idle()).await;
+        let _ = timeout(Duration::from_millis(20), link.endpoint.wait_idle()).await;
         result
     }
 }
@@ -180,16 +180,12 @@ async fn keep_current<L: Lanes>(shared: &Shared<L>) {
     }
 }
 
-async fn live<L: Lanes>(
-    shared: &Arc<Shared<L>>,
-    endpoint: &quinn::Endpoint,
-    stop: &CancellationToken,
-) -> Result<(), AgentError> {
+async fn live<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &CancellationToken) -> Result<(), AgentError> {
     let (mut pause, mut deadline) = (FIRST_PAUSE, None);
     // A node that was away for long may come back with a certificate that is good for nothing else.
     shared.renew_if_due().await;
     loop {
-        let session = session::run(shared, endpoint, stop).await;
+        let session = session::run(shared, link, stop).await;
         if session.welcomed {
             pause = FIRST_PAUSE;
         }

@@ -131,10 +131,11 @@ async fn ask(
 }
 
 async fn exchange(hub: SocketAddr, crypto: QuicClientConfig, request: &EnrolRequest) -> Result<EnrolReply, EnrolError> {
-    let endpoint = transport::endpoint(hub).map_err(|error| connect(hub, error))?;
+    let link = transport::link(hub).map_err(|error| connect(hub, error))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport::transport(0)));
-    let connection = endpoint
+    config.transport_config(Arc::new(link.transport(0)));
+    let connection = link
+        .endpoint
         .connect_with(config, hub, SERVER_NAME)
         .map_err(|error| connect(hub, error))?
         .await
@@ -146,6 +147,6 @@ async fn exchange(hub: SocketAddr, crypto: QuicClientConfig, request: &EnrolRequ
     let _ = send.finish();
     let reply = Reader::new(recv, MAX_REPLY).need().await.map_err(|error| connect(hub, error))?;
     connection.close(code(close::DONE), b"");
-    endpoint.wait_idle().await;
+    link.endpoint.wait_idle().await;
     Ok(reply)
 }

@@ -23,7 +23,7 @@ use crate::{
     batch,
     lanes::Lanes,
     tls,
-    transport::{self, Reader, code},
+    transport::{Link, Reader, code},
 };
 
 /// Time for the handshake, and for the answer to our hello.
@@ -53,14 +53,10 @@ pub(crate) struct Session {
 }
 
 /// Connect and serve, until the connection ends. `stop` makes the agent drain and leave.
-pub(crate) async fn run<L: Lanes>(
-    shared: &Arc<Shared<L>>,
-    endpoint: &quinn::Endpoint,
-    stop: &CancellationToken,
-) -> Session {
+pub(crate) async fn run<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &CancellationToken) -> Session {
     let before = |ended| Session { ended, welcomed: false };
     let live = tokio::select! {
-        live = connect(shared, endpoint) => live,
+        live = connect(shared, link) => live,
         // Told to stop, and nothing to deliver: there is no reason to connect.
         () = stop.cancelled(), if shared.outbox.is_empty() => Err(Ended::Left),
     };
@@ -78,13 +74,14 @@ pub(crate) async fn run<L: Lanes>(
     Session { ended, welcomed: true }
 }
 
-async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, endpoint: &quinn::Endpoint) -> Result<Live<L>, Ended> {
+async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link) -> Result<Live<L>, Ended> {
     let broken = |error: &dyn std::error::Error| Ended::Broken(crate::lanes::chain(error));
     let identity = shared.identity();
     let crypto = tls::mutual(&identity, ALPN).map_err(|error| Ended::Refused(crate::lanes::chain(&error)))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport::transport(shared.config.in_flight)));
-    let connecting = endpoint.connect_with(config, shared.config.hub, SERVER_NAME).map_err(|error| broken(&error))?;
+    config.transport_config(Arc::new(link.transport(shared.config.in_flight)));
+    let connecting =
+        link.endpoint.connect_with(config, shared.config.hub, SERVER_NAME).map_err(|error| broken(&error))?;
     let connection = timeout(PATIENCE, connecting)
         .await
         .map_err(|_| Ended::Broken("the hub does not answer".to_owned()))?

@@ -1,7 +1,9 @@
 //! QUIC's numbers, and the reader that turns a stream into messages and bodies.
 //!
 //! Bounds of what the hub can make the agent hold in QUIC's own buffers: 32 MiB received and not read (8 MiB a stream:
-//! a batch and more), 32 MiB sent and not acknowledged.
+//! a batch and more), 32 MiB sent and not acknowledged. On loopback it is half of the socket's own buffer, 4 MiB at most:
+//! there nothing but that buffer limits the sender, and what overflows it looks to QUIC like a path that cannot carry
+//! large datagrams.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,7 +28,33 @@ const INITIAL_WINDOW: u64 = 64 << 10;
 /// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
 
-pub(crate) fn transport(in_flight: usize) -> TransportConfig {
+/// An agent's socket, and what QUIC should know of it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) endpoint: quinn::Endpoint,
+    hub: SocketAddr,
+    /// Bytes that the kernel holds for us.
+    receive_buffer: usize,
+}
+
+impl Link {
+    /// How many bytes may be received and not read: of a stream, and of all.
+    fn windows(&self) -> (u32, u32) {
+        if self.hub.ip().is_loopback() {
+            let window = (self.receive_buffer / 2).clamp(128 << 10, 4 << 20) as u32;
+            (window, window)
+        } else {
+            (8 << 20, 32 << 20)
+        }
+    }
+
+    /// The numbers for a connection of an agent with so many runs in flight.
+    pub(crate) fn transport(&self, in_flight: usize) -> TransportConfig {
+        transport(in_flight, self.windows())
+    }
+}
+
+fn transport(in_flight: usize, (stream_window, window): (u32, u32)) -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(MAX_PAYLOAD);
@@ -37,8 +65,8 @@ pub(crate) fn transport(in_flight: usize) -> TransportConfig {
         .max_concurrent_bidi_streams(streams.into())
         .max_concurrent_uni_streams(0u32.into())
         .datagram_receive_buffer_size(None)
-        .stream_receive_window((8u32 << 20).into())
-        .receive_window((32u32 << 20).into())
+        .stream_receive_window(stream_window.into())
+        .receive_window(window.into())
         .send_window(32 << 20)
         .mtu_discovery_config(Some(discovery))
         .congestion_controller_factory(Arc::new(congestion))
@@ -47,7 +75,7 @@ pub(crate) fn transport(in_flight: usize) -> TransportConfig {
 }
 
 /// An endpoint to connect from.
-pub(crate) fn endpoint(hub: SocketAddr) -> Result<quinn::Endpoint, std::io::Error> {
+pub(crate) fn link(hub: SocketAddr) -> Result<Link, std::io::Error> {
     use socket2::{Domain, Protocol, Socket, Type};
     let any: SocketAddr = match hub {
         SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -60,7 +88,9 @@ pub(crate) fn endpoint(hub: SocketAddr) -> Result<quinn::Endpoint, std::io::Erro
     socket.bind(&any.into())?;
     let mut config = quinn::EndpointConfig::default();
     config.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
-    quinn::Endpoint::new(config, None, socket.into(), Arc::new(quinn::TokioRuntime))
+    let receive_buffer = socket.recv_buffer_size()?;
+    let endpoint = quinn::Endpoint::new(config, None, socket.into(), Arc::new(quinn::TokioRuntime))?;
+    Ok(Link { endpoint, hub, receive_buffer })
 }
 
 /// A code as QUIC carries it.

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use pigeon_protocol::{
     close, frame,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
-    message::{Lease, LeasedItem},
+    message::Lease,
 };
 use prost::Message as _;
 use quinn::SendStream;
@@ -78,14 +78,14 @@ async fn lease(
     result
 }
 
-async fn write(send: &mut SendStream, order: LeaseOrder) -> Result<(), quinn::WriteError> {
-    let mut pieces = heads(&order);
+async fn write(send: &mut SendStream, mut order: LeaseOrder) -> Result<(), quinn::WriteError> {
+    let mut pieces = heads(&mut order);
     pieces.extend(join(order.bodies));
     send.write_all_chunks(&mut pieces).await
 }
 
 /// The lease as one message, or several where its items' ids are long.
-fn heads(order: &LeaseOrder) -> Vec<Bytes> {
+fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     let mut frames = BytesMut::new();
     let mut head = Lease {
         lease: order.lease.0,
@@ -105,8 +105,7 @@ fn heads(order: &LeaseOrder) -> Vec<Bytes> {
         head.items.clear();
         head.runs.clear();
     };
-    for item in &order.items {
-        let item: LeasedItem = item.clone();
+    for item in std::mem::take(&mut order.items) {
         size += item.encoded_len() + 8;
         if size > HEAD {
             flush(&mut head);

@@ -21,7 +21,7 @@ use crate::{
     sessions::{Order, Sessions},
     tls,
     tokens::JoinTokens,
-    transport::{self, code},
+    transport::{Link, code},
 };
 
 /// Time that a peer has for each step until it is in: the handshake, its first message.
@@ -139,11 +139,10 @@ impl Hub {
         config.beat = config.beat.clamp(Duration::from_millis(10), Duration::from_millis(MAX_BEAT_MS));
         let crypto = QuicServerConfig::try_from(tls::server_config(&ca)?)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-        server.transport_config(Arc::new(transport::transport(config.beat)));
         server.max_incoming(config.max_handshakes);
         let bind = |source| HubError::Bind { address: config.listen, source };
-        let endpoint = transport::endpoint(server, config.listen).map_err(bind)?;
-        let address = endpoint.local_addr().map_err(bind)?;
+        let link = Link::listen(server, config.listen, config.beat).map_err(bind)?;
+        let address = link.endpoint.local_addr().map_err(bind)?;
         let shared = Arc::new(Shared {
             handshakes: Arc::new(Semaphore::new(config.max_handshakes)),
             sessions: Sessions::default(),
@@ -154,7 +153,8 @@ impl Hub {
             tokens,
         });
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(Arc::clone(&shared), endpoint.clone()));
+        let endpoint = link.endpoint.clone();
+        accepting.spawn(accept(Arc::clone(&shared), link));
         Ok(Self { shared, endpoint, address, accepting })
     }
 
@@ -190,15 +190,15 @@ impl Drop for Hub {
 }
 
 /// Owns every connection's task. Ends when the hub stops and all of them have.
-async fn accept(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
+async fn accept(shared: Arc<Shared>, link: Link) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             // The hub shuts down.
             () = shared.stop.cancelled() => break,
             // Somebody knocks; `None` once the endpoint is closed.
-            incoming = endpoint.accept() => match incoming {
-                Some(incoming) => admit(&shared, &mut connections, incoming),
+            incoming = link.endpoint.accept() => match incoming {
+                Some(incoming) => admit(&shared, &link, &mut connections, incoming),
                 None => break,
             },
             // Ended connections are swept up, so that the set does not grow.
@@ -208,7 +208,7 @@ async fn accept(shared: Arc<Shared>, endpoint: quinn::Endpoint) {
     while connections.join_next().await.is_some() {}
 }
 
-fn admit(shared: &Arc<Shared>, connections: &mut JoinSet<()>, incoming: quinn::Incoming) {
+fn admit(shared: &Arc<Shared>, link: &Link, connections: &mut JoinSet<()>, incoming: quinn::Incoming) {
     let address = incoming.remote_address();
     // Under load, addresses have to prove themselves before they cost us a handshake.
     let busy = shared.handshakes.available_permits() * 2 < shared.config.max_handshakes;
@@ -222,9 +222,9 @@ fn admit(shared: &Arc<Shared>, connections: &mut JoinSet<()>, incoming: quinn::I
         incoming.refuse();
         return;
     };
-    let shared = Arc::clone(shared);
+    let (shared, connecting) = (Arc::clone(shared), link.accept(incoming));
     connections.spawn(async move {
-        let connection = match incoming.accept() {
+        let connection = match connecting {
             Ok(connecting) => timeout(PATIENCE, connecting).await,
             Err(error) => return shared.sessions.refused(address, error),
         };

@@ -1,7 +1,9 @@
 //! QUIC's numbers, and the reader that turns a stream into messages.
 //!
 //! Bounds of what one agent can make the hub hold in QUIC's own buffers: 16 MiB received and not read (2 MiB a stream),
-//! 64 MiB sent and not acknowledged, 65 streams opened by the agent.
+//! 64 MiB sent and not acknowledged, 65 streams opened by the agent. On loopback what is received and not read is half
+//! of the socket's own buffer, 4 MiB at most: there nothing but that buffer limits the sender, and what overflows it
+//! looks to QUIC like a path that cannot carry large datagrams.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
 use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Largest UDP payload that is ever probed for: loopback carries it, and a real path stops the search long before.
 /// A power of two and a little: bodies of 4 MiB then go in 256 datagrams.
@@ -17,8 +20,20 @@ const MAX_PAYLOAD: u16 = 16_384 + 128;
 /// Streams that an agent may have open: its control stream, and requests.
 const AGENT_STREAMS: u32 = 65;
 
+/// How many bytes may be received and not read of an agent: of a stream, and of all.
+type Windows = (u32, u32);
+
+/// For agents elsewhere.
+const WINDOWS: Windows = (2 << 20, 16 << 20);
+
+/// For agents on this machine.
+fn loopback_windows(receive_buffer: usize) -> Windows {
+    let window = (receive_buffer / 2).clamp(128 << 10, 4 << 20) as u32;
+    (window.min(WINDOWS.0), window)
+}
+
 /// The hub's transport: a connection is dead when it was silent for three beats.
-pub(crate) fn transport(beat: Duration) -> TransportConfig {
+fn transport(beat: Duration, (stream_window, window): Windows) -> TransportConfig {
     let mut config = TransportConfig::default();
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(MAX_PAYLOAD);
@@ -28,8 +43,8 @@ pub(crate) fn transport(beat: Duration) -> TransportConfig {
         .max_concurrent_bidi_streams(AGENT_STREAMS.into())
         .max_concurrent_uni_streams(0u32.into())
         .datagram_receive_buffer_size(None)
-        .stream_receive_window((2u32 << 20).into())
-        .receive_window((16u32 << 20).into())
+        .stream_receive_window(stream_window.into())
+        .receive_window(window.into())
         .send_window(64 << 20)
         .mtu_discovery_config(Some(discovery))
         .congestion_controller_factory(Arc::new(congestion))
@@ -43,12 +58,39 @@ fn idle(time: Duration) -> Option<quinn::IdleTimeout> {
     time.try_into().ok()
 }
 
-/// The endpoint: its socket has buffers that hold a burst, its datagrams may be large.
-pub(crate) fn endpoint(config: quinn::ServerConfig, address: SocketAddr) -> Result<quinn::Endpoint, std::io::Error> {
-    let socket = socket(address)?;
-    let mut endpoint_config = quinn::EndpointConfig::default();
-    endpoint_config.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
-    quinn::Endpoint::new(endpoint_config, Some(config), socket, Arc::new(quinn::TokioRuntime))
+/// The hub's endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) endpoint: quinn::Endpoint,
+    /// For agents on this machine.
+    loopback: Arc<quinn::ServerConfig>,
+}
+
+impl Link {
+    /// Listen. The socket has buffers that hold a burst, and its datagrams may be large.
+    pub(crate) fn listen(
+        mut config: quinn::ServerConfig,
+        address: SocketAddr,
+        beat: Duration,
+    ) -> Result<Self, std::io::Error> {
+        let socket = socket(address)?;
+        let mut endpoint = quinn::EndpointConfig::default();
+        endpoint.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
+        let mut loopback = config.clone();
+        loopback.transport_config(Arc::new(transport(beat, loopback_windows(socket.recv_buffer_size()?))));
+        config.transport_config(Arc::new(transport(beat, WINDOWS)));
+        let endpoint = quinn::Endpoint::new(endpoint, Some(config), socket.into(), Arc::new(quinn::TokioRuntime))?;
+        Ok(Self { endpoint, loopback: Arc::new(loopback) })
+    }
+
+    /// Begin the handshake with somebody, with the numbers that fit where they are.
+    pub(crate) fn accept(&self, incoming: quinn::Incoming) -> Result<quinn::Connecting, quinn::ConnectionError> {
+        if incoming.remote_address().ip().is_loopback() {
+            incoming.accept_with(Arc::clone(&self.loopback))
+        } else {
+            incoming.accept()
+        }
+    }
 }
 
 /// Bytes that may be on the way before the path is known. The usual ten packets of 1,200 bytes would be filled by one
@@ -58,14 +100,13 @@ const INITIAL_WINDOW: u64 = 64 << 10;
 /// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
 
-fn socket(address: SocketAddr) -> Result<std::net::UdpSocket, std::io::Error> {
-    use socket2::{Domain, Protocol, Socket, Type};
+fn socket(address: SocketAddr) -> Result<Socket, std::io::Error> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // Less than asked for is slower, not wrong.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// A code as QUIC carries it.

@@ -1,7 +1,7 @@
 use pigeon_protocol::{
     frame::Decoder,
     id::{Fence, JobId, LeaseId},
-    message::RunRange,
+    message::{LeasedItem, RunRange},
 };
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn long_ids_make_several_heads_of_one_lease() {
     }
     assert_eq!(check(&order), Ok(()));
     let mut decoder = Decoder::new();
-    decoder.push(heads(&order).concat().into());
+    decoder.push(heads(&mut order.clone()).concat().into());
     let (mut items, mut runs, mut more) = (Vec::new(), Vec::new(), true);
     while let Some(lease) = decoder.message::<Lease>().unwrap() {
         assert!(more, "nothing follows the last");
