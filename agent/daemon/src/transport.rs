@@ -13,7 +13,7 @@ use prost::Message;
 use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
 
 /// Largest UDP payload that is ever probed for. The hub's transport has the same number.
-const MAX_PAYLOAD: u16 = 16_384 + 128;
+const MAX_PAYLOAD: u16 = 6_528;
 
 /// Most lease streams at once, beside the runs in flight: leases whose outcomes wait to be recorded.
 const MORE_STREAMS: usize = 256;

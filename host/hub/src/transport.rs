@@ -13,9 +13,10 @@ use prost::Message;
 use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Largest UDP payload that is ever probed for: loopback carries it, and a real path stops the search long before.
-/// A power of two and a little: bodies of 4 MiB then go in 256 datagrams.
-const MAX_PAYLOAD: u16 = 16_384 + 128;
+/// Largest UDP payload that is ever probed for: loopback carries it, and a real path stops the search long before. Quinn
+/// hands the kernel up to ten payloads at a time, and those have to fit into the 65,507 bytes of one UDP datagram:
+/// with larger ones the kernel refuses the whole burst, which looks like loss.
+const MAX_PAYLOAD: u16 = 6_528;
 
 /// Streams that an agent may have open: its control stream, and requests.
 const AGENT_STREAMS: u32 = 65;
