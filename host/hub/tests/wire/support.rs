@@ -44,6 +44,8 @@ pub(crate) struct Control {
     pub(crate) revoked: Mutex<Vec<AgentId>>,
     pub(crate) unknown: Mutex<Vec<LeaseId>>,
     pub(crate) publisher: Ed25519KeyPair,
+    /// The one plugin that it has.
+    pub(crate) component: Mutex<Bytes>,
     pub(crate) plugin_asked: AtomicUsize,
     /// Whether outcomes are recorded as they come.
     pub(crate) records: AtomicBool,
@@ -59,6 +61,7 @@ impl Control {
             revoked: Mutex::default(),
             unknown: Mutex::default(),
             publisher: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(),
+            component: Mutex::new(COMPONENT.into()),
             plugin_asked: AtomicUsize::new(0),
             records: AtomicBool::new(true),
             beats: AtomicUsize::new(0),
@@ -152,15 +155,16 @@ impl HubHandler for Control {
 
     async fn plugin(&self, digest: Digest) -> Option<PluginAnswer> {
         self.plugin_asked.fetch_add(1, SeqCst);
+        let component = self.component.lock().unwrap().clone();
         let manifest =
-            Manifest { digest: digest.as_bytes().to_vec(), size: COMPONENT.len() as u64, ..Manifest::default() };
+            Manifest { digest: digest.as_bytes().to_vec(), size: component.len() as u64, ..Manifest::default() };
         let signed = SignedManifest::sign(&manifest, &self.publisher);
-        (digest == Digest::of(COMPONENT)).then_some(PluginAnswer { signed, component: COMPONENT.into() })
+        (digest == Digest::of(&component)).then_some(PluginAnswer { signed, component })
     }
 
     async fn job(&self, job: JobId) -> Option<JobAnswer> {
         let context = JobContext {
-            plugin: Digest::of(COMPONENT).as_bytes().to_vec(),
+            plugin: Digest::of(&self.component.lock().unwrap()).as_bytes().to_vec(),
             places: 1,
             iterations: 1,
             ..JobContext::default()
@@ -234,7 +238,7 @@ impl Host {
         self.agent_as(self.identity().await, lanes)
     }
 
-    pub(crate) fn agent_as(&self, identity: Identity, lanes: FakeLanes) -> Running {
+    pub(crate) fn agent_as(&self, identity: Identity, lanes: impl Lanes) -> Running {
         let mut config = AgentConfig::new("worker", self.hub.addr(), identity, 2);
         config.drain = LONG;
         let stop = CancellationToken::new();
