@@ -1,6 +1,6 @@
 //! Where state and caches live (the XDG base directories).
 
-use std::{env, path::PathBuf};
+use std::{borrow::Cow, env, fmt, path::PathBuf};
 
 use crate::exit::Failed;
 
@@ -13,6 +13,8 @@ pub(crate) struct Dirs {
     pub(crate) cache: PathBuf,
     /// The key that guards the cache: of the user, whatever the state directory.
     pub(crate) key_file: PathBuf,
+    /// The state directory as it was given, if it was.
+    given: Option<PathBuf>,
 }
 
 impl Dirs {
@@ -22,16 +24,34 @@ impl Dirs {
     /// If neither says where.
     pub(crate) fn new(state_dir: Option<PathBuf>) -> Result<Self, Failed> {
         let home = base("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("pigeon"));
-        let state = match (state_dir, &home) {
+        let state = match (&state_dir, &home) {
             (Some(given), _) => {
-                std::path::absolute(&given).map_err(|error| failed("find the current folder").caused_by(error))?
+                std::path::absolute(given).map_err(|error| failed("find the current folder").caused_by(error))?
             }
             (None, Some(home)) => home.clone(),
             (None, None) => return Err(failed("find a folder for the queue")),
         };
         let cache = base("XDG_CACHE_HOME", ".cache").map_or_else(|| state.join("cache"), |dir| dir.join("pigeon"));
         let key_file = home.unwrap_or_else(|| state.clone()).join("compile.key");
-        Ok(Self { state, cache, key_file })
+        Ok(Self { state, cache, key_file, given: state_dir })
+    }
+
+    /// The command that takes up a job of this state directory.
+    pub(crate) fn resume(&self, job: impl fmt::Display) -> String {
+        match &self.given {
+            Some(given) => format!("pigeon process --resume {job} --state-dir {}", quoted(&given.to_string_lossy())),
+            None => format!("pigeon process --resume {job}"),
+        }
+    }
+}
+
+/// Text as a shell takes it for one word.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@' | '%' | '=');
+    if !text.is_empty() && text.chars().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
     }
 }
 
@@ -43,4 +63,22 @@ fn failed(what: &str) -> Failed {
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_pasted() {
+        let dirs = |given: Option<&str>| Dirs {
+            state: PathBuf::new(),
+            cache: PathBuf::new(),
+            key_file: PathBuf::new(),
+            given: given.map(PathBuf::from),
+        };
+        assert_eq!(dirs(None).resume("last"), "pigeon process --resume last");
+        assert_eq!(dirs(Some("a/b")).resume("last"), "pigeon process --resume last --state-dir a/b");
+        assert_eq!(dirs(Some("it's a")).resume(1), r"pigeon process --resume 1 --state-dir 'it'\''s a'");
+    }
 }

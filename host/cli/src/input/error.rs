@@ -23,6 +23,10 @@ pub(crate) enum InputError {
     TooLarge { id: String, max: Size },
     #[error("{given} has changed since the job was accepted")]
     Changed { given: String },
+    #[error("{given} is no longer there")]
+    Gone { given: String },
+    #[error("what was not read yet of {given} is lost")]
+    Lost { given: String },
     #[error("{given} can be given only once")]
     StreamTwice { given: String },
     #[error("standard input has no extension that would say how to split it")]
@@ -84,6 +88,8 @@ impl InputError {
             InputError::Changed { .. } => {
                 "the rest of it cannot be told from what was judged: submit it as a new job".to_owned()
             }
+            InputError::Gone { .. } => "what was not read of it yet is lost: submit it as a new job".to_owned(),
+            InputError::Lost { .. } => "it can be read only once: submit all of it as a new job".to_owned(),
             InputError::StreamTwice { .. } => "a stream can be read only once".to_owned(),
             InputError::StreamNeedsSplit => "say it with --split array|jsonl|lines|csv".to_owned(),
         })

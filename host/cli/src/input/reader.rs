@@ -130,20 +130,13 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader at the beginning. `expected` is what the roots were known by when they were checked.
     pub(crate) fn new(inputs: Inputs, expected: Vec<Option<RootIdentity>>) -> Self {
-        let walk = Walk::new(&inputs);
+        Self::without(inputs, expected, Vec::new())
+    }
+
+    fn without(inputs: Inputs, expected: Vec<Option<RootIdentity>>, skipped: Vec<bool>) -> Self {
+        let walk = Walk::new(&inputs, skipped.clone());
         let (now, given) = (Cursor::default(), Cursor::default());
-        Self {
-            inputs,
-            walk,
-            open: None,
-            spare: Vec::new(),
-            now,
-            given,
-            pending: None,
-            failed: None,
-            skipped: Vec::new(),
-            expected,
-        }
+        Self { inputs, walk, open: None, spare: Vec::new(), now, given, pending: None, failed: None, skipped, expected }
     }
 
     /// A reader that goes on behind `cursor`, and leaves out what is `skipped`.
@@ -153,12 +146,12 @@ impl Reader {
         cursor: Cursor,
         skipped: Vec<bool>,
     ) -> Result<Self, InputError> {
-        let mut reader = Self { skipped, ..Self::new(inputs, expected) };
+        let mut reader = Self::without(inputs, expected, skipped);
         (reader.now, reader.given) = (cursor, cursor);
         while let Some(file) = reader.walk.next(&reader.inputs)? {
             let here = (file.root, file.number);
             let there = (cursor.root, cursor.file);
-            if here < there || here == there && cursor.file_done || reader.is_skipped(file.root) {
+            if here < there || here == there && cursor.file_done {
                 continue;
             }
             if here == there {
@@ -179,7 +172,7 @@ impl Reader {
     /// A reader that leaves streams out.
     pub(crate) fn of_files(inputs: Inputs) -> Self {
         let skipped = inputs.roots.iter().map(|root| root.kind.is_stream()).collect();
-        Self { skipped, ..Self::new(inputs, Vec::new()) }
+        Self::without(inputs, Vec::new(), skipped)
     }
 
     fn is_skipped(&self, root: usize) -> bool {
@@ -263,7 +256,6 @@ impl Reader {
         loop {
             let Some(open) = &mut self.open else {
                 match self.walk.next(&self.inputs)? {
-                    Some(file) if self.is_skipped(file.root) => {}
                     Some(file) => self.begin(file)?,
                     None => {
                         self.compare()?;

@@ -121,7 +121,7 @@ impl Inputs {
     /// By what one of the things given is known now, without reading it. Nothing for a stream.
     pub(crate) fn identify(&self, root: usize) -> Result<Option<RootIdentity>, InputError> {
         let alone = Inputs { roots: self.roots.get(root).cloned().into_iter().collect(), ..*self };
-        let mut walk = Walk::new(&alone);
+        let mut walk = Walk::new(&alone, Vec::new());
         while walk.next(&alone)?.is_some() {}
         Ok(walk.identities.pop().flatten())
     }
@@ -147,6 +147,8 @@ pub(crate) struct SourceFile {
 /// A folder's files come in the byte order of their paths. Hidden files and folders are left out, links to files are
 /// followed, links to folders are not (they may lead in circles).
 pub(crate) struct Walk {
+    /// Which of the things given are left out.
+    skipped: Vec<bool>,
     root: usize,
     number: u64,
     /// The folders that we are in: what is left of each, last first.
@@ -172,8 +174,10 @@ struct Seen {
 }
 
 impl Walk {
-    pub(crate) fn new(inputs: &Inputs) -> Self {
+    /// `skipped` says of each root whether it is left out: it need not even be there.
+    pub(crate) fn new(inputs: &Inputs, skipped: Vec<bool>) -> Self {
         Self {
+            skipped,
             root: 0,
             number: 0,
             folders: Vec::new(),
@@ -187,6 +191,11 @@ impl Walk {
     pub(crate) fn next(&mut self, inputs: &Inputs) -> Result<Option<SourceFile>, InputError> {
         loop {
             let Some(root) = inputs.roots.get(self.root) else { return Ok(None) };
+            if self.skipped.get(self.root).is_some_and(|skipped| *skipped) {
+                self.identities.push(None);
+                self.root += 1;
+                continue;
+            }
             if !self.entered {
                 self.entered = true;
                 match root.kind {

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Stop, Watch};
 use tokio::time::Instant;
 
-use super::{feed::Feed, target::Target};
+use super::{cuts::Cut, feed::Feed, target::Target};
 use crate::{
     exit::Failed,
     report::{Format, jsonl, number},
@@ -24,8 +24,8 @@ pub(super) struct Driven {
     pub(super) state: Option<JobState>,
     /// Ctrl-C, or a reader of the runs that went away.
     pub(super) interrupted: bool,
-    /// What was wrong with the input.
-    pub(super) input: Option<Failed>,
+    /// What is missing of the input, if it was read to its end.
+    pub(super) input: Option<Vec<Cut>>,
     /// What was wrong with us.
     pub(super) machinery: Option<Failed>,
 }
@@ -104,7 +104,7 @@ pub(super) async fn drive(
                         if fed.blank > 0 {
                             screen.note(&format!("{} blank lines skipped", number(fed.blank)));
                         }
-                        driven.input = fed.input.map(Failed::from);
+                        driven.input = Some(fed.cuts.cuts);
                     }
                     Ok(None) => {}
                     Err(error) => drop(driven.machinery.get_or_insert(error)),

@@ -8,6 +8,7 @@ use std::thread;
 use pigeon_api::{Chunk, ChunkBuilder, JobId, Pigeon};
 use tokio::sync::mpsc;
 
+use super::cuts::Cuts;
 use crate::{
     exit::Failed,
     input::{InputError, Reader},
@@ -26,6 +27,8 @@ pub(super) struct Feed {
     pub(super) failed: Option<InputError>,
     /// Whether blank lines are still to be told of: those of streams are not known before.
     pub(super) tell_blank: bool,
+    /// What is missing already.
+    pub(super) cuts: Cuts,
 }
 
 /// What became of the feeding.
@@ -33,7 +36,7 @@ pub(super) struct Fed {
     /// Blank lines that were skipped and not told of.
     pub(super) blank: u64,
     /// What was wrong with the input. The job was sealed with what came before it.
-    pub(super) input: Option<InputError>,
+    pub(super) cuts: Cuts,
 }
 
 impl Feed {
@@ -42,12 +45,14 @@ impl Feed {
     /// # Errors
     /// If the job does not take it.
     pub(super) async fn run(self, client: &dyn Pigeon, job: JobId) -> Result<Fed, Failed> {
-        let Feed { mut reader, mut builder, read, failed, tell_blank } = self;
+        let Feed { mut reader, mut builder, read, failed, tell_blank, cuts } = self;
         for chunk in read {
             client.append(job, chunk).await?;
         }
-        let mut fed = Fed { blank: reader.blank(), input: failed };
-        if fed.input.is_none() {
+        let mut fed = Fed { blank: reader.blank(), cuts };
+        if let Some(error) = &failed {
+            fed.cuts.add(error);
+        } else {
             let (sender, mut chunks) = mpsc::channel(AHEAD);
             let reading = thread::Builder::new().name("reader".to_owned()).spawn(move || {
                 loop {
@@ -63,7 +68,7 @@ impl Feed {
             while let Some(chunk) = chunks.recv().await {
                 match chunk {
                     Ok(chunk) => client.append(job, chunk).await?,
-                    Err(error) => fed.input = Some(error),
+                    Err(error) => fed.cuts.add(&error),
                 }
             }
             // The channel is closed, so the thread is at its end.
@@ -72,6 +77,8 @@ impl Feed {
         if !tell_blank {
             fed.blank = 0;
         }
+        // First, so that a sealed job never looks whole that is not.
+        fed.cuts.write(job)?;
         client.seal(job).await?;
         Ok(fed)
     }

@@ -5,10 +5,11 @@ use std::io;
 use futures::StreamExt as _;
 use pigeon_api::{ItemResult, JobId, JobStatus, Pigeon};
 
-use super::{Sources, drive::Driven, target::Target};
+use super::{Sources, cuts::Cut, drive::Driven, target::Target};
 use crate::{
+    dirs::Dirs,
     exit::{Exit, Failed},
-    report::{self, Count, Format, Setting, number},
+    report::{self, Count, Format, Setting, plural},
     screen::Screen,
 };
 
@@ -18,6 +19,7 @@ pub(super) async fn finish(
     job: JobId,
     sources: Option<Sources>,
     driven: Driven,
+    dirs: &Dirs,
     target: &mut Target,
     screen: &Screen,
 ) -> Result<Exit, Failed> {
@@ -27,15 +29,15 @@ pub(super) async fn finish(
         Err(error) => return Err(driven.machinery.unwrap_or_else(|| error.into())),
     };
     let reported = write(client, &status, sources, target).await;
-    let unfinished = status.total_runs < status.planned_runs || !status.state.is_final();
-    if unfinished && !status.state.is_final() {
-        screen.note(&format!("to go on: {}", screen.paint.strong(&format!("pigeon process --resume {job}"))));
+    if !status.state.is_final() {
+        screen.note(&format!("to go on: {}", screen.paint.strong(&dirs.resume(job))));
     }
+    let cuts = driven.input.unwrap_or_default();
     let exit = if driven.interrupted {
         Exit::Interrupted
     } else if driven.machinery.is_some() || reported.is_err() {
         Exit::Machinery
-    } else if driven.input.is_some() {
+    } else if !cuts.is_empty() {
         Exit::Usage
     } else if status.failures > 0 {
         Exit::Failures
@@ -44,17 +46,23 @@ pub(super) async fn finish(
     } else {
         Exit::Valid
     };
-    let errors = [driven.machinery, reported.err(), driven.input.map(|error| ran(error, &status))];
-    for error in errors.into_iter().flatten() {
+    let errors = [driven.machinery, reported.err()].into_iter().flatten();
+    for error in errors.chain(missing(cuts, &status)) {
         error.print(screen.paint);
     }
     Ok(exit)
 }
 
-/// Bad input behind good: how much ran all the same.
-fn ran(error: Failed, status: &JobStatus) -> Failed {
-    let items = number(status.items);
-    error.but(format!("the {items} items before it were taken: {} runs were made", number(status.total_runs)))
+/// What is missing of the input, and how much ran all the same.
+fn missing(cuts: Vec<Cut>, status: &JobStatus) -> impl Iterator<Item = Failed> {
+    let last = cuts.len().saturating_sub(1);
+    let were = |count: u64| if count == 1 { "was" } else { "were" };
+    let (items, runs) = (status.items, status.total_runs);
+    let taken = format!("{} {} taken: {} {} made", plural(items, "item"), were(items), plural(runs, "run"), were(runs));
+    cuts.into_iter().enumerate().map(move |(at, cut)| {
+        let failed = Failed::from(cut);
+        if at == last { failed.but(&taken) } else { failed }
+    })
 }
 
 /// Write the report. Its items come from disk, a few hundred at a time.

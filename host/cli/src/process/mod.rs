@@ -9,6 +9,7 @@
 //! Nothing runs before all that can be known to be wrong has been looked at; from acceptance on nothing is lost.
 
 mod args;
+mod cuts;
 mod drive;
 mod feed;
 mod finish;
@@ -37,6 +38,7 @@ use crate::{
     screen::{Screen, Talk},
     signals::Interrupts,
 };
+use cuts::Cut;
 use drive::Driven;
 use target::Target;
 
@@ -54,8 +56,8 @@ struct Accepted {
     sources: Option<Sources>,
     /// What still has to be appended.
     feed: Option<feed::Feed>,
-    /// What is wrong with the rest of the input already.
-    input: Option<Failed>,
+    /// What is missing of the input already.
+    input: Vec<Cut>,
     /// Where it stands, if there is nothing more to do but to report.
     over: Option<JobState>,
 }
@@ -74,8 +76,9 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         (false, true) => Talk::Notes,
         (false, false) => Talk::All,
     });
-    let mut target = Target::open(args.output_file.as_deref(), args.output, colours)?;
     let dirs = Dirs::new(args.state.state_dir.clone())?;
+    let again = dirs.resume("last");
+    let mut target = Target::open(args.output_file.as_deref(), args.output, colours, again)?;
     let interrupts = Interrupts::watch()
         .map_err(|error| Failed::machinery("failed to set up the handling of signals").caused_by(error))?;
     let mut shutdown = None;
@@ -116,8 +119,8 @@ async fn go(
         _ => drive::drive(client.as_ref(), job, feed, target, screen, &mut interrupts).await,
     };
     screen.clear();
-    let driven = Driven { input: driven.input.or(input), ..driven };
-    finish::finish(client.as_ref(), job, sources, driven, target, screen).await
+    let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };
+    finish::finish(client.as_ref(), job, sources, driven, dirs, target, screen).await
 }
 
 /// The compiled plugins of this user, made by children of this program.

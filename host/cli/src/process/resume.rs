@@ -2,7 +2,7 @@
 
 use pigeon_api::{ChunkBuilder, JobFilter, JobId, JobSummary, Pigeon, ResumePoint, Work};
 
-use super::{Accepted, LEAVE, Sources, USUAL_MEMORY, cores, embedded_options, feed::Feed, not_started};
+use super::{Accepted, LEAVE, Sources, USUAL_MEMORY, cores, cuts::Cuts, embedded_options, feed::Feed, not_started};
 use crate::{
     dirs::Dirs,
     embedded::Embedded,
@@ -53,12 +53,17 @@ pub(super) async fn resume(
     })?;
     screen.say(&format!("job {job}"));
     let sources: Option<Sources> = serde_json::from_value(point.request.sources.clone()).ok();
+    let cuts = Cuts::read(&dirs.state, job)?;
     if point.state.is_final() {
-        return Ok(Accepted { job, sources, feed: None, input: None, over: Some(point.state) });
+        return Ok(Accepted { job, sources, feed: None, input: cuts.cuts, over: Some(point.state) });
     }
     let (feed, input) = match (&sources, point.sealed) {
-        (_, true) => (None, None),
-        (Some(sources), false) => rest(sources.clone(), &point, screen)?,
+        (_, true) => (None, cuts.cuts),
+        (Some(sources), false) => {
+            let feed = rest(sources.clone(), &point, cuts)?;
+            let input = feed.cuts.cuts.clone();
+            (Some(feed), input)
+        }
         (None, false) => return Err(Failed::machinery("the job does not say where its items come from")),
     };
     let agents = match point.request.work {
@@ -114,7 +119,7 @@ fn named(unfinished: &[JobSummary]) -> String {
 }
 
 /// A reader for what was not read yet: of files that have not changed. What cannot be read any more is told.
-fn rest(sources: Sources, point: &ResumePoint, screen: &Screen) -> Result<(Option<Feed>, Option<Failed>), Failed> {
+fn rest(sources: Sources, point: &ResumePoint, mut cuts: Cuts) -> Result<Feed, Failed> {
     let Sources { inputs, mut identities } = sources;
     let cursor: Cursor = if point.cursor.is_empty() {
         Cursor::default()
@@ -123,17 +128,29 @@ fn rest(sources: Sources, point: &ResumePoint, screen: &Screen) -> Result<(Optio
             .map_err(|error| Failed::machinery("failed to read how far the input was read").caused_by(error))?
     };
     let mut skipped = vec![false; inputs.roots.len()];
-    let mut input = None;
     for (at, root) in inputs.roots.iter().enumerate() {
         if at < cursor.root {
             skipped[at] = true;
         } else if root.kind.is_stream() {
             skipped[at] = true;
-            screen.warn(&format!("what was not read yet of {} is lost", shown(&root.given)));
-        } else if inputs.identify(at).ok().flatten() != identities.get(at).cloned().flatten() {
-            skipped[at] = true;
-            input = Some(Failed::from(InputError::Changed { given: root.given.clone() }));
-            screen.warn(&format!("{} has changed since the job was accepted: the rest of it is not read", root.given));
+            cuts.add(&InputError::Lost { given: shown(&root.given).to_owned() });
+        } else {
+            let known = identities.get(at).cloned().flatten();
+            match inputs.identify(at) {
+                Ok(now) if now == known => {}
+                Ok(_) => {
+                    skipped[at] = true;
+                    cuts.add(&InputError::Changed { given: root.given.clone() });
+                }
+                Err(InputError::Missing { .. }) => {
+                    skipped[at] = true;
+                    cuts.add(&InputError::Gone { given: root.given.clone() });
+                }
+                Err(error) => {
+                    skipped[at] = true;
+                    cuts.add(&error);
+                }
+            }
         }
         if skipped[at]
             && let Some(identity) = identities.get_mut(at)
@@ -143,7 +160,7 @@ fn rest(sources: Sources, point: &ResumePoint, screen: &Screen) -> Result<(Optio
     }
     let reader = Reader::resume(inputs, identities, cursor, skipped)?;
     let builder = ChunkBuilder::new(point.next_seq, point.next_item);
-    Ok((Some(Feed { reader, builder, read: Vec::new(), failed: None, tell_blank: true }), input))
+    Ok(Feed { reader, builder, read: Vec::new(), failed: None, tell_blank: true, cuts })
 }
 
 fn shown(given: &str) -> &str {

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use pigeon_api::{Chunk, ChunkBuilder, JobRequest, Limits, RetryPolicy, Work};
 
 use super::{
-    Accepted, Client, ProcessArgs, Sources, cores, embedded_options, feed::Feed, not_started, options, validator,
+    Accepted, Client, ProcessArgs, Sources, cores, cuts::Cuts, embedded_options, feed::Feed, not_started, options,
+    validator,
 };
 use crate::{
     dirs::Dirs,
@@ -40,7 +41,8 @@ pub(super) async fn submit(
     let inputs = Inputs::new(&args.work_files, args.rule(), args.max_item.0)?;
 
     // The input is read while the rest comes up.
-    let looking = tokio::task::spawn_blocking(move || look(inputs));
+    let cuts = Cuts::none(&dirs.state);
+    let looking = tokio::task::spawn_blocking(move || look(inputs, cuts));
     let (looked, embedded) = tokio::join!(looking, start(args, dirs));
     let looked = looked.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     let embedded = started.insert(embedded?);
@@ -79,7 +81,7 @@ pub(super) async fn submit(
     };
     let job = client.submit(request).await?;
     screen.say(&format!("job {job}"));
-    Ok(Accepted { job, sources: Some(sources), feed: Some(looked.feed), input: None, over: None })
+    Ok(Accepted { job, sources: Some(sources), feed: Some(looked.feed), input: Vec::new(), over: None })
 }
 
 async fn start(args: &ProcessArgs, dirs: &Dirs) -> Result<Embedded, Failed> {
@@ -98,7 +100,7 @@ async fn find(
 }
 
 /// Read all files through, and of streams as much as tells one item from many.
-fn look(inputs: Inputs) -> Result<Looked, InputError> {
+fn look(inputs: Inputs, cuts: Cuts) -> Result<Looked, InputError> {
     let checked = input::check(&inputs)?;
     let mut reader = Reader::new(inputs.clone(), checked.identities.clone());
     let mut builder = ChunkBuilder::new(0, 0);
@@ -123,7 +125,7 @@ fn look(inputs: Inputs) -> Result<Looked, InputError> {
         one = read.len() == 1;
     }
     let tell_blank = inputs.has_stream();
-    Ok(Looked { inputs, checked, feed: Feed { reader, builder, read, failed, tell_blank }, one })
+    Ok(Looked { inputs, checked, feed: Feed { reader, builder, read, failed, tell_blank, cuts }, one })
 }
 
 /// How many runs there will be, and how many agents they need.

@@ -24,6 +24,8 @@ pub(super) struct Target {
     to: To,
     /// Whether whoever read it has gone.
     gone: bool,
+    /// The command that prints the report again.
+    again: String,
 }
 
 enum To {
@@ -34,7 +36,7 @@ enum To {
 impl Target {
     /// See that the report can be written, before anything runs. What a file holds is left alone until there is a
     /// report.
-    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours) -> Result<Self, Failed> {
+    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours, again: String) -> Result<Self, Failed> {
         let (to, paint) = match path {
             None => (To::Stdout, stdout_paint(colours)),
             Some(path) => {
@@ -51,7 +53,7 @@ impl Target {
         let terminal = matches!(to, To::Stdout) && io::stdout().is_terminal();
         let size = if terminal { terminal_size::terminal_size() } else { None };
         let width = size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(20));
-        Ok(Self { format, paint, width, to, gone: false })
+        Ok(Self { format, paint, width, to, gone: false, again })
     }
 
     /// Write a part of the report. Nothing is written, and nothing is wrong, once its reader has gone.
@@ -84,7 +86,7 @@ impl Target {
             }
             Err(error) => Err(Failed::machinery(format!("failed to write the report to {}", self.name()))
                 .caused_by(error)
-                .hint("the job is safe: `pigeon process --resume last` prints its report again")),
+                .hint(format!("the job is safe: `{}` prints its report again", self.again))),
         }
     }
 

@@ -265,7 +265,8 @@ pub(crate) fn number(number: u64) -> String {
     text
 }
 
-fn plural(count: u64, what: &str) -> String {
+/// A count and what it counts.
+pub(crate) fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{} {what}s", number(count)) }
 }
 

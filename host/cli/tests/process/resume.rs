@@ -48,7 +48,10 @@ fn ctrl_c_ends_a_job_that_can_be_resumed() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let interrupted = finished(child, stdout).expect(130);
     let job = interrupted.job().unwrap().to_owned();
-    assert!(interrupted.stderr.contains(&format!("pigeon process --resume {job}")), "{interrupted:#?}");
+    assert!(
+        interrupted.stderr.contains(&format!("pigeon process --resume {job} --state-dir state")),
+        "{interrupted:#?}"
+    );
 
     let report = place.process(&["--resume", "last", "-o", "json"]).report(0);
     assert_eq!(report["job_id"], job);
@@ -93,8 +96,13 @@ fn the_rest_of_the_input_is_read_but_what_a_stream_still_had_is_lost() {
     let place = interrupted_at_its_input();
     let ended = place.process(&["--resume", "last", "-o", "json"]);
     assert!(ended.stderr.contains("what was not read yet of standard input is lost"), "{ended:#?}");
-    let verdicts = verdicts(&ended.report(0));
-    assert_eq!(verdicts, ["-:1 valid", "-:2 valid", "b.txt:1 valid", "b.txt:2 valid"]);
+    let whole = ["-:1 valid", "-:2 valid", "b.txt:1 valid", "b.txt:2 valid"];
+    assert_eq!(verdicts(&ended.report(2)), whole);
+    // Whoever asks later must not believe that it was all.
+    for format in ["json", "jsonl"] {
+        let again = place.process(&["--resume", "last", "-o", format]).expect(2);
+        assert!(again.stderr.contains("error: what was not read yet of standard input is lost"), "{again:#?}");
+    }
 }
 
 #[test]
@@ -104,6 +112,37 @@ fn a_file_that_has_changed_is_not_read_on() {
     let ended = place.process(&["--resume", "last", "-o", "json"]);
     assert!(ended.stderr.contains("error: b.txt has changed since the job was accepted"), "{ended:#?}");
     assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid"]);
+    let again = place.process(&["--resume", "last", "-o", "json"]);
+    assert!(again.stderr.contains("error: b.txt has changed since the job was accepted"), "{again:#?}");
+    assert_eq!(verdicts(&again.report(2)), ["-:1 valid", "-:2 valid"]);
+}
+
+#[test]
+fn a_file_that_is_gone_is_told_and_the_job_ends() {
+    let place = interrupted_at_its_input();
+    std::fs::remove_file(place.dir.path().join("b.txt")).unwrap();
+    for _ in 0..2 {
+        let ended = place.process(&["--resume", "last", "-o", "json"]);
+        assert!(ended.stderr.contains("error: b.txt is no longer there"), "{ended:#?}");
+        assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid"]);
+    }
+    // It is over: there is nothing to go on with.
+    let ended = place.process(&["--resume", "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01"]);
+    assert!(ended.stderr.contains("there is no unfinished job"), "{ended:#?}");
+}
+
+#[test]
+fn bad_standard_input_is_told_again() {
+    let place = Place::new();
+    let args = ["-f", "-", "--split", "jsonl", "-v", "json", "-o", "json"];
+    let first = place.process_with(b"1\n\xff\n2", &args);
+    let error = "error: -:2:1: the text is not UTF-8 (byte 2); 1 item was taken";
+    assert!(first.stderr.contains(error), "{first:#?}");
+    assert_eq!(verdicts(&first.report(2)), ["-:1 valid"]);
+    for _ in 0..2 {
+        let again = place.process(&["--resume", "last"]).expect(2);
+        assert!(again.stderr.contains(error), "{again:#?}");
+    }
 }
 
 #[test]
