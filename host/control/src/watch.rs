@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use pigeon_api::{ApiError, JobEvent, JobState, Result, Watch};
+use pigeon_api::{ApiError, JobEvent, JobState, Progress, Result, Watch};
 use pigeon_protocol::id::{JobId, Shape};
 use pigeon_store::{JobRecord, Store};
 use tokio::{
@@ -173,10 +173,14 @@ impl Watcher {
     /// Until there is something to tell.
     async fn wait(&mut self) {
         tokio::select! {
-            // The job has changed. What follows soon is told together, but the job's end at once.
+            // The job has changed. What follows soon is told together, but the end of the job or of all that was
+            // appended at once.
             changed = self.pulse.changed() => {
                 if changed.is_ok() {
-                    let over = |pulse: &Pulse| pulse.ended.is_some() || pulse.broken.is_some();
+                    let caught_up = |progress: &Progress| progress.done == progress.planned;
+                    let over = |pulse: &Pulse| {
+                        pulse.ended.is_some() || pulse.broken.is_some() || caught_up(&pulse.progress)
+                    };
                     // Whether it ended or the time ran out, the next look sees how it is.
                     let _ = tokio::time::timeout_at(self.told + PACE, self.pulse.wait_for(over)).await;
                     self.pulse.mark_changed();
