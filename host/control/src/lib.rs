@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Reading order: [`Config`] and [`App`]; `client` (what is asked), `job` (what is owned), `owner` (what is decided),
-//! `dispatch` (leases on their way out), `record` (outcomes on their way in), `watch`, `results` and `status` (what is
+//! `dispatch` (leases on their way out), `record` and `writes` (outcomes on their way in), `watch`, `results` and `status` (what is
 //! told), `registry` (plugins).
 //!
 //! Invariant: this crate runs no Wasm. What a component is, an [`Inspector`] tells it.
@@ -32,6 +32,7 @@ mod results;
 mod status;
 mod verdicts;
 mod watch;
+mod writes;
 
 pub use app::App;
 pub use config::Config;

@@ -21,7 +21,7 @@ use std::{
 };
 
 use pigeon_api::{ApiError, ErrorKind, JobState};
-use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError, Recorder, SessionEnd};
+use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError, SessionEnd};
 use pigeon_protocol::id::{AgentId, IncarnationId, JobId, LeaseId, RunIndex, SessionId};
 use pigeon_scheduler as scheduler;
 use pigeon_scheduler::{Action, AgentInfo, End, Grant, Left, Ruling, Scheduler, Time, Why};
@@ -38,6 +38,7 @@ use crate::{
     error::store_error,
     job::Job,
     record::{self, Recording},
+    writes::{Done, Owned, remember, write},
 };
 
 /// What the owner is told.
@@ -79,24 +80,6 @@ pub(crate) struct Owner {
     tasks: JoinSet<Done>,
     landings: Vec<scheduler::Landing>,
     rulings: Vec<Ruling>,
-}
-
-struct Owned {
-    job: Arc<Job>,
-    /// Writes under way.
-    writes: usize,
-    /// How it ended, for the scheduler.
-    end: Option<End>,
-}
-
-/// How a task of the owner's ended.
-enum Done {
-    /// A write of the job.
-    Write { job: JobId, verdicts: [u64; 3], result: Result<(), ApiError> },
-    /// The job's end is on disk.
-    End { job: JobId, state: JobState, result: Result<(), ApiError> },
-    /// A lease's bodies were read.
-    Fetched { job: Arc<Job>, needed: Needed, grant: Grant, result: Result<(), ApiError> },
 }
 
 impl Owner {
@@ -468,49 +451,6 @@ impl Owner {
             Done::End { job: id, state, result }
         });
     }
-}
-
-/// Record outcomes in a task; then their agent may forget them.
-fn write(
-    tasks: &mut JoinSet<Done>,
-    store: &Arc<dyn Store>,
-    owned: &mut Owned,
-    recording: Recording,
-    told: Option<(Recorder, OwnedSemaphorePermit)>,
-) {
-    owned.writes += 1;
-    let (store, job) = (store.clone(), owned.job.id);
-    let Recording { batch, verdicts } = recording;
-    tasks.spawn(async move {
-        let result = store.record(batch).await;
-        let result = match result {
-            Ok(_) => {
-                if let Some((recorder, _permit)) = told {
-                    recorder.done();
-                }
-                Ok(())
-            }
-            // Dropping the recorder tells the agent to keep them.
-            Err(error) => Err(store_error(format!("failed to record outcomes of job {job}"), error)),
-        };
-        Done::Write { job, verdicts, result }
-    });
-}
-
-/// Keep in mind what runs have been through, in a task.
-fn remember(
-    tasks: &mut JoinSet<Done>,
-    store: &Arc<dyn Store>,
-    owned: &mut Owned,
-    attempts: Vec<(RunIndex, pigeon_store::Attempts)>,
-) {
-    owned.writes += 1;
-    let (store, job, epoch) = (store.clone(), owned.job.id, owned.job.epoch());
-    tasks.spawn(async move {
-        let result = store.put_attempts(job, epoch, attempts).await;
-        let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
-        Done::Write { job, verdicts: [0; 3], result }
-    });
 }
 
 async fn sleep_until(time: Option<Instant>) {
