@@ -11,7 +11,7 @@ use pigeon_agent::{Agent, AgentConfig, AgentError, EnrolError};
 use pigeon_api::Pigeon;
 use pigeon_control::{App, Config, ControlError};
 use pigeon_runtime::{CacheConfig, CompileMode, Runtime, RuntimeConfig, RuntimeError};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::inspector::RuntimeInspector;
@@ -66,10 +66,31 @@ pub struct Embedded {
     memory: u64,
     agents: Vec<JoinHandle<Result<(), AgentError>>>,
     stop: CancellationToken,
+    /// How many of the agents are at work.
+    alive: watch::Sender<usize>,
 }
 
 /// How long a token of ours is good for: it is used at once.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Agents that enrol at once: the hub takes only so many handshakes.
+const ENROLLING: usize = 32;
+
+/// An agent at work, until it is dropped.
+struct Alive(watch::Sender<usize>);
+
+impl Alive {
+    fn begin(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|alive| *alive += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.send_modify(|alive| *alive -= 1);
+    }
+}
 
 impl Embedded {
     /// Bring up the runtime and the control host, without agents yet.
@@ -89,7 +110,15 @@ impl Embedded {
         let config = Config::embedded(options.state_dir);
         let app = App::build(config, Arc::new(RuntimeInspector::new(runtime.clone()))).await?;
         let stop = CancellationToken::new();
-        Ok(Self { app, runtime, max_memory: options.max_memory, memory, agents: Vec::new(), stop })
+        Ok(Self {
+            app,
+            runtime,
+            max_memory: options.max_memory,
+            memory,
+            agents: Vec::new(),
+            stop,
+            alive: watch::Sender::new(0),
+        })
     }
 
     /// What takes work.
@@ -113,16 +142,28 @@ impl Embedded {
     /// If one of them cannot enrol.
     pub async fn add_agents(&mut self, count: u32) -> Result<(), EmbeddedError> {
         let first = self.agents.len() + 1;
-        let token = self.app.join_token(count, TOKEN_LIFETIME)?;
         let hub = self.app.address();
-        let enrolled = (first..first + count as usize).map(|number| enrol(hub, &token, format!("worker-{number}")));
-        for (name, identity) in try_join_all(enrolled).await? {
+        let numbers: Vec<usize> = (first..first + count as usize).collect();
+        for numbers in numbers.chunks(ENROLLING) {
+            let uses = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let token = self.app.join_token(uses, TOKEN_LIFETIME)?;
+            let enrolled = numbers.iter().map(|number| enrol(hub, &token, format!("worker-{number}")));
+            let enrolled = try_join_all(enrolled).await?;
+            self.start_agents(hub, enrolled);
+        }
+        Ok(())
+    }
+
+    fn start_agents(&mut self, hub: SocketAddr, enrolled: Vec<(String, pigeon_agent::Identity)>) {
+        for (name, identity) in enrolled {
             let mut config = AgentConfig::new(name, hub, identity, 1);
             config.max_memory = self.max_memory;
             config.memory = self.memory;
             let agent = Agent::new(config, self.runtime.clone());
             let stop = self.stop.clone();
+            let alive = Alive::begin(&self.alive);
             self.agents.push(tokio::spawn(async move {
+                let _alive = alive;
                 let ended = agent.run(stop).await;
                 if let Err(error) = &ended {
                     tracing::error!(error = error as &dyn std::error::Error, "an embedded agent gave up");
@@ -130,7 +171,13 @@ impl Embedded {
                 ended
             }));
         }
-        Ok(())
+    }
+
+    /// Wait until no agent is left, though nobody stopped them. Without agents there is none to lose.
+    pub async fn lost(&self) {
+        if self.agents.is_empty() || self.alive.subscribe().wait_for(|alive| *alive == 0).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Stop the agents, then the control host, each within `grace`.
@@ -162,4 +209,24 @@ fn guest_memory() -> u64 {
         line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
     });
     total.map_or(4 << 30, |kib| kib * 1024 / 4 * 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn agents_that_ended_are_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut embedded = Embedded::start(Options::new(dir.path())).await.unwrap();
+        assert!(embedded.lost().now_or_never().is_none(), "there were none to lose");
+        embedded.add_agents(2).await.unwrap();
+        embedded.agents[0].abort();
+        assert!(embedded.lost().now_or_never().is_none(), "one is at work");
+        embedded.agents[1].abort();
+        embedded.lost().await;
+        embedded.stop(Duration::ZERO).await;
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     Failures = 3,
     /// The machinery failed.
     Machinery = 4,
-    /// Interrupted by Ctrl-C or SIGTERM.
+    /// Interrupted by Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pigeon_api::Progress;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -20,6 +20,9 @@ use crate::{
 
 /// Between two plain lines.
 const PLAIN_PACE: Duration = Duration::from_secs(10);
+
+/// Time before which a pace says nothing.
+const SHORTEST: Duration = Duration::from_millis(500);
 
 /// How much is to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,15 @@ struct Shared {
 
 struct State {
     talk: Talk,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     said: Instant,
+}
+
+/// The bar, and where it began: what an earlier process did is no part of this one's pace.
+struct Bar {
+    bar: ProgressBar,
+    began: Instant,
+    done: u64,
 }
 
 impl Screen {
@@ -90,11 +100,18 @@ impl Screen {
                 return;
             }
             if io::stderr().is_terminal() {
-                let bar = state.bar.get_or_insert_with(|| bar(self.paint));
+                let bar = state.bar.get_or_insert_with(|| Bar {
+                    bar: bar(self.paint),
+                    began: Instant::now(),
+                    done: progress.done,
+                });
+                let pace = pace(progress, bar.done, bar.began.elapsed());
+                let bar = &bar.bar;
                 // The length first: a position behind it would look like more than all.
                 bar.set_length(progress.planned.max(1));
                 bar.set_position(progress.done);
-                bar.set_message(message(progress, self.paint));
+                let (done, planned) = (number(progress.done), number(progress.planned));
+                bar.set_message(format!("{done}/{planned} runs{pace}{}", message(progress, self.paint)));
             } else if state.said.elapsed() >= PLAIN_PACE {
                 state.said = Instant::now();
                 let of = if progress.sealed { "" } else { " (and more to come)" };
@@ -113,7 +130,7 @@ impl Screen {
     pub(crate) fn clear(&self) {
         self.state(|state| {
             if let Some(bar) = state.bar.take() {
-                bar.finish_and_clear();
+                bar.bar.finish_and_clear();
             }
         });
     }
@@ -124,7 +141,7 @@ impl State {
         // Where standard error is gone there is nobody to tell.
         let print = || drop(io::stderr().write_all(bytes));
         match &self.bar {
-            Some(bar) => bar.suspend(print),
+            Some(bar) => bar.bar.suspend(print),
             None => print(),
         }
     }
@@ -133,18 +150,22 @@ impl State {
 fn bar(paint: Paint) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
     let colours = if paint == Paint::PLAIN { "" } else { ".cyan/dim" };
-    let template = format!("[{{bar:30{colours}}}] {{pos}}/{{len}} runs  {{rate}}  {{left}}{{msg}}");
-    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // Writing to memory cannot fail.
-        let _ = write!(out, "{} runs/s", number(state.per_sec().round() as u64));
-    };
-    let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{} s left", number(state.eta().as_secs()));
-    };
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style.with_key("rate", rate).with_key("left", left).progress_chars("=> "));
+    if let Ok(style) = ProgressStyle::with_template(&format!("[{{bar:30{colours}}}] {{msg}}")) {
+        bar.set_style(style.progress_chars("=> "));
     }
     bar
+}
+
+/// Runs in a second and time that is left, once there is something to go by.
+fn pace(progress: &Progress, done_before: u64, elapsed: Duration) -> String {
+    let done = progress.done.saturating_sub(done_before);
+    if done == 0 || elapsed < SHORTEST {
+        return String::new();
+    }
+    let rate = done as f64 / elapsed.as_secs_f64();
+    let left = progress.planned.saturating_sub(progress.done) as f64 / rate;
+    let left = if left > 0.0 { format!("  {} s left", number(left.ceil() as u64)) } else { String::new() };
+    format!("  {} runs/s{left}", number(rate.round() as u64))
 }
 
 fn message(progress: &Progress, paint: Paint) -> String {
@@ -188,5 +209,18 @@ impl Drop for Line {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         self.screen.state(|state| state.print(&bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_that_of_this_process() {
+        let progress = Progress { planned: 30_000, sealed: true, done: 21_000, valid: 0, invalid: 0, failures: 0 };
+        assert_eq!(pace(&progress, 20_000, Duration::from_secs(1)), "  1,000 runs/s  9 s left");
+        assert_eq!(pace(&progress, 20_000, Duration::from_micros(50)), "");
+        assert_eq!(pace(&progress, 21_000, Duration::from_secs(9)), "");
     }
 }

@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM: the first is a request, the second is not.
+//! Ctrl-C, SIGTERM and a terminal that goes away (SIGHUP): the first is a request, the second is not.
 
-use std::io;
+use std::{fs, io};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -22,11 +22,13 @@ impl Interrupts {
     pub(crate) fn watch() -> io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        // Under nohup the terminal may go, and the job goes on.
+        let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let (sender, first) = watch::channel(false);
         tokio::spawn(async move {
-            either(&mut interrupt, &mut terminate).await;
+            any(&mut interrupt, &mut terminate, &mut hangup).await;
             sender.send_replace(true);
-            either(&mut interrupt, &mut terminate).await;
+            any(&mut interrupt, &mut terminate, &mut hangup).await;
             std::process::exit(Exit::Interrupted as i32);
         });
         Ok(Self { first })
@@ -40,9 +42,26 @@ impl Interrupts {
     }
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+async fn any(interrupt: &mut Signal, terminate: &mut Signal, hangup: &mut Option<Signal>) {
+    let hung_up = async {
+        match hangup {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        () = hung_up => {}
     }
+}
+
+/// Whether this process was started with SIGHUP (number 1, the lowest bit) ignored. Where that cannot be told, it was
+/// not.
+fn ignores_hangup() -> bool {
+    let ignored = fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }

@@ -148,7 +148,7 @@ pub(crate) struct ProcessArgs {
 }
 
 /// More agents than this in one process are a mistake.
-const MOST_WORKERS: u32 = 1_000;
+const MOST_WORKERS: u32 = 256;
 
 /// An outcome fits into one message.
 const MOST_OUTPUT: u64 = 1 << 20;

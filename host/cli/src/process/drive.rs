@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Stop, Watch};
+use pigeon_api::{JobEvent, JobId, JobState, Stop, Watch};
 use tokio::time::Instant;
 
 use super::{cuts::Cut, feed::Feed, target::Target};
 use crate::{
+    embedded::Embedded,
     exit::Failed,
     report::{Format, jsonl, number},
     screen::Screen,
@@ -39,13 +40,15 @@ impl Driven {
 
 /// Drive a job to its end.
 pub(super) async fn drive(
-    client: &dyn Pigeon,
+    embedded: &Embedded,
     job: JobId,
     feed: Option<Feed>,
     target: &mut Target,
     screen: &Screen,
     interrupts: &mut Interrupts,
 ) -> Driven {
+    let client = embedded.client();
+    let client = client.as_ref();
     let mut driven = Driven::default();
     let mut events = match client.watch(job, Watch { runs: target.format == Format::Jsonl }).await {
         Ok(events) => events,
@@ -97,6 +100,11 @@ pub(super) async fn drive(
                     return driven;
                 }
             },
+            () = embedded.lost(), if driven.machinery.is_none() => {
+                let lost = Failed::machinery("all workers have ended, and the job has not")
+                    .hint("PIGEON_LOG=debug says why; the job is safe and can be resumed");
+                driven.machinery = Some(lost);
+            }
             fed = &mut fed, if feeding => {
                 feeding = false;
                 match fed {

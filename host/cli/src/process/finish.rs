@@ -3,13 +3,13 @@
 use std::io;
 
 use futures::StreamExt as _;
-use pigeon_api::{ItemResult, JobId, JobStatus, Pigeon};
+use pigeon_api::{ItemResult, JobId, JobState, JobStatus, Pigeon, Work};
 
 use super::{Sources, cuts::Cut, drive::Driven, target::Target};
 use crate::{
     dirs::Dirs,
     exit::{Exit, Failed},
-    report::{self, Count, Format, Setting, plural},
+    report::{self, Count, Ending, Format, Setting, plural},
     screen::Screen,
 };
 
@@ -23,16 +23,24 @@ pub(super) async fn finish(
     target: &mut Target,
     screen: &Screen,
 ) -> Result<Exit, Failed> {
-    let status = match client.job(job).await {
+    let mut status = match client.job(job).await {
         Ok(status) => status,
         // What went wrong first is what should be told.
         Err(error) => return Err(driven.machinery.unwrap_or_else(|| error.into())),
     };
-    let reported = write(client, &status, sources, target).await;
+    let cuts = driven.input.unwrap_or_default();
+    if cuts.is_empty() {
+        plan(&mut status, sources.as_ref().and_then(|sources| sources.items));
+    }
+    let ending = match (&driven.machinery, cuts.as_slice()) {
+        (Some(_), _) => Ending::Machinery,
+        (None, []) => Ending::Usual,
+        (None, _) => Ending::Cut,
+    };
+    let reported = write(client, &status, sources, ending, target).await;
     if !status.state.is_final() {
         screen.note(&format!("to go on: {}", screen.paint.strong(&dirs.resume(job))));
     }
-    let cuts = driven.input.unwrap_or_default();
     let exit = if driven.interrupted {
         Exit::Interrupted
     } else if driven.machinery.is_some() || reported.is_err() {
@@ -53,6 +61,17 @@ pub(super) async fn finish(
     Ok(exit)
 }
 
+/// A job that stopped before all items were there was to run the others too.
+fn plan(status: &mut JobStatus, items: Option<u64>) {
+    let stopped = matches!(status.state, JobState::Open | JobState::Interrupted | JobState::Stopped);
+    if let (true, Some(items), Work::Many { iterations, .. }) = (stopped, items, status.request.work)
+        && let Some(missing) = items.checked_sub(status.items)
+    {
+        status.items = items;
+        status.planned_runs += missing * u64::from(iterations);
+    }
+}
+
 /// What is missing of the input, and how much ran all the same.
 fn missing(cuts: Vec<Cut>, status: &JobStatus) -> impl Iterator<Item = Failed> {
     let last = cuts.len().saturating_sub(1);
@@ -70,6 +89,7 @@ async fn write(
     client: &dyn Pigeon,
     status: &JobStatus,
     sources: Option<Sources>,
+    ending: Ending,
     target: &mut Target,
 ) -> Result<(), Failed> {
     if target.format == Format::Jsonl {
@@ -80,6 +100,7 @@ async fn write(
         width: target.width,
         inputs: sources.map(|sources| sources.inputs),
         count: Count::default(),
+        ending,
     };
     if report::needs_count(target.format) {
         let mut items = client.results(status.id).await?;

@@ -48,6 +48,9 @@ struct Sources {
     inputs: Inputs,
     /// By what each of the things given is known again; nothing for a stream.
     identities: Vec<Option<RootIdentity>>,
+    /// Items in all of it; nothing where a stream may bring more.
+    #[serde(default)]
+    items: Option<u64>,
 }
 
 /// A job that was accepted, now or earlier, and what has to be done about it.
@@ -116,7 +119,7 @@ async fn go(
     let Accepted { job, sources, feed, input, over } = accepted;
     let driven = match over {
         Some(state) if args.output != Format::Jsonl => Driven { state: Some(state), ..Driven::default() },
-        _ => drive::drive(client.as_ref(), job, feed, target, screen, &mut interrupts).await,
+        _ => drive::drive(embedded, job, feed, target, screen, &mut interrupts).await,
     };
     screen.clear();
     let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };

@@ -120,7 +120,7 @@ fn named(unfinished: &[JobSummary]) -> String {
 
 /// A reader for what was not read yet: of files that have not changed. What cannot be read any more is told.
 fn rest(sources: Sources, point: &ResumePoint, mut cuts: Cuts) -> Result<Feed, Failed> {
-    let Sources { inputs, mut identities } = sources;
+    let Sources { inputs, mut identities, items: _ } = sources;
     let cursor: Cursor = if point.cursor.is_empty() {
         Cursor::default()
     } else {

@@ -57,7 +57,8 @@ pub(super) async fn submit(
     let plugin = plugin?;
     enrolled.map_err(not_started(dirs))?;
 
-    let sources = Sources { inputs: looked.inputs, identities: looked.checked.identities };
+    let items = (!looked.inputs.has_stream()).then_some(looked.checked.items);
+    let sources = Sources { inputs: looked.inputs, identities: looked.checked.identities, items };
     let request = JobRequest {
         plugin: plugin.digest,
         options: given,

@@ -13,8 +13,8 @@ use crate::{
     report::Format,
 };
 
-/// Columns where there is no terminal to ask.
-const PLAIN_WIDTH: usize = 100;
+/// Columns of a terminal that does not say.
+const PLAIN_WIDTH: usize = 80;
 
 /// Standard output, or a file.
 pub(super) struct Target {
@@ -51,8 +51,11 @@ impl Target {
             }
         };
         let terminal = matches!(to, To::Stdout) && io::stdout().is_terminal();
-        let size = if terminal { terminal_size::terminal_size() } else { None };
-        let width = size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(20));
+        // What no screen shows is never cut.
+        let width = match terminal.then(terminal_size::terminal_size) {
+            None => usize::MAX,
+            Some(size) => size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(20)),
+        };
         Ok(Self { format, paint, width, to, gone: false, again })
     }
 

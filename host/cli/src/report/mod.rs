@@ -48,6 +48,19 @@ pub(crate) struct Setting {
     pub(crate) inputs: Option<Inputs>,
     /// Items by verdict, for the report whose [`needs_count`] says so.
     pub(crate) count: Count,
+    /// How the job came to its end.
+    pub(crate) ending: Ending,
+}
+
+/// How a job came to its end, or to where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// As its state says.
+    Usual,
+    /// A part of its input is missing.
+    Cut,
+    /// The machinery failed.
+    Machinery,
 }
 
 /// Items by verdict.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use pigeon_api::{ErrorGroup, Finding, ItemResult, JobState, JobStatus, Severity, Times, Verdict, Work};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Report, Setting, junit::place, rate};
+use super::{Ending, Report, Setting, junit::place, rate};
 
 /// Items and findings of an item that are shown.
 const MOST_ITEMS: u64 = 20;
@@ -40,7 +40,14 @@ impl<'a> Table<'a> {
     fn head(&self, out: &mut dyn Write) -> io::Result<()> {
         let status = self.status;
         let plugin = format!("{} {}", status.plugin.metadata.name, status.plugin.metadata.version);
-        writeln!(out, "{}  {}", self.setting.paint.strong(&plugin), work(status))?;
+        let (work, width) = (work(status), self.setting.width);
+        let (head, painted) = (fit(&plugin, width), self.setting.paint.strong(&fit(&plugin, width)));
+        if head.width() + 2 + work.width() <= width {
+            writeln!(out, "{painted}  {work}")?;
+        } else {
+            writeln!(out, "{painted}")?;
+            self.line(out, &work)?;
+        }
         writeln!(out)
     }
 
@@ -57,9 +64,11 @@ impl<'a> Table<'a> {
         rows.push(row("job", status.total_runs, [status.valid, status.invalid, status.failures], status.times));
         let widths: Vec<usize> =
             (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
-        // On a narrow screen the least important columns give way, from the right: percentiles, then the mean.
+        // On a narrow screen the least important columns give way, from the right: percentiles, then the mean, then
+        // what the last lines say as well.
         let mut columns = widths.len();
-        while columns > 6 && widths[..columns].iter().map(|width| width + 2).sum::<usize>() > self.setting.width + 2 {
+        let most = self.setting.width.saturating_add(2);
+        while columns > 2 && widths[..columns].iter().map(|width| width + 2).sum::<usize>() > most {
             columns -= 1;
         }
         let paint = self.setting.paint;
@@ -100,9 +109,11 @@ impl<'a> Table<'a> {
             Severity::Info => ("info", paint.dim("info")),
         };
         let at = place(finding).map(|at| format!(" ({at})")).unwrap_or_default();
-        let text = format!("{}: {}{at}", finding.code, finding.message);
-        let text = fit(&printable(&text), self.setting.width.saturating_sub(word.len() + 3));
-        writeln!(out, "  {painted} {text}")
+        let text = printable(&format!("{}: {}", finding.code, finding.message));
+        let at = fit(&printable(&at), self.setting.width / 2);
+        // The place is worth more than the end of the message.
+        let text = fit(&text, self.setting.width.saturating_sub(word.len() + 3 + at.width()));
+        writeln!(out, "  {painted} {text}{at}")
     }
 
     fn groups(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -125,11 +136,15 @@ impl<'a> Table<'a> {
     fn end_line(&self, out: &mut dyn Write) -> io::Result<()> {
         let status = self.status;
         let paint = self.setting.paint;
+        let missing = status.planned_runs.saturating_sub(status.total_runs);
         let seconds = status.wall_time_ms / 1000.0;
         let per_second = if seconds > 0.0 { status.total_runs as f64 / seconds } else { 0.0 };
         let word = match (status.failures, status.invalid) {
-            (0, 0) if status.total_runs > 0 && status.total_runs < status.planned_runs => {
-                paint.warn("all valid so far")
+            (0, 0) if status.total_runs > 0 && self.setting.ending == Ending::Cut => {
+                paint.warn("no error in what was taken; a part of the input is missing")
+            }
+            (0, 0) if status.total_runs > 0 && (missing > 0 || !status.state.is_final()) => {
+                paint.warn("no error so far")
             }
             (0, 0) if status.total_runs > 0 => paint.good("all valid"),
             (0, 0) => paint.warn("nothing ran"),
@@ -145,10 +160,10 @@ impl<'a> Table<'a> {
         writeln!(out, "{word}")?;
         let cost = format!("{runs} in {} ({rate} runs/s), seed {}", wall(status.wall_time_ms), status.request.seed);
         writeln!(out, "{}", paint.dim(&fit(&cost, self.setting.width)))?;
-        let missing = status.planned_runs.saturating_sub(status.total_runs);
         if missing > 0 {
-            let why = match status.state {
-                JobState::Stopped => "the job was stopped at its first error",
+            let why = match (status.state, self.setting.ending) {
+                (JobState::Stopped, _) => "the job was stopped at its first error",
+                (_, Ending::Machinery) => "the machinery failed",
                 _ => "the job was interrupted",
             };
             writeln!(out, "{}", paint.warn(&format!("{} not run: {why}", plural(missing, "run"))))?;

@@ -6,6 +6,8 @@ use pigeon_api::{
 };
 use pigeon_api::{ErrorGroup, Finding, Severity};
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::*;
 use crate::input::SplitRule;
 
@@ -162,7 +164,13 @@ fn setting(width: usize) -> Setting {
     let folder = std::env::temp_dir();
     let mut inputs = Inputs::new(&[folder], SplitRule::ByExtension, 1 << 20).unwrap();
     inputs.roots[0].given = "d".to_owned();
-    Setting { paint: Paint::PLAIN, width, inputs: Some(inputs), count: Count { valid: 2, invalid: 2, failures: 1 } }
+    Setting {
+        paint: Paint::PLAIN,
+        width,
+        inputs: Some(inputs),
+        count: Count { valid: 2, invalid: 2, failures: 1 },
+        ending: Ending::Usual,
+    }
 }
 
 fn report(format: Format, status: &JobStatus, items: &[ItemResult], setting: &Setting) -> String {
@@ -194,6 +202,38 @@ fn the_table_of_one_item_on_a_narrow_screen() {
     let text = report(Format::Table, &status, &items()[1..2], &setting(60));
     assert!(text.lines().skip(2).all(|line| line.chars().count() <= 60), "{text}");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_table_fits_whatever_the_width() {
+    for width in [40, 50, 80] {
+        let text = report(Format::Table, &many(), &items(), &setting(width));
+        let table = text.lines().take_while(|line| !line.starts_with("... and")).take(16);
+        for line in table {
+            assert!(line.width() <= width, "{width}: {line:?}");
+        }
+        // The place of a finding stays whole.
+        assert!(text.contains("(line 1, column 5)"), "{text}");
+    }
+    let whole = report(Format::Table, &many(), &items(), &setting(usize::MAX));
+    assert!(!whole.contains('\u{2026}'), "{whole}");
+}
+
+#[test]
+fn a_table_of_a_part_never_says_that_all_is_valid() {
+    let mut status = many();
+    (status.valid, status.invalid, status.failures) = (1200, 0, 0);
+    let end = |status: &JobStatus, ending| {
+        let text = report(Format::Table, status, &[], &Setting { ending, ..setting(100) });
+        text.lines().rev().take(3).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert!(end(&status, Ending::Usual).contains("all valid"));
+    assert!(end(&status, Ending::Cut).contains("a part of the input is missing"));
+    (status.state, status.planned_runs) = (JobState::Interrupted, 5000);
+    for (ending, why) in [(Ending::Usual, "the job was interrupted"), (Ending::Machinery, "the machinery failed")] {
+        let end = end(&status, ending);
+        assert!(!end.contains("all valid") && end.contains(&format!("3,800 runs not run: {why}")), "{end}");
+    }
 }
 
 #[test]

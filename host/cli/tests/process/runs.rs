@@ -62,6 +62,8 @@ fn fail_fast_leaves_the_rest_unrun() {
     let place = Place::with(&[("a.jsonl", &lines)]);
     let report = place.report(1, &["-f", "a.jsonl", "--items", "-v", "json", "--fail-fast", "-n", "1"]);
     assert!(report["total_runs"].as_u64() < Some(30_000), "{}", report["total_runs"]);
+    // What was not even handed out counts as well.
+    assert_eq!(report["planned_runs"], 30_000);
     assert!(report["invalid"].as_u64() >= Some(1));
     let ended = place.process(&["-f", "a.jsonl", "--items", "-v", "json", "--fail-fast"]).expect(1);
     assert!(ended.stdout.contains("not run: the job was stopped at its first error"), "{}", ended.stdout);
