@@ -1,6 +1,11 @@
 //! Durations and sizes, as people write them.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    num::{IntErrorKind, ParseIntError},
+    str::FromStr,
+    time::Duration,
+};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,8 +18,16 @@ pub(crate) enum UnitError {
     Size,
     #[error("a duration is a number and a unit, such as 500ms, 10s, 2m or 1h")]
     Duration,
+    #[error("{0:?} is not a whole number")]
+    NotWhole(String),
+    #[error("it must not be negative")]
+    Negative,
+    #[error("a time is written like 2026-01-31T12:00:00Z, and is between the years 1678 and 2262")]
+    Time,
     #[error("it must be more than zero")]
     Zero,
+    #[error("it is too small")]
+    TooSmall,
     #[error("it is too large")]
     TooLarge,
 }
@@ -51,6 +64,29 @@ impl fmt::Display for Size {
             write!(f, "{:.1} {name}", self.0 as f64 / *factor as f64)
         }
     }
+}
+
+/// Read a whole number.
+///
+/// # Errors
+/// If it is something else, or does not fit.
+pub(crate) fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, UnitError> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => UnitError::TooLarge,
+        IntErrorKind::NegOverflow => UnitError::TooSmall,
+        _ if text.strip_prefix('-').is_some_and(digits) => UnitError::Negative,
+        _ => UnitError::NotWhole(text.to_owned()),
+    })
+}
+
+/// Read a point in time.
+///
+/// # Errors
+/// If it is something else, or so far from now that its nanoseconds since 1970 do not fit into 64 bits.
+pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, UnitError> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| UnitError::Time)?;
+    i64::try_from(time.as_nanosecond()).map(|_| time).map_err(|_| UnitError::Time)
 }
 
 /// Read a duration: `500ms`, `10s`, `2m`, `1h`, `1.5s`.
@@ -118,6 +154,26 @@ mod tests {
         assert_eq!("-1MiB".parse::<Size>(), Err(UnitError::Size));
         assert_eq!("0MiB".parse::<Size>(), Err(UnitError::Zero));
         assert_eq!("99999999999TiB".parse::<Size>(), Err(UnitError::TooLarge));
+    }
+
+    #[test]
+    fn whole_numbers_are_read() {
+        assert_eq!(whole::<u32>("7"), Ok(7));
+        assert_eq!(whole::<i32>("-7"), Ok(-7));
+        for text in ["x", "", "1.5", "-", "1e3"] {
+            assert_eq!(whole::<u32>(text), Err(UnitError::NotWhole(text.to_owned())));
+        }
+        assert_eq!(whole::<u32>("-1"), Err(UnitError::Negative));
+        assert_eq!(whole::<u32>("4294967296"), Err(UnitError::TooLarge));
+        assert_eq!(whole::<i32>("-4294967296"), Err(UnitError::TooSmall));
+    }
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(time("1970-01-01T00:00:01Z").unwrap().as_second(), 1);
+        for text in ["noon", "", "9999-12-31T23:59:59Z", "1600-01-01T00:00:00Z"] {
+            assert_eq!(time(text), Err(UnitError::Time), "{text}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) enum InputError {
     #[error("{given}:{line}:{column}: {problem}")]
     Malformed { given: String, line: u64, column: u64, problem: Problem },
     #[error("the item {id} is larger than {max}")]
-    TooLarge { id: String, max: Size },
+    TooLarge { id: String, max: Size, split: bool },
     #[error("{given} has changed since the job was accepted")]
     Changed { given: String },
     #[error("{given} is no longer there")]
@@ -50,10 +50,14 @@ pub(crate) enum Problem {
     BareQuote,
     #[error("something stands between a closing quote and the next comma")]
     BehindQuote,
-    #[error("the row has {found} fields, the header has {header}")]
+    #[error("the row has {}, the header has {header}", fields(*.found))]
     FieldCount { found: usize, header: usize },
     #[error("the header names the column {0:?} twice")]
     DuplicateColumn(String),
+}
+
+fn fields(count: usize) -> String {
+    if count == 1 { "1 field".to_owned() } else { format!("{count} fields") }
 }
 
 impl InputError {
@@ -65,6 +69,9 @@ impl InputError {
                 io::ErrorKind::PermissionDenied => "check who may read it with `ls -l`".to_owned(),
                 _ => return None,
             },
+            InputError::Empty { given } | InputError::NoItem { given, blank: 0 } if given == super::STDIN => {
+                "nothing came on standard input".to_owned()
+            }
             InputError::Empty { .. } => "an item needs at least one byte; is this the file that was meant?".to_owned(),
             InputError::NoItem { blank: 0, .. } => "is this the file that was meant?".to_owned(),
             InputError::NoItem { blank, .. } => format!("there are only blank lines ({blank})"),
@@ -84,7 +91,10 @@ impl InputError {
                 Problem::FieldCount { .. } => "each row needs as many fields as the header".to_owned(),
                 Problem::DuplicateColumn(_) => "each row becomes a JSON object, so column names must differ".to_owned(),
             },
-            InputError::TooLarge { .. } => "raise the bound with --max-item, or split the file with --items".to_owned(),
+            InputError::TooLarge { split: true, .. } => "raise the bound with --max-item".to_owned(),
+            InputError::TooLarge { split: false, .. } => {
+                "raise the bound with --max-item, or split the file with --items".to_owned()
+            }
             InputError::Changed { .. } => {
                 "the rest of it cannot be told from what was judged: submit it as a new job".to_owned()
             }

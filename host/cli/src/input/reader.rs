@@ -415,7 +415,11 @@ impl Open {
     }
 
     fn too_large(&self, position: Position, index: u64, max: u64) -> InputError {
-        InputError::TooLarge { id: self.id(position, index).to_string(), max: Size(max) }
+        InputError::TooLarge {
+            id: self.id(position, index).to_string(),
+            max: Size(max),
+            split: self.file.split != Split::Whole,
+        }
     }
 
     fn read_error(&self, source: std::io::Error) -> InputError {

@@ -113,6 +113,24 @@ impl Inputs {
         names.join(", ")
     }
 
+    /// Which of the things given a file at `path` is, or would be a part of.
+    pub(crate) fn holding(&self, path: &Path) -> Option<&str> {
+        let there = fs::metadata(path).ok().map(|metadata| Id::of(&metadata));
+        let within = |folder: &Path| {
+            let folder = fs::canonicalize(folder).ok()?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let path = fs::canonicalize(parent).ok()?.join(path.file_name()?);
+            let mut names = path.strip_prefix(folder).ok()?.iter();
+            Some(names.all(|name| !name.as_bytes().starts_with(b".")))
+        };
+        let holds = |root: &&Root| match root.kind {
+            RootKind::File => there.is_some() && fs::metadata(&root.path).ok().map(|found| Id::of(&found)) == there,
+            RootKind::Folder => within(&root.path) == Some(true),
+            RootKind::Stream | RootKind::Stdin => false,
+        };
+        self.roots.iter().find(holds).map(|root| root.given.as_str())
+    }
+
     /// Whether something can be read only once.
     pub(crate) fn has_stream(&self) -> bool {
         self.roots.iter().any(|root| root.kind.is_stream())
@@ -144,8 +162,8 @@ pub(crate) struct SourceFile {
 
 /// Names all files in order, and remembers of each root by what it is known again.
 ///
-/// A folder's files come in the byte order of their paths. Hidden files and folders are left out, links to files are
-/// followed, links to folders are not (they may lead in circles).
+/// A folder's files come in the byte order of their paths. Hidden files and folders are left out. Links to files
+/// and folders are followed, unless they lead back to a folder that they stand in.
 pub(crate) struct Walk {
     /// Which of the things given are left out.
     skipped: Vec<bool>,
@@ -159,7 +177,18 @@ pub(crate) struct Walk {
     pub(crate) identities: Vec<Option<RootIdentity>>,
 }
 
+/// What a file or folder is, whatever it is called: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id(u64, u64);
+
+impl Id {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
 struct Folder {
+    id: Id,
     path: PathBuf,
     given: String,
     /// Names; those of folders end with a slash, which is what their files' paths go on with.
@@ -254,7 +283,10 @@ impl Walk {
             let given = format!("{}{}", folder.given, String::from_utf8_lossy(&name));
             if let Some(name) = name.strip_suffix(b"/") {
                 let path = folder.path.join(OsString::from_vec(name.to_vec()));
-                self.folders.push(Folder::read(path, given)?);
+                let folder = Folder::read(path, given)?;
+                if self.folders.iter().all(|other| other.id != folder.id) {
+                    self.folders.push(folder);
+                }
             } else {
                 return Ok(Some((folder.path.join(OsString::from_vec(name)), given)));
             }
@@ -280,6 +312,7 @@ impl Walk {
 impl Folder {
     fn read(path: PathBuf, given: String) -> Result<Self, InputError> {
         let error = |source| InputError::Read { given: given.clone(), source };
+        let id = Id::of(&fs::metadata(&path).map_err(error)?);
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).map_err(error)? {
             let entry = entry.map_err(error)?;
@@ -287,13 +320,16 @@ impl Folder {
             if name.starts_with(b".") {
                 continue;
             }
-            if entry.file_type().map_err(error)?.is_dir() {
+            let kind = entry.file_type().map_err(error)?;
+            // A link that leads nowhere is told when it is to be read.
+            let linked = || fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir());
+            if kind.is_dir() || kind.is_symlink() && linked() {
                 name.push(b'/');
             }
             names.push(name);
         }
         names.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { path, given, names })
+        Ok(Self { id, path, given, names })
     }
 }
 

@@ -140,7 +140,7 @@ fn rows_become_objects_of_strings() {
 #[test]
 fn malformed_rows_say_where() {
     for (text, message) in [
-        ("a,b\n1\n", "a.csv:2:1: the row has 1 fields, the header has 2"),
+        ("a,b\n1\n", "a.csv:2:1: the row has 1 field, the header has 2"),
         ("a,b\n1,2,3\n", "a.csv:2:1: the row has 3 fields, the header has 2"),
         ("a,a\n", "a.csv:1:3: the header names the column \"a\" twice"),
         ("a,b\n1,\"2\n", "a.csv:2:3: the quoted field that begins here never ends"),
@@ -288,4 +288,19 @@ fn a_missing_file_and_a_stream_without_split_are_refused() {
     assert!(matches!(Inputs::new(&stdin, SplitRule::ByExtension, MAX), Err(InputError::StreamNeedsSplit)));
     let twice = [PathBuf::from("-"), PathBuf::from("-")];
     assert!(matches!(Inputs::new(&twice, SplitRule::Whole, MAX), Err(InputError::StreamTwice { .. })));
+}
+
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+    let folder = folder(&[("d/a", b"1"), ("e/b", b"2")]);
+    symlink("../e", folder.path().join("d/linked")).unwrap();
+    symlink("../d", folder.path().join("d/self")).unwrap();
+    symlink("../d", folder.path().join("e/back")).unwrap();
+    let mut reader = Reader::new(inputs(&folder, &["d"], SplitRule::Whole), Vec::new());
+    let mut ids = Vec::new();
+    while let Some(item) = reader.next().unwrap() {
+        ids.push(item.id.to_string());
+    }
+    assert_eq!(ids, ["d/a", "d/linked/b"]);
 }

@@ -67,19 +67,19 @@ pub(crate) struct ProcessArgs {
     pub(crate) options: Vec<String>,
 
     /// Workers [default: 1 for one item, else one for each core]
-    #[arg(short = 'n', long, value_name = "N", conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) workers: Option<u32>,
 
     /// Runs of one item by each worker [default: 5], or of each of many items [default: 1]
-    #[arg(short = 'k', long, value_name = "K", conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(short = 'k', long, value_name = "K", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) iterations: Option<u32>,
 
     /// Seed of the guests' randomness [default: drawn, and reported]
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(long, value_name = "N", value_parser = units::whole::<u64>, conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) seed: Option<u64>,
 
     /// Time at which the guests' clock starts, such as 2026-01-31T12:00:00Z [default: when the job is accepted]
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["resume", "real_clock"], help_heading = "Runs")]
+    #[arg(long, value_name = "TIME", value_parser = units::time, conflicts_with_all = ["resume", "real_clock"], help_heading = "Runs")]
     pub(crate) clock: Option<jiff::Timestamp>,
 
     /// Let guests see the real clock: verdicts may then differ from one time to the next
@@ -94,6 +94,7 @@ pub(crate) struct ProcessArgs {
     #[arg(
         long,
         value_name = "N",
+        value_parser = units::whole::<i32>,
         default_value_t = 0,
         allow_hyphen_values = true,
         conflicts_with = "resume",
@@ -102,7 +103,7 @@ pub(crate) struct ProcessArgs {
     pub(crate) priority: i32,
 
     /// Runs under way at once, at most
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(long, value_name = "N", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) max_parallel: Option<u32>,
 
     /// CPU time of one run

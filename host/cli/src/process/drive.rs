@@ -10,7 +10,7 @@ use super::{cuts::Cut, feed::Feed, target::Target};
 use crate::{
     embedded::Embedded,
     exit::Failed,
-    report::{Format, jsonl, number},
+    report::{Format, jsonl, plural},
     screen::Screen,
     signals::Interrupts,
 };
@@ -110,7 +110,7 @@ pub(super) async fn drive(
                 match fed {
                     Ok(Some(fed)) => {
                         if fed.blank > 0 {
-                            screen.note(&format!("{} blank lines skipped", number(fed.blank)));
+                            screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
                         }
                         driven.input = Some(fed.cuts.cuts);
                     }

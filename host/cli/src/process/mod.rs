@@ -19,7 +19,7 @@ mod submit;
 mod target;
 mod validator;
 
-use std::{env, ffi::OsString, io, sync::Arc, time::Duration};
+use std::{env, ffi::OsString, io, path::Path, sync::Arc, time::Duration};
 
 use pigeon_api::{JobId, JobState, Pigeon};
 use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode};
@@ -79,22 +79,46 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         (false, true) => Talk::Notes,
         (false, false) => Talk::All,
     });
+    let inputs = match args.resume {
+        Some(_) => None,
+        None => Some(Inputs::new(&args.work_files, args.rule(), args.max_item.0)?),
+    };
+    if let (Some(inputs), Some(path)) = (&inputs, &args.output_file) {
+        not_over(inputs, path)?;
+    }
     let dirs = Dirs::new(args.state.state_dir.clone())?;
     let again = dirs.resume("last");
     let mut target = Target::open(args.output_file.as_deref(), args.output, colours, again)?;
     let interrupts = Interrupts::watch()
         .map_err(|error| Failed::machinery("failed to set up the handling of signals").caused_by(error))?;
     let mut shutdown = None;
-    let ended = go(&args, &dirs, &mut target, &screen, interrupts, &mut shutdown).await;
+    let ended = go(&args, inputs, &dirs, &mut target, &screen, interrupts, &mut shutdown).await;
     screen.clear();
     if let Some(embedded) = shutdown.take() {
         embedded.stop(LEAVE).await;
     }
+    if ended.is_err() {
+        target.abandon();
+    }
     ended
+}
+
+/// A report that would be written over what is judged, or be judged itself, is refused.
+fn not_over(inputs: &Inputs, report: &Path) -> Result<(), Failed> {
+    match inputs.holding(report) {
+        None => Ok(()),
+        Some(given) if Path::new(given).is_dir() => {
+            Err(Failed::usage(format!("the report {} would be an item of {given}", report.display()))
+                .hint("write it to another folder with --output-file"))
+        }
+        Some(given) => Err(Failed::usage(format!("the report would be written over the input {given}"))
+            .hint("write it to another file with --output-file")),
+    }
 }
 
 async fn go(
     args: &ProcessArgs,
+    inputs: Option<Inputs>,
     dirs: &Dirs,
     target: &mut Target,
     screen: &Screen,
@@ -102,9 +126,12 @@ async fn go(
     started: &mut Option<Embedded>,
 ) -> Result<Exit, Failed> {
     let accepted = async {
-        match &args.resume {
-            Some(which) => resume::resume(which, dirs, screen, started).await,
-            None => submit::submit(args, dirs, screen, started).await,
+        match (&args.resume, inputs) {
+            (None, Some(inputs)) => submit::submit(args, inputs, dirs, screen, started).await,
+            (which, _) => {
+                let which = which.as_deref().unwrap_or(resume::LAST);
+                resume::resume(which, args.output_file.as_deref(), dirs, screen, started).await
+            }
         }
     };
     // Until the job is accepted there is nothing to wait for.

@@ -20,11 +20,18 @@ pub(super) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed>
         };
         let value = match value.strip_prefix('@') {
             Some(literal) if literal.starts_with('@') => literal.to_owned(),
-            Some(file) => fs::read_to_string(file).map_err(|error| {
-                Failed::usage(format!("failed to read the value of the option {key:?} from {file}"))
-                    .caused_by(error)
-                    .hint(format!("a value that begins with an @ is written with two: {key}=@@..."))
-            })?,
+            Some(file) => match fs::read(file).map(String::from_utf8) {
+                Ok(Ok(text)) => text,
+                Ok(Err(_)) => {
+                    return Err(Failed::usage(format!("the value of the option {key:?} in {file} is not UTF-8"))
+                        .hint("options are text"));
+                }
+                Err(error) => {
+                    return Err(Failed::usage(format!("failed to read the value of the option {key:?} from {file}"))
+                        .caused_by(error)
+                        .hint(format!("a value that begins with an @ is written with two: {key}=@@...")));
+                }
+            },
             None => value.to_owned(),
         };
         if options.insert(key.to_owned(), value).is_some() {

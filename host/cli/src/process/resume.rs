@@ -1,8 +1,12 @@
 //! `--resume`: a job that was interrupted, taken up where it stands.
 
+use std::path::Path;
+
 use pigeon_api::{ChunkBuilder, JobFilter, JobId, JobSummary, Pigeon, ResumePoint, Work};
 
-use super::{Accepted, LEAVE, Sources, USUAL_MEMORY, cores, cuts::Cuts, embedded_options, feed::Feed, not_started};
+use super::{
+    Accepted, LEAVE, Sources, USUAL_MEMORY, cores, cuts::Cuts, embedded_options, feed::Feed, not_over, not_started,
+};
 use crate::{
     dirs::Dirs,
     embedded::Embedded,
@@ -12,7 +16,7 @@ use crate::{
 };
 
 /// The newest job.
-const LAST: &str = "last";
+pub(super) const LAST: &str = "last";
 
 /// Jobs that are named where an unknown one was.
 const MOST_NAMED: usize = 10;
@@ -24,6 +28,7 @@ async fn start(dirs: &Dirs, memory: Option<u64>) -> Result<Embedded, Failed> {
 /// Find the job, take it up, and see what is left of its input.
 pub(super) async fn resume(
     which: &str,
+    report: Option<&Path>,
     dirs: &Dirs,
     screen: &Screen,
     started: &mut Option<Embedded>,
@@ -31,13 +36,14 @@ pub(super) async fn resume(
     let small = start(dirs, None).await?;
     let client = small.client();
     let found = async { Ok::<_, Failed>(client.job(find(client.as_ref(), which).await?).await?) };
-    let (job, memory) = match found.await {
-        Ok(status) => (status.id, status.request.limits.memory),
+    let (job, memory, sources) = match found.await {
+        Ok(status) => (status.id, status.request.limits.memory, status.request.sources),
         Err(error) => {
             *started = Some(small);
             return Err(error);
         }
     };
+    let sources: Option<Sources> = serde_json::from_value(sources).ok();
     // A job whose runs may have more memory than usual needs a runtime that can give it.
     let embedded = if memory.is_some_and(|memory| memory > USUAL_MEMORY) {
         small.stop(LEAVE).await;
@@ -47,12 +53,14 @@ pub(super) async fn resume(
     };
     let embedded = started.insert(embedded);
     let client = embedded.client();
+    if let (Some(sources), Some(report)) = (&sources, report) {
+        not_over(&sources.inputs, report)?;
+    }
     let point = client.resume(job).await.map_err(|error| match error.hint {
         Some(_) => Failed::from(error),
         None => Failed::from(error).hint("another process may be at it: it ends when that one does"),
     })?;
     screen.say(&format!("job {job}"));
-    let sources: Option<Sources> = serde_json::from_value(point.request.sources.clone()).ok();
     let cuts = Cuts::read(&dirs.state, job)?;
     if point.state.is_final() {
         return Ok(Accepted { job, sources, feed: None, input: cuts.cuts, over: Some(point.state) });

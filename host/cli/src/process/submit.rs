@@ -13,7 +13,7 @@ use crate::{
     embedded::Embedded,
     exit::Failed,
     input::{self, Checked, InputError, Inputs, Reader},
-    report::number,
+    report::plural,
     screen::Screen,
 };
 
@@ -32,13 +32,13 @@ struct Looked {
 /// Check, start, submit.
 pub(super) async fn submit(
     args: &ProcessArgs,
+    inputs: Inputs,
     dirs: &Dirs,
     screen: &Screen,
     started: &mut Option<Embedded>,
 ) -> Result<Accepted, Failed> {
     let given = options::read(&args.options)?;
     let clock = args.clock()?;
-    let inputs = Inputs::new(&args.work_files, args.rule(), args.max_item.0)?;
 
     // The input is read while the rest comes up.
     let cuts = Cuts::none(&dirs.state);
@@ -47,7 +47,7 @@ pub(super) async fn submit(
     let looked = looked.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     let embedded = started.insert(embedded?);
     if looked.checked.blank > 0 && !looked.feed.tell_blank {
-        screen.note(&format!("{} blank lines skipped", number(looked.checked.blank)));
+        screen.note(&format!("{} skipped", plural(looked.checked.blank, "blank line")));
     }
 
     let (work, agents) = work(args, looked.one);

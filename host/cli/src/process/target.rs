@@ -1,7 +1,7 @@
 //! Where the report goes.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
 };
@@ -30,7 +30,13 @@ pub(super) struct Target {
 
 enum To {
     Stdout,
-    File { file: File, path: PathBuf, begun: bool },
+    File {
+        file: File,
+        path: PathBuf,
+        begun: bool,
+        /// Whether there was no such file before.
+        new: bool,
+    },
 }
 
 impl Target {
@@ -40,6 +46,7 @@ impl Target {
         let (to, paint) = match path {
             None => (To::Stdout, stdout_paint(colours)),
             Some(path) => {
+                let new = !path.exists();
                 let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
                 let file = file.map_err(|error| {
                     Failed::usage(format!("failed to open {} for the report", path.display()))
@@ -47,7 +54,7 @@ impl Target {
                         .hint("does its folder exist, and may you write there?")
                 })?;
                 let paint = if colours == Colours::Always { stdout_paint(colours) } else { Paint::PLAIN };
-                (To::File { file, path: path.to_owned(), begun: false }, paint)
+                (To::File { file, path: path.to_owned(), begun: false, new }, paint)
             }
         };
         let terminal = matches!(to, To::Stdout) && io::stdout().is_terminal();
@@ -90,6 +97,14 @@ impl Target {
             Err(error) => Err(Failed::machinery(format!("failed to write the report to {}", self.name()))
                 .caused_by(error)
                 .hint(format!("the job is safe: `{}` prints its report again", self.again))),
+        }
+    }
+
+    /// Leave no trace where nothing came of it.
+    pub(super) fn abandon(self) {
+        if let To::File { path, begun: false, new: true, .. } = self.to {
+            // An empty file that stays does no harm.
+            let _ = fs::remove_file(path);
         }
     }
 

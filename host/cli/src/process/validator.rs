@@ -19,6 +19,15 @@ pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo,
     match client.plugin(named).await {
         Ok(plugin) => Ok(plugin),
         Err(error) if error.kind == ErrorKind::NotFound && error.hint.is_none() => {
+            let name = named.split('@').next().unwrap_or(named);
+            if name != named
+                && let Ok(plugin) = client.plugin(name).await
+            {
+                let metadata = plugin.metadata;
+                let hint =
+                    format!("there is `{}@{}`; `pigeon plugins list` names all", metadata.name, metadata.version);
+                return Err(Failed::from(error).hint(hint));
+            }
             let names: Vec<&str> = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name).collect();
             Err(Failed::from(error).hint(suggestion(named, &names)))
         }
@@ -61,10 +70,10 @@ fn read(path: &str) -> Result<Bytes, Failed> {
 
 /// What to do about a name that nobody has.
 fn suggestion(named: &str, names: &[&str]) -> String {
-    let name = named.split('@').next().unwrap_or(named);
+    let name = named.split('@').next().unwrap_or(named).to_lowercase();
     let mut close: Vec<(f64, &str)> = names
         .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), *other))
+        .map(|other| (strsim::jaro_winkler(&name, &other.to_lowercase()), *other))
         .filter(|(score, _)| *score > 0.7)
         .collect();
     close.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -86,6 +95,7 @@ mod tests {
         let names = ["gexpr", "json", "echo"];
         assert_eq!(suggestion("gexp", &names), "did you mean `gexpr`? `pigeon plugins list` names all");
         assert_eq!(suggestion("jsno@1.0.0", &names), "did you mean `json`? `pigeon plugins list` names all");
+        assert_eq!(suggestion("JSON", &names), "did you mean `json`? `pigeon plugins list` names all");
         assert_eq!(
             suggestion("qqq", &names),
             "there are gexpr, json, echo; a component of your own is named by its path"

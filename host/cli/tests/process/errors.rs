@@ -43,6 +43,9 @@ fn validators_that_are_none() {
     let unknown = place.process(&["-f", "a.json", "-v", "gexp"]);
     assert!(unknown.stderr.contains("hint: did you mean `gexpr`?"), "{unknown:#?}");
     unknown.refused();
+    let unknown = place.process(&["-f", "a.json", "-v", "json@9.9.9"]);
+    assert!(unknown.stderr.contains("hint: there is `json@0."), "{unknown:#?}");
+    unknown.refused();
     for component in ["text.wasm", "module.wasm"] {
         let error = place.process(&["-f", "a.json", "-v", component]).refused();
         assert_eq!(error, format!("{component} is no validator"));
@@ -61,6 +64,8 @@ fn numbers_that_make_no_sense() {
         let ended = place.process(&[&GOOD[..], &args].concat()).expect(2);
         assert!(ended.stderr.contains("invalid value"), "{ended:#?}");
     }
+    let ended = place.process(&[&GOOD[..], &["--workers", "x"]].concat()).expect(2);
+    assert!(ended.stderr.contains("\"x\" is not a whole number"), "{ended:#?}");
 }
 
 #[test]
@@ -91,6 +96,24 @@ fn a_report_that_could_not_be_written_and_a_state_directory_that_cannot_be() {
     let ended = place.command(&["process", "--state-dir", "file", "-f", "a.json", "-v", "json"]).output().unwrap();
     let ended = crate::support::ended(ended).expect(4);
     assert!(ended.stderr.contains("hint: ") && ended.job().is_none(), "{ended:#?}");
+}
+
+#[test]
+fn a_report_is_not_written_over_the_input() {
+    let place = Place::with(&[("a.json", "{}"), ("d/b.json", "{}")]);
+    std::fs::hard_link(place.dir.path().join("a.json"), place.dir.path().join("same.json")).unwrap();
+    for file in ["a.json", "./a.json", "same.json"] {
+        let error = place.process(&[&GOOD[..], &["--output-file", file]].concat()).refused();
+        assert_eq!(error, "the report would be written over the input a.json");
+    }
+    let error = place.process(&["-f", "d", "-v", "json", "--output-file", "d/new.xml"]).refused();
+    assert_eq!(error, "the report d/new.xml would be an item of d");
+    assert!(!place.dir.path().join("d/new.xml").exists());
+    assert_eq!(place.read("a.json"), "{}");
+    place.process(&["-f", "d", "-v", "json", "--output-file", "d/.new.xml"]).expect(0);
+    let error = place.process(&["--resume", "last", "--output-file", "d/b.json"]).refused();
+    assert_eq!(error, "the report d/b.json would be an item of d");
+    assert_eq!(place.read("d/b.json"), "{}");
 }
 
 #[test]

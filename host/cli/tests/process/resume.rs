@@ -60,6 +60,15 @@ fn ctrl_c_ends_a_job_that_can_be_resumed() {
 }
 
 #[test]
+fn a_terminal_that_goes_away_is_a_request_too() {
+    let (place, args) = slow_job();
+    let (child, stdout) = started(&place, &args, 3);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    finished(child, stdout).expect(130);
+    assert_eq!(place.process(&["--resume", "last", "-o", "json"]).report(0)["total_runs"], ITEMS);
+}
+
+#[test]
 fn a_killed_process_loses_nothing_that_was_acknowledged() {
     let (place, args) = slow_job();
     let (mut child, stdout) = started(&place, &args, 3);
