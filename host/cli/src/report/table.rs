@@ -123,12 +123,12 @@ impl<'a> Table<'a> {
         }
         writeln!(out)?;
         writeln!(out, "{}", self.setting.paint.strong("errors"))?;
-        let digits = groups.iter().map(|group| group.count.to_string().len()).max().unwrap_or(1);
+        let digits = groups.iter().map(|group| number(group.count).len()).max().unwrap_or(1);
         for group in groups.iter().take(MOST_GROUPS) {
             self.line(out, &group_line(group, digits))?;
         }
         if groups.len() > MOST_GROUPS {
-            writeln!(out, "  ... and {} more kinds", groups.len() - MOST_GROUPS)?;
+            writeln!(out, "  ... and {}", plural((groups.len() - MOST_GROUPS) as u64, "more kind"))?;
         }
         Ok(())
     }
@@ -253,7 +253,7 @@ fn row(name: &str, total: u64, [valid, invalid, failures]: [u64; 3], times: Time
 
 fn group_line(group: &ErrorGroup, digits: usize) -> String {
     let (code, message) = (printable(&group.code), printable(&group.message));
-    format!("  {:>digits$} x {code}: {message} (first: {})", group.count, printable(&group.example))
+    format!("  {:>digits$} x {code}: {message} (first: {})", number(group.count), printable(&group.example))
 }
 
 /// A time in the unit that suits it.
