@@ -39,7 +39,7 @@ impl Config {
             body_cache: 96 << 20,
             unrecorded: 256,
             retention: Retention::default(),
-            sweep: Duration::from_millis(250),
+            sweep: Duration::from_millis(100),
             place_grace: Duration::from_millis(500),
         }
     }
