@@ -23,4 +23,4 @@ cp "$here/javascript/app.js" "$here/javascript/build.mjs" "$work/javascript/"
 
 ls -l "$work/components"
 cd "$root"
-PIGEON_FOREIGN="$work/components" cargo test --locked -p pigeon-runtime --test foreign -- --nocapture
+PIGEON_FOREIGN="$work/components" cargo test --locked --workspace --test foreign -- --nocapture
