@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -31,6 +31,11 @@ pub trait Inspector: Send + Sync + 'static {
     /// In words for people: what it is instead, and what to do about it.
     async fn inspect(&self, component: Bytes) -> std::result::Result<Inspected, ApiError>;
 }
+
+/// The built-in components by digest: hashed once, since the largest has some MiB.
+static BUILT_IN: LazyLock<Vec<(Digest, &'static [u8])>> = LazyLock::new(|| {
+    pigeon_plugins::BUILT_IN.iter().map(|built_in| (Digest::of(built_in.component), built_in.component)).collect()
+});
 
 /// The registry.
 pub(crate) struct Registry {
@@ -161,10 +166,8 @@ impl Registry {
     }
 
     async fn component(&self, digest: Digest) -> Result<Bytes> {
-        for built_in in pigeon_plugins::BUILT_IN {
-            if Digest::of(built_in.component) == digest {
-                return Ok(Bytes::from_static(built_in.component));
-            }
+        if let Some((_, component)) = BUILT_IN.iter().find(|(known, _)| *known == digest) {
+            return Ok(Bytes::from_static(component));
         }
         self.store
             .component(digest)
