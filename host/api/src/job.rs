@@ -38,6 +38,26 @@ pub struct JobRequest {
     pub sources: serde_json::Value,
 }
 
+impl JobRequest {
+    /// A job with everything else as it is if nothing is said: no options, the default limits and retries, seed 0.
+    pub fn new(plugin: Digest, work: Work) -> Self {
+        Self {
+            plugin,
+            options: BTreeMap::new(),
+            work,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            priority: 0,
+            max_parallel: None,
+            fail_fast: false,
+            seed: 0,
+            clock: Clock::Acceptance,
+            grants: Vec::new(),
+            sources: serde_json::Value::Null,
+        }
+    }
+}
+
 /// How many runs a job makes of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "of")]

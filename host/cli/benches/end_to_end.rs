@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use pigeon_api::{ChunkBuilder, Clock, JobEvent, JobRequest, Watch, Work};
+use pigeon_api::{ChunkBuilder, JobEvent, JobRequest, Watch, Work};
 use pigeon_cli::embedded::{Embedded, Options};
 
 #[path = "../../../agent/runtime/benches/bare/mod.rs"]
@@ -104,20 +104,8 @@ impl Bench {
             let mut embedded = Embedded::start(Options::new(self.dir.path().join("latency"))).await.unwrap();
             embedded.add_agents(1).await.unwrap();
             let client = embedded.client();
-            let request = JobRequest {
-                plugin: client.plugin("gexpr").await.unwrap().digest,
-                options: Default::default(),
-                work: Work::Many { iterations: 1, workers: None },
-                limits: Default::default(),
-                retry: Default::default(),
-                priority: 0,
-                max_parallel: None,
-                fail_fast: false,
-                seed: 0,
-                clock: Clock::Acceptance,
-                grants: Vec::new(),
-                sources: serde_json::Value::Null,
-            };
+            let plugin = client.plugin("gexpr").await.unwrap().digest;
+            let request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });
             let job = client.submit(request).await.unwrap();
             let mut events = client.watch(job, Watch::default()).await.unwrap();
             let mut builder = ChunkBuilder::new(0, 0);

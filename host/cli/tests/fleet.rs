@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pigeon_agent::{Agent, AgentConfig};
-use pigeon_api::{ChunkBuilder, Clock, JobEvent, JobId, JobRequest, JobState, Pigeon, Verdict, Watch, Work};
+use pigeon_api::{ChunkBuilder, JobEvent, JobId, JobRequest, JobState, Pigeon, Verdict, Watch, Work};
 use pigeon_cli::inspector::RuntimeInspector;
 use pigeon_control::{App, Config};
 use pigeon_runtime::{Runtime, RuntimeConfig};
@@ -70,20 +70,8 @@ impl Drop for Process {
 }
 
 async fn submit(client: &Arc<dyn Pigeon>) -> JobId {
-    let request = JobRequest {
-        plugin: client.plugin("gexpr").await.unwrap().digest,
-        options: Default::default(),
-        work: Work::Many { iterations: 1, workers: None },
-        limits: Default::default(),
-        retry: Default::default(),
-        priority: 0,
-        max_parallel: None,
-        fail_fast: false,
-        seed: 7,
-        clock: Clock::Acceptance,
-        grants: Vec::new(),
-        sources: serde_json::Value::Null,
-    };
+    let plugin = client.plugin("gexpr").await.unwrap().digest;
+    let request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });
     client.submit(request).await.unwrap()
 }
 
