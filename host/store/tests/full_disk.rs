@@ -1,8 +1,14 @@
 //! A full disk: an error that says so, nothing half done, and work goes on when there is room again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -46,6 +52,17 @@ fn batch(claim: &Claim, run: u64) -> Batch {
 
 #[tokio::test]
 async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
+    // Of a size that lies in the database.
+    full_and_room_again(60 << 10, 30..70, "pigeon.db").await;
+}
+
+#[tokio::test]
+async fn a_file_of_items_without_room_says_so_and_goes_on_when_there_is_some() {
+    full_and_room_again(LARGE_ITEM, 4..5, "items").await;
+}
+
+/// Fill what holds `fits` chunks of one item of this size, and see what is left.
+async fn full_and_room_again(size: usize, fits: Range<u64>, where_full: &str) {
     let dir = tempfile::tempdir().unwrap();
     let options = |max_bytes| Options { max_bytes, ..Options::default() };
     let store = SqliteStore::open(dir.path(), options(Some(4 << 20))).unwrap();
@@ -53,18 +70,19 @@ async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
     let (job, epoch) = (claim.job(), claim.epoch());
     let mut chunks = 0;
     let error = loop {
-        match store.append(job, epoch, chunks, items(LARGE_ITEM), Bytes::new()).await {
+        match store.append(job, epoch, chunks, items(size), Bytes::new()).await {
             Ok(_) => chunks += 1,
             Err(error) => break error,
         }
     };
-    assert!(matches!(&error, StoreError::DiskFull { path } if *path == dir.path().join("pigeon.db")), "{error}");
-    assert!((2..4).contains(&chunks), "{chunks}");
+    let is_there = |path: &Path| path.starts_with(dir.path().join(where_full));
+    assert!(matches!(&error, StoreError::DiskFull { path } if is_there(path)), "{error}");
+    assert!(fits.contains(&chunks), "{chunks}");
 
     // What still fits is done, though what does not fit waits beside it.
     let too_large = tokio::spawn({
         let store = store.clone();
-        async move { store.append(job, epoch, chunks, items(LARGE_ITEM), Bytes::new()).await }
+        async move { store.append(job, epoch, chunks, items(size), Bytes::new()).await }
     });
     for run in 0..20 {
         assert_eq!(store.record(batch(&claim, run)).await.unwrap().recorded, 1);
@@ -77,7 +95,7 @@ async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
 
     let store = SqliteStore::open(dir.path(), options(None)).unwrap();
     let claim = store.claim(job).await.unwrap();
-    store.append(job, claim.epoch(), chunks, items(LARGE_ITEM), Bytes::new()).await.unwrap();
+    store.append(job, claim.epoch(), chunks, items(size), Bytes::new()).await.unwrap();
     assert_eq!(store.job(job).await.unwrap().chunks, chunks + 1);
     assert!(store.progress(job).await.unwrap().done.into_iter().eq(std::iter::once(0..20)));
     assert_eq!(store.tally(job).await.unwrap().total().valid, 20);

@@ -4,10 +4,14 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, Shape};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{int, number};
+use super::{
+    int, number,
+    spool::{self, Span},
+    writer::Work,
+};
 use crate::{
-    Appended, ChunkInfo, ItemName, Items, JobFilter, JobRecord, JobState, NewJob, PluginRecord, Result, StoreError,
-    bodies::Bodies, item::decode_some_names,
+    Appended, ChunkInfo, ItemName, JobFilter, JobRecord, JobState, NewJob, PluginRecord, Result, StoreError,
+    item::decode_some_names,
 };
 
 /// Insert a plugin, or replace its record.
@@ -177,7 +181,8 @@ pub(super) struct NewChunk {
 }
 
 /// Append a chunk, unless it is a repeat.
-pub(super) fn append(connection: &Connection, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
+pub(super) fn append(work: &Work, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
+    let connection = &work.connection;
     let head = owned(connection, job, epoch)?;
     if chunk.seq < head.chunks {
         let mut select = connection.prepare_cached("SELECT first, count FROM chunk WHERE job = ?1 AND seq = ?2")?;
@@ -198,9 +203,17 @@ pub(super) fn append(connection: &Connection, job: JobId, epoch: Epoch, chunk: &
     connection
         .prepare_cached("INSERT INTO chunk (job, seq, first, count, bytes, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![key, seq, first, count, bytes, chunk.names])?;
-    connection
-        .prepare_cached("INSERT INTO body (job, seq, lengths, bodies) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![key, seq, chunk.lengths, &chunk.bodies[..]])?;
+    if chunk.bodies.len() < spool::LEAST {
+        connection
+            .prepare_cached("INSERT INTO body (job, seq, lengths, bodies) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key, seq, chunk.lengths, &chunk.bodies[..]])?;
+    } else {
+        let Span { spool, start, size } = work.spools.put(job, epoch, &chunk.bodies)?;
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO body (job, seq, lengths, bodies, spool, start, size) VALUES (?1, ?2, ?3, x'', ?4, ?5, ?6)",
+        )?;
+        insert.execute(params![key, seq, chunk.lengths, int(spool.0), int(start), int(size)])?;
+    }
     for digest in &chunk.files {
         connection
             .prepare_cached("INSERT OR IGNORE INTO body_file (digest, job) VALUES (?1, ?2)")?
@@ -252,18 +265,39 @@ pub(super) fn chunks(connection: &Connection, job: JobId) -> Result<Vec<ChunkInf
     Ok(chunks.collect::<Result<_, _>>()?)
 }
 
-/// The items of a chunk.
-pub(super) fn items(connection: &Connection, bodies: &dyn Bodies, job: JobId, seq: u64) -> Result<Items> {
+/// Where the bodies of a chunk are that lie together.
+pub(super) enum Packed {
+    /// In the row itself.
+    Here(Bytes),
+    /// In a file.
+    Spooled(Span),
+}
+
+/// A chunk of items, as it was written.
+pub(super) struct WrittenChunk {
+    pub(super) names: Bytes,
+    pub(super) lengths: Bytes,
+    pub(super) bodies: Packed,
+}
+
+/// A chunk of a job.
+pub(super) fn chunk(connection: &Connection, job: JobId, seq: u64) -> Result<WrittenChunk> {
     let key = known_key(connection, job)?;
     let mut select = connection.prepare_cached(
-        "SELECT names, lengths, bodies FROM chunk JOIN body USING (job, seq) WHERE job = ?1 AND seq = ?2",
+        "SELECT names, lengths, bodies, spool, start, size FROM chunk JOIN body USING (job, seq)
+         WHERE job = ?1 AND seq = ?2",
     )?;
     let mut rows = select.query([key, int(seq)])?;
     let Some(row) = rows.next()? else { return Err(StoreError::NoBodies { job, chunk: seq }) };
-    let (names, lengths, packed) = (bytes_of(row, "names")?, bytes_of(row, "lengths")?, bytes_of(row, "bodies")?);
-    Items::decode(names, lengths, packed, |digest| {
-        bodies.read(digest)?.ok_or_else(|| StoreError::Corrupt { what: format!("the body {digest} is missing") })
-    })
+    let bodies = match row.get::<_, Option<i64>>("spool")? {
+        Some(spool) => Packed::Spooled(Span {
+            spool: Epoch(number(spool)),
+            start: number(row.get("start")?),
+            size: number(row.get("size")?),
+        }),
+        None => Packed::Here(bytes_of(row, "bodies")?),
+    };
+    Ok(WrittenChunk { names: bytes_of(row, "names")?, lengths: bytes_of(row, "lengths")?, bodies })
 }
 
 /// Names of items, from number `first` on.

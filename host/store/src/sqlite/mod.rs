@@ -1,7 +1,8 @@
 //! The embedded store: a directory with one SQLite file, and files by digest beside it.
 //!
 //! ```text
-//! DIR/pigeon.db        plugins, jobs, chunks of items, outcomes (WAL, synchronous=FULL)
+//! DIR/pigeon.db        plugins, jobs, names of items, outcomes (WAL, synchronous=FULL)
+//! DIR/items/JOB/       bodies of items, one behind the other ([`spool`])
 //! DIR/bodies/HEX       components and large items, by SHA-256
 //! DIR/locks/           kernel locks: one a job, one for the directory, one for `bodies`
 //! ```
@@ -15,6 +16,7 @@ mod lock;
 mod outcomes;
 mod readers;
 mod schema;
+mod spool;
 mod sweep;
 mod writer;
 
@@ -29,9 +31,10 @@ use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 use tokio::task::spawn_blocking;
 
 use self::{
-    jobs::NewChunk,
+    jobs::{NewChunk, Packed},
     lock::{FileLock, Locks},
     readers::Readers,
+    spool::Spools,
     writer::Writer,
 };
 use crate::{
@@ -50,7 +53,8 @@ pub struct Options {
     pub access: Access,
     /// Where components and large items are: files in the directory, if not given.
     pub bodies: Option<Arc<dyn Bodies>>,
-    /// The most that the database may take on disk, in bytes; as much as there is, if not given.
+    /// The most that the database may take on disk, in bytes, and that may be written beside it; as much as there is,
+    /// if not given.
     pub max_bytes: Option<u64>,
 }
 
@@ -76,6 +80,7 @@ struct Inner {
     readers: Readers,
     writer: Writer,
     bodies: Arc<dyn Bodies>,
+    spools: Arc<Spools>,
     locks: Locks,
     database: PathBuf,
     _directory: FileLock,
@@ -106,8 +111,9 @@ impl SqliteStore {
             schema::open_writer(&database, options.max_bytes).map_err(|error| error.in_database(&database))?;
         drop(opening);
         let readers = Readers::new(database.clone());
-        let writer = Writer::start(connection, database.clone())?;
-        Ok(Self(Arc::new(Inner { readers, writer, bodies, locks, database, _directory: directory })))
+        let spools = Arc::new(Spools::new(dir.join("items"), options.max_bytes));
+        let writer = Writer::start(connection, spools.clone(), database.clone())?;
+        Ok(Self(Arc::new(Inner { readers, writer, bodies, spools, locks, database, _directory: directory })))
     }
 }
 
@@ -199,7 +205,7 @@ impl Store for SqliteStore {
             cursor,
         };
         let _named = self.0.put_bodies(files).await?;
-        self.0.writer.write(move |work| jobs::append(&work.connection, job, epoch, &chunk)).await
+        self.0.writer.write(move |work| jobs::append(work, job, epoch, &chunk)).await
     }
 
     async fn seal(&self, job: JobId, epoch: Epoch, note: Bytes) -> Result<()> {
@@ -211,8 +217,19 @@ impl Store for SqliteStore {
     }
 
     async fn items(&self, job: JobId, seq: u64) -> Result<Items> {
-        let bodies = self.0.bodies.clone();
-        self.0.readers.read(move |connection| jobs::items(connection, &*bodies, job, seq)).await
+        let (bodies, spools) = (self.0.bodies.clone(), self.0.spools.clone());
+        let read = move |connection: &_| {
+            let chunk = jobs::chunk(connection, job, seq)?;
+            let packed = match chunk.bodies {
+                Packed::Here(packed) => packed,
+                Packed::Spooled(span) => spools.read(job, span)?,
+            };
+            Items::decode(chunk.names, chunk.lengths, packed, |digest| {
+                let missing = || StoreError::Corrupt { what: format!("the body {digest} is missing") };
+                bodies.read(digest)?.ok_or_else(missing)
+            })
+        };
+        self.0.readers.read(read).await
     }
 
     async fn item_names(&self, job: JobId, first: u64, count: usize) -> Result<Vec<ItemName>> {
@@ -229,7 +246,9 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
-        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
+        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await?;
+        self.0.spools.close(job);
+        Ok(())
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {

@@ -34,7 +34,7 @@ impl Inner {
                 Err(StoreError::Busy { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            self.drop_bodies(&due).await?;
+            swept.freed += self.drop_bodies(&due).await?;
             if due.expired {
                 self.drop_job(&due).await?;
                 self.locks.forget(due.job);
@@ -46,11 +46,13 @@ impl Inner {
         }
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
         swept.files = self.clone().drop_files().await?;
-        swept.freed = self.shrink().await?;
+        swept.freed += self.clone().drop_spools().await?;
+        swept.freed += self.shrink().await?;
         Ok(swept)
     }
 
-    async fn drop_bodies(&self, due: &Due) -> Result<()> {
+    /// Remove a job's bodies; how many bytes of files.
+    async fn drop_bodies(&self, due: &Due) -> Result<u64> {
         let key = due.key;
         self.delete_by_steps(key, "DELETE FROM body WHERE rowid IN (SELECT rowid FROM body WHERE job = ?1 LIMIT ?2)")
             .await?;
@@ -59,7 +61,24 @@ impl Inner {
             work.connection.prepare_cached("UPDATE job SET has_bodies = 0 WHERE key = ?1")?.execute([key])?;
             Ok(())
         };
-        self.writer.write(forget).await
+        self.writer.write(forget).await?;
+        let (spools, job) = (self.spools.clone(), due.job);
+        spawn_blocking(move || spools.remove(job)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Remove files of items that no row names: whoever forgot the rows died before the files were gone.
+    async fn drop_spools(self: Arc<Self>) -> Result<u64> {
+        let sweep = move || {
+            let connection = super::schema::open_reader(&self.database)?;
+            let mut freed = 0;
+            for job in self.spools.jobs()? {
+                if !has_bodies(&connection, job)? {
+                    freed += self.spools.remove(job)?;
+                }
+            }
+            Ok(freed)
+        };
+        spawn_blocking(sweep).await.map_err(|_| StoreError::Closed)?
     }
 
     async fn drop_job(&self, due: &Due) -> Result<()> {
@@ -148,6 +167,12 @@ fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {
         "SELECT EXISTS (SELECT 1 FROM plugin WHERE digest = ?1) OR EXISTS (SELECT 1 FROM body_file WHERE digest = ?1)",
     )?;
     Ok(select.query_row([&digest.as_bytes()[..]], |row| row.get(0))?)
+}
+
+/// Whether a job is known and has bodies. Its row is there before any file of it.
+fn has_bodies(connection: &Connection, job: JobId) -> Result<bool> {
+    let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND has_bodies)")?;
+    Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0))?)
 }
 
 /// Give back some free pages; how many bytes.

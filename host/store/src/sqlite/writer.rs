@@ -8,13 +8,13 @@
 //! itself fails, nothing of the group was done, and each command is tried alone, so that one that cannot be written
 //! spares the others.
 
-use std::{collections::HashMap, path::PathBuf, thread};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, thread};
 
 use pigeon_protocol::id::JobId;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::outcomes::Open;
+use super::{outcomes::Open, spool::Spools};
 use crate::{Result, StoreError};
 
 /// Commands that may wait before callers have to; also the most that are committed together.
@@ -24,6 +24,8 @@ const QUEUE: usize = 256;
 pub(super) struct Work {
     /// Within a transaction.
     pub(super) connection: Connection,
+    /// What is put here is synced before the transaction is committed.
+    pub(super) spools: Arc<Spools>,
     /// The jobs that this process writes outcomes of, as they stand in this transaction.
     pub(super) open: HashMap<JobId, Open>,
 }
@@ -67,9 +69,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Start the thread.
-    pub(super) fn start(connection: Connection, database: PathBuf) -> Result<Self> {
+    pub(super) fn start(connection: Connection, spools: Arc<Spools>, database: PathBuf) -> Result<Self> {
         let (commands, receiver) = mpsc::channel(QUEUE);
-        let work = Work { connection, open: HashMap::new() };
+        let work = Work { connection, spools, open: HashMap::new() };
         let thread = thread::Builder::new().name("pigeon-store".to_owned());
         let thread = thread.spawn(move || run(work, receiver));
         match thread {
@@ -132,7 +134,11 @@ fn fail(work: &mut Work, group: &mut Vec<Box<dyn Command>>, mut error: StoreErro
 /// Do all of a group in one transaction, and answer; or do nothing of it and leave it as it is.
 fn commit(work: &mut Work, group: &mut Vec<Box<dyn Command>>) -> Result<()> {
     execute(work, "BEGIN IMMEDIATE")?;
-    let done = apply(work, group).and_then(|refusals| execute(work, "COMMIT").map(|()| refusals));
+    let done = apply(work, group).and_then(|refusals| {
+        work.spools.sync()?;
+        execute(work, "COMMIT")?;
+        Ok(refusals)
+    });
     match done {
         Ok(refusals) => {
             for (command, refusal) in group.drain(..).zip(refusals) {
