@@ -9,7 +9,9 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Parser as _;
 use pigeon_agent::{Agent, AgentConfig, Identity, enrol};
-use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode, Runtime, RuntimeConfig, compile_child_main};
+use pigeon_runtime::{
+    CacheConfig, CompileLimits, CompileMode, Runtime, RuntimeConfig, compile_child_main, this_program,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +98,7 @@ async fn identity(args: &Args) -> anyhow::Result<Identity> {
 }
 
 fn runtime_config(args: &Args) -> anyhow::Result<RuntimeConfig> {
-    let exe = std::env::current_exe().context("failed to find this program's own file")?;
+    let exe = this_program().context("failed to find this program's own file")?;
     Ok(RuntimeConfig {
         guest_threads: args.slots(),
         memory: args.memory,

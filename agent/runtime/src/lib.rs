@@ -36,8 +36,8 @@ mod turn;
 
 pub use answer::{Cause, Counts, Failure, Finding, Judgement, Place, Severity};
 pub use compile::{
-    CacheConfig, CodeSettings, CompileError, CompileLimits, CompileMode, Compiler, ExitKind, KeyError, MAX_COMPONENT,
-    compile_child_main, digest,
+    CacheConfig, CacheTrouble, CodeSettings, CompileError, CompileLimits, CompileMode, Compiler, ExitKind, KeyError,
+    MAX_COMPONENT, compile_child_main, digest, this_program,
 };
 pub use inspect::{
     CONTRACT_VERSION, Difference, InspectError, Inspection, NotAComponent, describe_link_error, inspect,

@@ -12,7 +12,8 @@ use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    CacheConfig, CodeSettings, CompileError, CompileMode, Compiler, Failure, InspectError, KeyError, Plugin, Slots,
+    CacheConfig, CacheTrouble, CodeSettings, CompileError, CompileMode, Compiler, Failure, InspectError, KeyError,
+    Plugin, Slots,
     account::Account,
     contract::Exports,
     describe_link_error,
@@ -192,6 +193,11 @@ impl Runtime {
             engine,
         };
         Ok(Runtime(Arc::new(Loaded { shared: Arc::new(shared), compiler, linker, plugins: Mutex::default() })))
+    }
+
+    /// Why compiled plugins cannot be kept; `None` as long as all is well.
+    pub fn cache_trouble(&self) -> Option<&CacheTrouble> {
+        self.0.compiler.cache_trouble()
     }
 
     /// The slots of one agent: at most `slots` of its runs compute at once.

@@ -7,7 +7,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ring::hmac;
@@ -45,13 +46,25 @@ impl CacheConfig {
     }
 }
 
+/// Why compiled code is not kept. It costs later processes some time, and nothing else.
+#[derive(Debug, thiserror::Error)]
+#[error("compiled components cannot be kept: failed to {attempt} {}", path.display())]
+pub struct CacheTrouble {
+    attempt: &'static str,
+    /// What cannot be written.
+    pub path: PathBuf,
+    source: io::Error,
+}
+
+/// The first trouble with a cache, once there was any.
+pub(super) type Trouble = Arc<OnceLock<CacheTrouble>>;
+
 pub(super) struct Cache {
     dir: PathBuf,
     max_bytes: u64,
     key: NodeKey,
     fingerprint: Fingerprint,
-    /// Whether it was said that the cache cannot be written.
-    warned: AtomicBool,
+    trouble: Trouble,
     /// Numbers this process's temporary files.
     written: AtomicU64,
 }
@@ -66,8 +79,13 @@ impl Entry {
 }
 
 impl Cache {
-    /// Open or make a cache. `None`, with a warning, if neither can be done.
-    pub(super) fn open(config: CacheConfig, fingerprint: Fingerprint) -> Result<Option<Cache>, KeyError> {
+    /// Open or make a cache. `None`, with a warning, if neither can be done. What goes wrong, now or later, is told
+    /// once and left in `trouble`.
+    pub(super) fn open(
+        config: CacheConfig,
+        fingerprint: Fingerprint,
+        trouble: Trouble,
+    ) -> Result<Option<Cache>, KeyError> {
         let CacheConfig { dir, key_file, max_bytes } = config;
         if key_file.starts_with(&dir) {
             return Err(KeyError::InsideCache { path: key_file, cache: dir });
@@ -76,14 +94,13 @@ impl Cache {
             Ok(key) => key,
             Err(NoKey::Refused(error)) => return Err(error),
             Err(NoKey::Unavailable(error)) => {
-                tracing::warn!(key = %key_file.display(), %error, "no key for the compile cache: going on without it");
+                tell_once(&trouble, "make the compile cache's key", key_file, error);
                 return Ok(None);
             }
         };
-        let cache =
-            Cache { dir, max_bytes, key, fingerprint, warned: AtomicBool::new(false), written: AtomicU64::new(0) };
+        let cache = Cache { dir, max_bytes, key, fingerprint, trouble, written: AtomicU64::new(0) };
         if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&cache.dir) {
-            cache.warn_once(&error);
+            cache.cannot_be_written(error);
         }
         Ok(Some(cache))
     }
@@ -125,7 +142,7 @@ impl Cache {
         if let Err(error) = written {
             // As a rule it is not there any more, or was never made.
             let _ = fs::remove_file(&temporary);
-            self.warn_once(&error);
+            self.cannot_be_written(error);
         }
     }
 
@@ -136,7 +153,7 @@ impl Cache {
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            self.warn_once(&error);
+            self.cannot_be_written(error);
         }
     }
 
@@ -189,11 +206,20 @@ impl Cache {
         Ok(())
     }
 
-    fn warn_once(&self, error: &io::Error) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            let dir = self.dir.display();
-            tracing::warn!(%dir, %error, "the compile cache cannot be written: components are compiled at each start");
-        }
+    fn cannot_be_written(&self, error: io::Error) {
+        tell_once(&self.trouble, "write to", self.dir.clone(), error);
+    }
+}
+
+/// The first trouble is warned of and kept: those that follow have the same cause as a rule.
+fn tell_once(trouble: &Trouble, attempt: &'static str, path: PathBuf, source: io::Error) {
+    if let Ok(()) = trouble.set(CacheTrouble { attempt, path, source })
+        && let Some(CacheTrouble { path, source, .. }) = trouble.get()
+    {
+        tracing::warn!(
+            path = %path.display(), error = %source,
+            "compiled components cannot be kept, so each process compiles them anew: see that this can be written"
+        );
     }
 }
 

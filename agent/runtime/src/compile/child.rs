@@ -4,10 +4,11 @@
 //! to its standard input and reads compiled code from its standard output. The child binds itself before it reads
 //! the first byte. How it ended is told by its exit code, [`ExitKind`]; its standard error holds the words.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -68,6 +69,16 @@ pub fn compile_child_main(args: impl IntoIterator<Item = OsString>) -> ExitCode 
     // If nobody listens any more, there is nobody to tell.
     let _ = io::stderr().write_all(words.as_bytes());
     ExitCode::from(kind as u8)
+}
+
+/// This process's own program, to be started again as the compiling child: on Linux by the name under which the kernel
+/// knows the very file that runs, so that it is the same program after an upgrade has put another in its place.
+///
+/// # Errors
+/// If it cannot be found.
+pub fn this_program() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() { Ok(running.into()) } else { env::current_exe() }
 }
 
 /// What the parent asks of the child.

@@ -30,9 +30,9 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
-use cache::Cache;
-pub use cache::CacheConfig;
-pub use child::{ExitKind, compile_child_main};
+use cache::{Cache, Trouble};
+pub use cache::{CacheConfig, CacheTrouble};
+pub use child::{ExitKind, compile_child_main, this_program};
 pub use key::KeyError;
 pub use settings::CodeSettings;
 use settings::Fingerprint;
@@ -156,6 +156,7 @@ struct Inner {
     fingerprint: Fingerprint,
     mode: CompileMode,
     cache: Option<Cache>,
+    trouble: Trouble,
     /// One compilation at a time: each uses every core already.
     turn: Semaphore,
 }
@@ -174,12 +175,18 @@ impl Compiler {
         cache: Option<CacheConfig>,
     ) -> Result<Compiler, KeyError> {
         let fingerprint = Fingerprint::of(engine);
+        let trouble = Trouble::default();
         let cache = match cache {
-            Some(config) => Cache::open(config, fingerprint)?,
+            Some(config) => Cache::open(config, fingerprint, Arc::clone(&trouble))?,
             None => None,
         };
         let engine = engine.clone();
-        Ok(Compiler(Arc::new(Inner { engine, settings, fingerprint, mode, cache, turn: Semaphore::new(1) })))
+        Ok(Compiler(Arc::new(Inner { engine, settings, fingerprint, mode, cache, trouble, turn: Semaphore::new(1) })))
+    }
+
+    /// Why what was compiled cannot be kept in the cache; `None` as long as all is well.
+    pub fn cache_trouble(&self) -> Option<&CacheTrouble> {
+        self.0.trouble.get()
     }
 
     /// Turn `component`, whose SHA-256 is `digest`, into code: from the cache, or by compiling it.

@@ -145,17 +145,23 @@ fn is_done_without_where_it_cannot_be() {
         }
     });
     assert!(warnings <= 1, "{warnings} warnings");
+    let trouble = compiler.cache_trouble().unwrap();
+    assert_eq!(trouble.path, place.dir());
+    assert!(trouble.to_string().contains(&place.dir().display().to_string()), "{trouble}");
 
     // Neither can the key be made.
     let config = CacheConfig::new(place.dir().join("cache"), place.dir().join("config/key"));
     let config = CacheConfig { dir: config.dir.with_file_name("elsewhere"), ..config };
+    let key_file = config.key_file.clone();
     let compiler = Compiler::new(&engine(), CodeSettings::default(), CompileMode::InProcess, Some(config)).unwrap();
     load(&compiler, &component("seven")).unwrap();
+    assert_eq!(compiler.cache_trouble().unwrap().path, key_file);
 
     // The folder goes away under a running process.
     let place = Place::new();
     let compiler = place.compiler(CompileMode::InProcess);
     fs::remove_dir_all(place.dir()).unwrap();
+    assert!(compiler.cache_trouble().is_none());
     let warnings = Warnings::of(|| {
         load(&compiler, &component("one")).unwrap();
         load(&compiler, &component("two")).unwrap();
@@ -201,7 +207,7 @@ impl tracing::Subscriber for Warnings {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
         // Broken entries, which other tests make at the same time, have a field of their own.
-        if event.fields().any(|field| field.name() == "dir") {
+        if event.fields().any(|field| field.name() == "path") {
             WARNED.fetch_add(1, Ordering::SeqCst);
         }
     }
