@@ -1,6 +1,8 @@
 //! Where state and caches live (the XDG base directories).
 
-use std::{borrow::Cow, env, fmt, path::PathBuf};
+use std::{borrow::Cow, env, error::Error as _, fmt, path::PathBuf};
+
+use pigeon_runtime::CacheTrouble;
 
 use crate::exit::Failed;
 
@@ -42,6 +44,16 @@ impl Dirs {
             Some(given) => format!("pigeon process --resume {job} --state-dir {}", quoted(&given.to_string_lossy())),
             None => format!("pigeon process --resume {job}"),
         }
+    }
+
+    /// That compiled plugins cannot be kept, why, and what to do about it.
+    pub(crate) fn not_kept(&self, trouble: &CacheTrouble) -> String {
+        let why = trouble.source().map(|why| format!(" ({why})")).unwrap_or_default();
+        let variable = if trouble.path == self.key_file { "XDG_STATE_HOME" } else { "XDG_CACHE_HOME" };
+        format!(
+            "{trouble}{why}; each process compiles them anew: see that it can be written, or name another folder by \
+             {variable}"
+        )
     }
 }
 

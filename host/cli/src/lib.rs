@@ -18,6 +18,7 @@ mod process;
 mod report;
 mod screen;
 mod signals;
+mod stdout;
 mod units;
 
 use std::process::ExitCode;

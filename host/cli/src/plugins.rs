@@ -17,6 +17,7 @@ use crate::{
     paint::{Colours, Paint},
     process::{embedded_options, find_validator, no_validator, not_started, read_component},
     report::printable,
+    stdout,
     units::Size,
 };
 
@@ -74,6 +75,7 @@ pub(crate) async fn run(args: PluginsArgs, colours: Colours) -> Result<Exit, Fai
         PluginsCommand::List { output } => (output, None),
         PluginsCommand::Show { plugin, output } => (output, Some(plugin)),
     };
+    stdout::check("leave it open: there is nowhere else to write to")?;
     let dirs = Dirs::new(state.state_dir)?;
     let embedded = Embedded::start(embedded_options(&dirs, None)?).await.map_err(not_started(&dirs))?;
     let client = embedded.client();

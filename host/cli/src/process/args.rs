@@ -124,7 +124,7 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", conflicts_with = "resume", help_heading = "Limits")]
     pub(crate) max_output: Size,
 
-    /// Go on with a job that was interrupted: its id, or `last`
+    /// Go on with a job that was interrupted: its id, 4 or more characters of the id's beginning or end, or `last`
     #[arg(long, value_name = "JOB", help_heading = "State")]
     pub(crate) resume: Option<String>,
 

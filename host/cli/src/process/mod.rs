@@ -19,10 +19,10 @@ mod submit;
 mod target;
 mod validator;
 
-use std::{env, ffi::OsString, io, path::Path, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, path::Path, sync::Arc, time::Duration};
 
 use pigeon_api::{JobId, JobState, Pigeon};
-use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode};
+use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode, this_program};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use args::ProcessArgs;
@@ -149,13 +149,16 @@ async fn go(
         _ => drive::drive(embedded, job, feed, target, screen, &mut interrupts).await,
     };
     screen.clear();
+    if let Some(trouble) = embedded.runtime().cache_trouble() {
+        screen.warn(&dirs.not_kept(trouble));
+    }
     let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };
     finish::finish(client.as_ref(), job, sources, driven, dirs, target, screen).await
 }
 
 /// The compiled plugins of this user, made by children of this program.
 pub(crate) fn embedded_options(dirs: &Dirs, max_memory: Option<u64>) -> Result<Options, Failed> {
-    let exe = env::current_exe()
+    let exe = this_program()
         .map_err(|error: io::Error| Failed::machinery("failed to find this program's own file").caused_by(error))?;
     Ok(Options {
         state_dir: dirs.state.clone(),

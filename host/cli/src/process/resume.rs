@@ -12,6 +12,7 @@ use crate::{
     embedded::Embedded,
     exit::Failed,
     input::{Cursor, InputError, Reader},
+    report::number,
     screen::Screen,
 };
 
@@ -20,6 +21,9 @@ pub(super) const LAST: &str = "last";
 
 /// Jobs that are named where an unknown one was.
 const MOST_NAMED: usize = 10;
+
+/// Characters of an id that name a job, at least.
+const SHORTEST_PART: usize = 4;
 
 async fn start(dirs: &Dirs, memory: Option<u64>) -> Result<Embedded, Failed> {
     Embedded::start(embedded_options(dirs, memory)?).await.map_err(not_started(dirs))
@@ -96,9 +100,7 @@ async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
                 .hint("the queue is empty; was --state-dir given when the job was submitted?")),
         };
     }
-    let job: JobId = which
-        .parse()
-        .map_err(|error| Failed::usage("failed to find the job").caused_by(error).hint(named(&unfinished)))?;
+    let Ok(job) = which.parse::<JobId>() else { return by_part(client, which, &unfinished).await };
     match client.job(job).await {
         Ok(_) => Ok(job),
         Err(error) if error.kind == pigeon_api::ErrorKind::NotFound => {
@@ -108,19 +110,47 @@ async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
     }
 }
 
+/// The only job whose id begins or ends with this. Ids begin with the time, so jobs that were submitted within a
+/// minute differ in their ends only.
+async fn by_part(client: &dyn Pigeon, part: &str, unfinished: &[JobSummary]) -> Result<JobId, Failed> {
+    if !part.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        return Err(Failed::usage(format!("{part:?} is no job id, and no part of one")).hint(named(unfinished)));
+    }
+    if part.len() < SHORTEST_PART {
+        let error = Failed::usage(format!("{part:?} is too short to name a job"));
+        return Err(error.hint(format!("give {SHORTEST_PART} or more characters of its id's beginning or end")));
+    }
+    let mut jobs = client.jobs(JobFilter { unfinished: false, limit: None }).await?;
+    jobs.retain(|job| is_part(part, job.id));
+    match jobs.as_slice() {
+        [job] => Ok(job.id),
+        [] => Err(Failed::usage(format!("no job's id begins or ends with {part:?}")).hint(named(unfinished))),
+        several => Err(Failed::usage(format!("{} jobs' ids begin or end with {part:?}", number(several.len() as u64)))
+            .hint(listed("which of these is meant?", several))),
+    }
+}
+
+fn is_part(part: &str, job: JobId) -> bool {
+    let (id, part) = (job.to_string(), part.to_ascii_lowercase());
+    id.starts_with(&part) || id.ends_with(&part)
+}
+
 /// The jobs that could have been meant.
 fn named(unfinished: &[JobSummary]) -> String {
     if unfinished.is_empty() {
         return "there is no unfinished job".to_owned();
     }
-    let mut lines = vec!["these are unfinished:".to_owned()];
+    listed("these are unfinished:", unfinished)
+}
+
+fn listed(what: &str, jobs: &[JobSummary]) -> String {
+    let mut lines = vec![what.to_owned()];
     lines.extend(
-        unfinished
-            .iter()
+        jobs.iter()
             .take(MOST_NAMED)
             .map(|job| format!("  {}  {}  {} of {} runs", job.id, job.plugin, job.total_runs, job.planned_runs)),
     );
-    if unfinished.len() > MOST_NAMED {
+    if jobs.len() > MOST_NAMED {
         lines.push("  ... and more".to_owned());
     }
     lines.join("\n")
@@ -173,4 +203,20 @@ fn rest(sources: Sources, point: &ResumePoint, mut cuts: Cuts) -> Result<Feed, F
 
 fn shown(given: &str) -> &str {
     if given == crate::input::STDIN { "standard input" } else { given }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_by_the_ends_of_its_id() {
+        let job: JobId = "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01".parse().unwrap();
+        for part in ["0198", "0198F3C2-7d", "6e01", "51-0A4D2b8f6e01"] {
+            assert!(is_part(part, job), "{part}");
+        }
+        for part in ["7d4e", "198f3", "6e0", "----"] {
+            assert!(!is_part(part, job), "{part}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
     exit::Failed,
     paint::{Colours, Paint},
     report::Format,
+    stdout,
 };
 
 /// Columns of a terminal that does not say.
@@ -44,7 +45,10 @@ impl Target {
     /// report.
     pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours, again: String) -> Result<Self, Failed> {
         let (to, paint) = match path {
-            None => (To::Stdout, stdout_paint(colours)),
+            None => {
+                stdout::check("name a file for the report with --output-file; >/dev/null throws it away")?;
+                (To::Stdout, stdout_paint(colours))
+            }
             Some(path) => {
                 let new = !path.exists();
                 let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);

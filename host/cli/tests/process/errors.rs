@@ -1,6 +1,6 @@
 //! What is wrong before anything runs: a clear error, a hint, exit 2.
 
-use crate::support::Place;
+use crate::support::{Place, ended};
 
 const GOOD: [&str; 4] = ["-f", "a.json", "-v", "json"];
 
@@ -93,8 +93,8 @@ fn a_report_that_could_not_be_written_and_a_state_directory_that_cannot_be() {
     let place = Place::with(&[("a.json", "{}"), ("file", "")]);
     let error = place.process(&[&GOOD[..], &["--output-file", "no/such/folder"]].concat()).refused();
     assert_eq!(error, "failed to open no/such/folder for the report");
-    let ended = place.command(&["process", "--state-dir", "file", "-f", "a.json", "-v", "json"]).output().unwrap();
-    let ended = crate::support::ended(ended).expect(4);
+    let output = place.command(&["process", "--state-dir", "file", "-f", "a.json", "-v", "json"]).output().unwrap();
+    let ended = ended(output).expect(4);
     assert!(ended.stderr.contains("hint: ") && ended.job().is_none(), "{ended:#?}");
 }
 
@@ -121,8 +121,41 @@ fn a_full_disk_is_told_and_the_report_can_be_had_again() {
     let place = Place::with(&[("a.json", "{}")]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = place.process_command(&GOOD).stdout(full).output().unwrap();
-    let ended = crate::support::ended(output).expect(4);
+    let ended = ended(output).expect(4);
     assert!(ended.stderr.contains("failed to write the report to standard output"), "{ended:#?}");
     let again = place.process(&["--resume", "last", "-o", "json"]).report(0);
     assert_eq!(again["total_runs"], 5);
+}
+
+#[test]
+fn a_closed_standard_output_would_lose_the_report() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let closed = |args: &[&str]| ended(place.in_shell(r#"exec "$@" >&-"#, args).output().unwrap());
+    let refused = closed(&GOOD);
+    assert!(refused.stderr.contains("--output-file"), "{refused:#?}");
+    assert_eq!(refused.refused(), "standard output is closed: what is written there would be lost");
+    assert!(!place.dir.path().join("state").exists());
+
+    closed(&[&GOOD[..], &["-o", "json", "--output-file", "report.json"]].concat()).expect(0);
+    assert!(place.read("report.json").contains("\"total_runs\": 5"), "{}", place.read("report.json"));
+
+    // What programs that want no report give: it is open, and looks just like what Rust puts in a closed one's place.
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    ended(place.process_command(&GOOD).stdout(null).output().unwrap()).expect(0);
+}
+
+#[test]
+fn a_compile_cache_that_cannot_be_written_is_told_once_and_the_job_goes_on() {
+    let place = Place::with(&[("a.json", "{}"), ("c/pigeon", "a file in the place of the folder")]);
+    let run = |args: &[&str]| {
+        let mut command = place.process_command(&[&["-f", "a.json", "-v", "echo"], args].concat());
+        ended(command.env("XDG_CACHE_HOME", place.dir.path().join("c")).output().unwrap()).expect(0)
+    };
+    let told = run(&[]);
+    let warnings: Vec<_> = told.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let [warning] = warnings[..] else { panic!("{told:#?}") };
+    for word in ["compiled components cannot be kept", "c/pigeon/compiled (", "XDG_CACHE_HOME"] {
+        assert!(warning.contains(word), "{warning}");
+    }
+    assert!(!run(&["--quiet"]).stderr.contains("warning"));
 }

@@ -12,3 +12,4 @@ mod limits;
 mod plugins;
 mod resume;
 mod runs;
+mod upgrade;

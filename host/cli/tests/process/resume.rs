@@ -162,7 +162,26 @@ fn an_unknown_job_lists_the_unfinished_ones() {
     let ended = place.process(&["--resume", unknown]);
     assert!(ended.stderr.contains("there is no unfinished job"), "{ended:#?}");
     assert_eq!(ended.refused(), format!("there is no job {unknown}"));
-    assert_eq!(place.process(&["--resume", "nonsense"]).refused(), "failed to find the job");
+    assert_eq!(place.process(&["--resume", "nonsense"]).refused(), "\"nonsense\" is no job id, and no part of one");
     let ended = place.process(&["--resume", "last", "-f", "a.json"]).expect(2);
     assert!(ended.stderr.contains("cannot be used with"), "{ended:#?}");
+}
+
+#[test]
+fn a_part_of_an_id_names_a_job_where_only_one_has_it() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let jobs: Vec<String> =
+        (0..2).map(|_| place.process(&["-f", "a.json", "-v", "json"]).expect(0).job().unwrap().to_owned()).collect();
+    let (_, tail) = jobs[0].split_at(jobs[0].len() - 12);
+    let report = place.process(&["--resume", &tail.to_uppercase(), "-o", "json"]).report(0);
+    assert_eq!(report["job_id"], jobs[0]);
+    let report = place.process(&["--resume", &jobs[1][..23], "-o", "json"]).report(0);
+    assert_eq!(report["job_id"], jobs[1]);
+
+    // Both began in the same month.
+    let several = place.process(&["--resume", &jobs[0][..4]]);
+    assert!(jobs.iter().all(|job| several.stderr.contains(job)), "{several:#?}");
+    assert_eq!(several.refused(), format!("2 jobs' ids begin or end with {:?}", &jobs[0][..4]));
+    assert_eq!(place.process(&["--resume", "ffff-ffff"]).refused(), "no job's id begins or ends with \"ffff-ffff\"");
+    assert_eq!(place.process(&["--resume", "abc"]).refused(), "\"abc\" is too short to name a job");
 }

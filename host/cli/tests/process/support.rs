@@ -1,6 +1,7 @@
 //! A folder to work in, and the binary.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -11,6 +12,9 @@ use tempfile::TempDir;
 
 /// Validates to 55 after some work; a G-expression from the examples.
 pub(crate) const FIBONACCI: &str = include_str!("../../../../plugins/gexpr/examples/fibonacci.json");
+
+/// The program that is tested.
+pub(crate) const PIGEON: &str = env!("CARGO_BIN_EXE_pigeon");
 
 /// A working folder with a state directory of its own. The compile cache is shared by all tests: compiling is not what
 /// they test.
@@ -53,10 +57,23 @@ impl Place {
 
     /// The program, in this folder, with nothing of the environment that it could heed.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pigeon"));
+        let mut command = self.program(PIGEON);
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// `pigeon process ARGS` as a shell starts it: it is `"$@"` in this script.
+    pub(crate) fn in_shell(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = self.program("sh");
+        command.args(["-c", script, "sh", PIGEON, "process", "--state-dir", "state"]).args(args);
+        command
+    }
+
+    /// Another program, with the same surroundings.
+    pub(crate) fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
+        let mut command = Command::new(program);
+        command
             .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
