@@ -106,7 +106,7 @@ impl Scheduler {
         self.actions.extend(cancels);
     }
 
-    /// Cancels a lease whose remaining runs were all recorded by its twin.
+    /// Cancels a lease whose remaining runs were all recorded otherwise: by its twin, or without a lease.
     pub(crate) fn cancel_if_superfluous(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get(&id) else { return };
         let Some(job) = self.jobs.get(&lease.job) else { return };

@@ -1,9 +1,12 @@
 //! Outcomes land, and each is ruled on.
 //!
 //! This is the one place that is passed once a run, some hundred thousand times a second: for outcomes that come in
-//! turn it costs a comparison and a bit, and allocates nothing.
+//! turn it costs a comparison and a bit, and allocates nothing. Runs that need no agent are resolved here as well.
 
-use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_protocol::{
+    id::{Fence, JobId, LeaseId, RunIndex, SessionId},
+    message::RunRange,
+};
 
 use crate::{
     Scheduler, Time,
@@ -74,6 +77,29 @@ impl Scheduler {
             agent.unsend();
         }
         self.lease_ended(now, session, lease, fence);
+    }
+
+    /// Runs have an outcome that no agent made, because of what is known of their item. Gives those that had none yet:
+    /// these are to be recorded, the rest has another outcome. Nothing of a job that is stopping or finished is
+    /// resolved, nor of items that were not appended.
+    pub fn resolve(&mut self, now: Time, id: JobId, runs: RunRange, class: LandingClass) -> Vec<RunRange> {
+        self.pass(now);
+        let Some(job) = self.jobs.get_mut(&id) else { return Vec::new() };
+        if job.stopping.is_some() || job.finished.is_some() {
+            return Vec::new();
+        }
+        let resolved = job.work.settle(runs.first..runs.first.saturating_add(runs.count));
+        if resolved.is_empty() {
+            return resolved;
+        }
+        let leases: Vec<_> = job.leases.iter().copied().collect();
+        if class != LandingClass::Valid {
+            self.found_bad(id);
+        }
+        leases.into_iter().for_each(|lease| self.cancel_if_superfluous(lease));
+        self.reindex(id);
+        self.conclude(id);
+        resolved
     }
 
     /// The job that a live lease is of.

@@ -6,7 +6,7 @@
 //! items, the set of runs that are done, the open leases, and entries for the few runs that failed or are suspected.
 //!
 //! ```text
-//!      admit append seal stop forget              ┌───────────┐   Lease  Cancel  DeadLetter  Remember  Finished
+//!      admit append resolve seal stop forget      ┌───────────┐   Lease  Cancel  DeadLetter  Remember  Finished
 //!   ───────────────────────────────────────────►  │           │  ──────────────────────────────────────────────►
 //!      joined credit beat draining left           │ Scheduler │   poll
 //!   ───────────────────────────────────────────►  │           │

@@ -15,6 +15,8 @@
 //!                                                      └────────┘ taken alone
 //! ```
 //!
+//! A run that is resolved without a lease becomes done from wherever it is.
+//!
 //! Fresh runs are no more than a cursor, done ones and returned ones are [`RunSet`]s; only runs that failed or are
 //! suspected have an entry of their own. A run may be in two places where a batch was copied and one of the copies
 //! failed. Nothing relies on the contrary: the set of done runs decides.
@@ -47,7 +49,7 @@ pub(crate) struct Work {
     done: RunSet,
     /// Fresh runs lie from here on, but for those in `passed`.
     cursor: u64,
-    /// Runs that were done or tried under an earlier owner: the cursor passes them over.
+    /// Runs that were done or tried under an earlier owner, or resolved without a lease: the cursor passes them over.
     passed: RunSet,
     returned: RunSet,
     /// By number of the attempt.
@@ -261,6 +263,31 @@ impl Work {
             self.returned.remove(RunIndex(run));
         }
         new
+    }
+
+    /// Records runs of appended items that no agent makes, and gives those that were not done. Nothing of them is
+    /// taken from now on.
+    pub(crate) fn settle(&mut self, runs: Range<u64>) -> Vec<RunRange> {
+        let end = runs.end.min(self.planned());
+        let mut settled = Ranges::default();
+        let mut from = self.done.first_missing_from(RunIndex(runs.start)).0;
+        while from < end {
+            let to = self.done.next_from(RunIndex(from)).map_or(end, |run| run.0.min(end));
+            settled.push(from..to);
+            from = self.done.first_missing_from(RunIndex(to)).0;
+        }
+        for range in &settled.0 {
+            let runs = range.first..range.first + range.count;
+            self.done.insert_range(runs.clone());
+            self.passed.insert_range(runs.clone());
+            self.returned.remove_range(runs.clone());
+            self.again.retain(|(_, run)| !runs.contains(run));
+            self.delayed.retain(|(_, run)| !runs.contains(run));
+            self.suspects.retain(|run| !runs.contains(run));
+            self.attempts.retain(|run, _| !runs.contains(run));
+            self.deaths.retain(|run, _| !runs.contains(run));
+        }
+        settled.0
     }
 
     /// Whatever is known of the deaths of a run; forgotten with this call.

@@ -139,3 +139,36 @@ fn ten_million_runs_take_a_few_megabytes() {
     assert!(work.heap_bytes() < 4_000_000, "{} bytes", work.heap_bytes());
     assert_eq!(work.ready(), 5_000_000);
 }
+
+#[test]
+fn what_is_resolved_is_taken_from_nowhere_and_said_once() {
+    let progress =
+        Progress { attempts: vec![(RunIndex(4), Attempts { failures: 1, deaths: 0 })], ..Progress::default() };
+    let mut work = work(1, 2, 10, progress);
+    assert_eq!(ranges(work.take(1, MIB)), [(4, 1)]);
+    assert_eq!(ranges(work.take(3, MIB)), [(0, 3)]);
+    work.record(1);
+    work.put_back(0..3);
+    work.suspect(5);
+    work.delay(4, Time(7));
+    let settled = |work: &mut Work, runs| work.settle(runs).iter().map(|it| (it.first, it.count)).collect::<Vec<_>>();
+    assert_eq!(settled(&mut work, 0..2), [(0, 1)], "run 1 has an outcome");
+    assert_eq!(settled(&mut work, 4..8), [(4, 4)]);
+    assert_eq!(settled(&mut work, 4..8), []);
+    assert_eq!(settled(&mut work, 18..40), [(18, 2)], "nothing behind the last item");
+    assert!(!work.has_suspects() && !work.has_delayed() && work.pass(Time(8)).is_empty());
+    assert_eq!(ranges(work.take(100, MIB)), [(2, 2), (8, 10)]);
+    assert!(!work.is_ready() && !work.is_complete());
+    (2..18).for_each(|run| _ = work.record(run));
+    assert!(work.is_complete());
+}
+
+#[test]
+fn a_place_whose_runs_are_resolved_has_none_left() {
+    let mut work = work(3, 2, 1, Progress::default());
+    assert_eq!(work.settle(0..3).len(), 1);
+    assert!(!work.is_place_ready(0) && work.is_place_ready(1));
+    assert_eq!(ranges(work.take_place(1, 10, MIB)), [(3, 1)]);
+    assert_eq!(work.settle(0..6).len(), 1);
+    assert!(work.is_complete() && !work.is_place_ready(2));
+}

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 
-use pigeon_protocol::id::{JobId, SessionId, Shape};
-use pigeon_scheduler::{Chunk, End, JobAdmitted, Ruling, Waiting, Why};
+use pigeon_protocol::{
+    id::{JobId, SessionId, Shape},
+    message::RunRange,
+};
+use pigeon_scheduler::{Chunk, End, JobAdmitted, Refusal, Ruling, Waiting, Why};
 
 use crate::fleet::{Fleet, PERMANENT, VALID, info, job, runs_of};
 
@@ -270,4 +273,39 @@ fn ten_thousand_agents_share_a_million_runs() {
     assert_eq!(fleet.scheduler.done(id).unwrap().len(), 1_000_000);
     assert_eq!(fleet.ends(), [End::Complete]);
     assert!(by_session[1..].iter().all(|runs| (20..500).contains(runs)), "nobody is left out");
+}
+
+#[test]
+fn what_is_resolved_is_not_leased_and_ends_the_job_like_any_outcome() {
+    let mut fleet = Fleet::new(1, 1);
+    let id = fleet.submit(job(), 3);
+    let resolve =
+        |fleet: &mut Fleet, first, count| fleet.scheduler.resolve(fleet.now, id, RunRange { first, count }, PERMANENT);
+    assert_eq!(resolve(&mut fleet, 1, 1), [RunRange { first: 1, count: 1 }]);
+    let grant = fleet.poll().pop().unwrap();
+    assert_eq!(runs_of(&grant), [0]);
+    assert_eq!(resolve(&mut fleet, 0, 2), [RunRange { first: 0, count: 1 }], "under way, and of no interest any more");
+    fleet.credit(1, 1);
+    assert_eq!(runs_of(&fleet.poll().pop().unwrap()), [2]);
+    assert_eq!(fleet.cancelled(), [grant.lease]);
+    fleet.land(&grant, VALID, 10);
+    assert_eq!(fleet.rulings, [Ruling::Refuse(Refusal::Stale)]);
+    assert_eq!(resolve(&mut fleet, 0, 3).len(), 1);
+    fleet.poll();
+    assert_eq!(fleet.ends(), [End::Complete]);
+    assert_eq!(resolve(&mut fleet, 0, 3), []);
+}
+
+#[test]
+fn a_failure_that_is_resolved_stops_a_fail_fast_job() {
+    let mut fleet = Fleet::new(1, 1);
+    let id = fleet.submit(JobAdmitted { fail_fast: true, ..job() }, 100);
+    let resolve = |fleet: &mut Fleet, first, class| {
+        fleet.scheduler.resolve(fleet.now, id, RunRange { first, count: 1 }, class).len()
+    };
+    assert_eq!(resolve(&mut fleet, 7, VALID), 1);
+    assert_eq!(resolve(&mut fleet, 8, PERMANENT), 1);
+    assert_eq!(resolve(&mut fleet, 9, PERMANENT), 0, "reported as not run");
+    assert!(fleet.poll().is_empty());
+    assert_eq!(fleet.ends(), [End::Stopped(Why::FailFast)]);
 }

@@ -37,14 +37,15 @@ fn job() -> impl Strategy<Value = JobPlan> {
     ];
     let run_us = prop_oneof![Just(12u64), Just(900u64), Just(40_000u64), Just(400_000u64)];
     let bounds = (prop::option::of(1u32..4), prop::option::of(1u32..4));
-    let fates = (0u64..3, any::<bool>(), prop::bool::weighted(0.15), prop::bool::weighted(0.2));
+    let misfits = prop::bool::weighted(0.3);
+    let fates = (0u64..3, any::<bool>(), misfits, prop::bool::weighted(0.15), prop::bool::weighted(0.2));
     (shape, run_us, -2i32..3, bounds, fates).prop_map(
         |(
             (items, places, iterations),
             run_us,
             priority,
             (max_parallel, max_agents),
-            (poison, flaky, fail_fast, paused),
+            (poison, flaky, misfits, fail_fast, paused),
         )| {
             JobPlan {
                 items,
@@ -56,6 +57,7 @@ fn job() -> impl Strategy<Value = JobPlan> {
                 max_agents,
                 poison,
                 flaky,
+                misfits,
                 fail_fast,
                 paused,
             }

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use pigeon_protocol::id::{Fence, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_protocol::{
+    id::{Fence, JobId, LeaseId, RunIndex, SessionId},
+    message::RunRange,
+};
 use pigeon_scheduler::{Action, Attempts, End, Grant, Landing, LandingClass, Ruling, RunSet, Time};
 
 /// A lease as the model sees it.
@@ -24,6 +27,8 @@ struct Held {
 #[derive(Default)]
 pub(crate) struct Recorded {
     pub(crate) done: RunSet,
+    /// Those of them that were resolved without a lease.
+    resolved: RunSet,
     pub(crate) attempts: BTreeMap<u64, Attempts>,
     pub(crate) deaths: BTreeMap<u64, u32>,
     pub(crate) ends: Vec<End>,
@@ -80,6 +85,8 @@ impl Model {
         assert!(!grant.alone || runs.len() == 1);
         let mut others = self.held.values().filter(|held| held.session == grant.session);
         assert!(others.all(|held| !held.alone && !grant.alone), "a suspect that is not alone: {grant:?}");
+        let resolved = &self.jobs.entry(grant.job).or_default().resolved;
+        assert!(!runs.iter().any(|run| resolved.contains(RunIndex(*run))), "leased though resolved: {grant:?}");
         let (session, fence, job, alone) = (grant.session, grant.fence, grant.job, grant.alone);
         self.held.insert(grant.lease, Held { session, fence, job, open, alone, renewed: now, orphan: false });
     }
@@ -124,6 +131,26 @@ impl Model {
         }
         if held.open.is_empty() {
             self.held.remove(&lease);
+        }
+    }
+
+    /// Runs have their outcome without an agent.
+    pub(crate) fn resolved(&mut self, job: JobId, runs: &[RunRange], class: LandingClass) {
+        let job = self.jobs.entry(job).or_default();
+        for run in runs.iter().flat_map(|range| range.first..range.first + range.count) {
+            assert!(job.done.insert(RunIndex(run)), "{run} resolved though it has an outcome");
+            job.resolved.insert(RunIndex(run));
+            job.bad |= class != LandingClass::Valid;
+        }
+    }
+
+    /// What was resolved of these did not come onto the disk.
+    pub(crate) fn lost(&mut self, job: JobId, runs: RunRange) {
+        let job = self.jobs.entry(job).or_default();
+        for run in (runs.first..runs.first + runs.count).map(RunIndex) {
+            if job.resolved.remove(run) {
+                job.done.remove(run);
+            }
         }
     }
 

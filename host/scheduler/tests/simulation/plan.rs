@@ -1,6 +1,6 @@
 //! What a simulation is made of: the jobs, the fates of their runs, and what befalls the cluster.
 
-use pigeon_protocol::id::RunIndex;
+use pigeon_protocol::{id::RunIndex, message::RunRange};
 use pigeon_scheduler::{FailureClass, Landing, LandingClass};
 
 /// How often what happens.
@@ -27,6 +27,8 @@ pub(crate) struct JobPlan {
     /// Runs that kill the agent that makes them.
     pub(crate) poison: u64,
     pub(crate) flaky: bool,
+    /// Whether there are items that no agent can hold, and some whose runs are resolved while they are under way.
+    pub(crate) misfits: bool,
     pub(crate) fail_fast: bool,
     pub(crate) paused: bool,
 }
@@ -36,6 +38,17 @@ impl JobPlan {
     pub(crate) fn kills(&self, run: u64) -> bool {
         let total = self.items * u64::from(self.places) * u64::from(self.iterations);
         (0..self.poison).any(|poison| (poison * 37 + 5) % total == run)
+    }
+
+    /// Whether no agent can hold an item.
+    pub(crate) fn is_misfit(&self, item: u64) -> bool {
+        self.misfits && mix(item.wrapping_mul(0xD6E8_FEB8_6659_FD93)) % 5 == 1
+    }
+
+    /// The runs of an item.
+    pub(crate) fn runs_of(&self, item: u64) -> RunRange {
+        let count = u64::from(self.places) * u64::from(self.iterations);
+        RunRange { first: item * count, count }
     }
 
     /// What comes of a run; the same whoever makes it.

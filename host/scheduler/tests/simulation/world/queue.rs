@@ -1,0 +1,94 @@
+//! Jobs come, grow, and change their owner.
+
+use pigeon_protocol::id::{RunIndex, Shape};
+use pigeon_scheduler::{Chunk, FailureClass, JobAdmitted, LandingClass, Progress, RetryPolicy};
+
+use super::{Job, MS, World, event::Event};
+
+impl World {
+    pub(super) fn append(&mut self, job: usize) {
+        let now = self.now();
+        if self.jobs[job].admissions == 0 {
+            self.admit(job);
+        }
+        let (id, plan, from) = (self.jobs[job].id, self.jobs[job].plan, self.jobs[job].appended);
+        let count = (1 + self.below(100)).min(plan.items - from);
+        let chunk = Chunk { first: from, count: count as u32, bytes: self.below(2 << 20) };
+        self.scheduler.append(now, id, chunk);
+        assert!(!self.scheduler.append(now, id, chunk), "a repeat");
+        self.jobs[job].appended += count;
+        self.resolve_misfits(job, from);
+        if self.jobs[job].appended == plan.items {
+            self.scheduler.seal(now, id);
+        } else {
+            let after = self.below(200 * MS);
+            self.plan(after, Event::Append(job));
+        }
+    }
+
+    pub(super) fn admit(&mut self, job: usize) {
+        let now = self.now();
+        self.jobs[job].admissions += 1;
+        let Job { id, plan, .. } = self.jobs[job];
+        let recorded = self.model.jobs.entry(id).or_default();
+        let attempts = recorded.attempts.iter().map(|(run, attempts)| (RunIndex(*run), *attempts)).collect();
+        let progress = Progress { done: recorded.done.clone(), attempts };
+        self.scheduler.admit(
+            now,
+            JobAdmitted {
+                job: id,
+                shape: Shape { places: plan.places, iterations: plan.iterations },
+                priority: plan.priority,
+                max_parallel: plan.max_parallel,
+                retry: RetryPolicy::default(),
+                fail_fast: plan.fail_fast,
+                max_agents: plan.max_agents,
+                progress,
+            },
+        );
+    }
+
+    /// Items from `first` on that fit nowhere have their outcome before they are leased.
+    fn resolve_misfits(&mut self, job: usize, first: u64) {
+        let (plan, end) = (self.jobs[job].plan, self.jobs[job].appended);
+        for item in (first..end).filter(|item| plan.is_misfit(*item)) {
+            self.resolve(job, item, LandingClass::Failure(FailureClass::Permanent));
+        }
+    }
+
+    /// The runs of some item have an outcome without further work, wherever they are.
+    pub(super) fn resolve_any(&mut self, job: usize) {
+        let appended = self.jobs[job].appended;
+        if appended > 0 {
+            let item = self.below(appended);
+            self.resolve(job, item, LandingClass::Valid);
+        }
+    }
+
+    fn resolve(&mut self, job: usize, item: u64, class: LandingClass) {
+        let (now, id, runs) = (self.now(), self.jobs[job].id, self.jobs[job].plan.runs_of(item));
+        let resolved = self.scheduler.resolve(now, id, runs, class);
+        self.model.resolved(id, &resolved, class);
+        assert_eq!(self.scheduler.resolve(now, id, runs, class), [], "a repeat");
+    }
+
+    /// A paused job is taken up by another owner, who knows what was recorded. What was resolved last may not have been.
+    pub(super) fn take_up_again(&mut self, job: usize) {
+        let (now, id) = (self.now(), self.jobs[job].id);
+        self.scheduler.forget(now, id);
+        let (plan, appended, items) = (self.jobs[job].plan, self.jobs[job].appended, self.jobs[job].plan.items);
+        for item in (0..appended).filter(|item| plan.is_misfit(*item)) {
+            if self.below(2) == 0 {
+                self.model.lost(id, plan.runs_of(item));
+            }
+        }
+        self.admit(job);
+        if appended > 0 {
+            self.scheduler.append(now, id, Chunk { first: 0, count: appended as u32, bytes: 1 << 20 });
+            self.resolve_misfits(job, 0);
+        }
+        if appended == items {
+            self.scheduler.seal(now, id);
+        }
+    }
+}
