@@ -23,10 +23,10 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 /// SQLite before this could corrupt the file when it reset the WAL.
 const LEAST_SQLITE: i32 = 3_051_003;
 
-/// Bodies are written a chunk of about 1 MiB at a time, and a larger page makes fewer of them.
-const PAGE_SIZE: u32 = 16 << 10;
+/// A lone outcome touches a handful of pages, and each is written whole.
+const PAGE_SIZE: u32 = 4 << 10;
 
-/// The WAL is written back when it has so many pages: 64 MiB.
+/// The WAL is written back when it has so many pages: 16 MiB.
 const WAL_PAGES: u32 = 4 << 10;
 
 /// How long a process waits for another one that writes.
