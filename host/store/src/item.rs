@@ -106,6 +106,17 @@ impl Items {
         self.bytes
     }
 
+    /// How many bytes each body has, in order.
+    pub fn sizes(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut start = START;
+        self.entries.iter().map(move |end| {
+            let large = self.large.get(start.large_end..end.large_end).unwrap_or_default();
+            let size = end.body_end - start.body_end + large.iter().map(Bytes::len).sum::<usize>();
+            start = *end;
+            size as u64
+        })
+    }
+
     /// The item at an index, from 0.
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
         let (start, end) = self.span(index)?;
@@ -384,6 +395,7 @@ mod tests {
             let items = builder.take();
             let packed = Items::from_packed(&ids, &id_ends, &lines, bodies.into(), &body_ends).unwrap();
             prop_assert_eq!(&packed, &items);
+            prop_assert!(items.sizes().eq(sizes.iter().map(|&size| size as u64)));
             let pieces = items.bodies(from..from + count);
             let expected: Vec<u8> = items.iter().skip(from).take(count).flat_map(|item| item.body.to_vec()).collect();
             let large = sizes.iter().skip(from).take(count).filter(|&&size| size > LARGE_ITEM).count();

@@ -43,6 +43,8 @@ pub struct JobRecord {
     pub sealed: Option<Bytes>,
     /// What was said when it was finished. Empty until then.
     pub summary: Bytes,
+    /// How long it was worked at, as far as its owners said, in milliseconds.
+    pub worked_ms: u64,
     /// When it was finished, in milliseconds since 1970.
     pub finished_ms: Option<u64>,
 }

@@ -62,6 +62,9 @@ pub trait Store: Send + Sync + 'static {
     /// Remember attempts that brought no outcome. Each replaces what was known of its run.
     async fn put_attempts(&self, job: JobId, epoch: Epoch, attempts: Vec<(RunIndex, Attempts)>) -> Result<()>;
 
+    /// Say how long a job was worked at so far, over all its owners, in milliseconds. Less than before changes nothing.
+    async fn put_worked(&self, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()>;
+
     /// End a job. `state` is one of those that are finished; `summary` is kept for those who ask later.
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()>;
 

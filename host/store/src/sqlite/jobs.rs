@@ -164,6 +164,7 @@ fn record_of(row: &Row<'_>) -> Result<JobRecord> {
         cursor: bytes_of(row, "cursor")?,
         sealed: if sealed { Some(bytes_of(row, "note")?) } else { None },
         summary: bytes_of(row, "summary")?,
+        worked_ms: number(row.get("worked_ms")?),
         finished_ms: row.get::<_, Option<i64>>("finished_ms")?.map(number),
     })
 }
@@ -234,6 +235,15 @@ pub(super) fn seal(connection: &Connection, job: JobId, epoch: Epoch, note: &[u8
         connection.prepare_cached("UPDATE job SET sealed = 1 WHERE key = ?1")?.execute([head.key])?;
         connection.prepare_cached("UPDATE job_text SET note = ?2 WHERE job = ?1")?.execute(params![head.key, note])?;
     }
+    Ok(())
+}
+
+/// Say how long a job was worked at.
+pub(super) fn put_worked(connection: &Connection, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()> {
+    let head = owned(connection, job, epoch)?;
+    connection
+        .prepare_cached("UPDATE job SET worked_ms = max(worked_ms, ?2) WHERE key = ?1")?
+        .execute([head.key, int(worked_ms)])?;
     Ok(())
 }
 

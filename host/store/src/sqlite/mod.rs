@@ -245,6 +245,10 @@ impl Store for SqliteStore {
         self.0.writer.write(move |work| work.put_attempts(job, epoch, &attempts)).await
     }
 
+    async fn put_worked(&self, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()> {
+        self.0.writer.write(move |work| jobs::put_worked(&work.connection, job, epoch, worked_ms)).await
+    }
+
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
         self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await?;
         self.0.spools.close(job);

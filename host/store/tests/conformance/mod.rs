@@ -24,6 +24,7 @@ macro_rules! suite {
             a_job_is_kept_as_it_was_accepted,
             a_job_has_one_owner,
             an_older_owner_writes_nothing,
+            time_at_work_is_kept_over_owners,
             chunks_are_appended_once_and_in_order,
             a_sealed_job_takes_no_items,
             large_items_come_back_whole,
@@ -185,6 +186,22 @@ pub(crate) async fn an_older_owner_writes_nothing(store: &impl Store) {
     store.record(batch(&new, "a", [outcome(2)])).await.unwrap();
     assert_eq!(store.progress(id).await.unwrap().done, [0..1, 2..3]);
     assert_eq!(store.job(id).await.unwrap().items, 4);
+}
+
+pub(crate) async fn time_at_work_is_kept_over_owners(store: &impl Store) {
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let job = claim.job();
+    assert_eq!(store.job(job).await.unwrap().worked_ms, 0);
+    for worked in [700, 300] {
+        store.put_worked(job, claim.epoch(), worked).await.unwrap();
+    }
+    let former = claim.epoch();
+    drop(claim);
+    let claim = store.claim(job).await.unwrap();
+    assert!(matches!(store.put_worked(job, former, 900).await, Err(StoreError::StaleEpoch { .. })));
+    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5_000).await.unwrap();
+    store.put_worked(job, claim.epoch(), 1_100).await.unwrap();
+    assert_eq!(store.job(job).await.unwrap().worked_ms, 1_100);
 }
 
 pub(crate) async fn chunks_are_appended_once_and_in_order(store: &impl Store) {
