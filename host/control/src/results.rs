@@ -9,8 +9,8 @@ use pigeon_store::{ItemName, Store};
 
 use crate::{error::store_error, record, verdicts::ItemRuns};
 
-/// Outcomes read at a time.
-const PAGE: usize = 4096;
+/// Outcomes read at a time. Those of a batch lie together, and a page that ends within it reads it again.
+const PAGE: usize = 16 << 10;
 
 /// Items named at a time.
 const NAMES: usize = 4096;

@@ -3,9 +3,10 @@
 use std::io;
 
 use futures::StreamExt as _;
-use pigeon_api::{ItemResult, JobId, JobState, JobStatus, Pigeon, Work};
+use pigeon_api::{ApiError, ItemResult, JobId, JobState, JobStatus, Work};
+use tokio::sync::mpsc;
 
-use super::{Sources, cuts::Cut, drive::Driven, target::Target};
+use super::{Client, Sources, cuts::Cut, drive::Driven, target::Target};
 use crate::{
     dirs::Dirs,
     exit::{Exit, Failed},
@@ -13,9 +14,12 @@ use crate::{
     screen::Screen,
 };
 
+/// Parts of the results that may wait to be written.
+const AHEAD: usize = 4;
+
 /// Report a job, as far as it came.
 pub(super) async fn finish(
-    client: &dyn Pigeon,
+    client: Client,
     job: JobId,
     sources: Option<Sources>,
     driven: Driven,
@@ -37,7 +41,7 @@ pub(super) async fn finish(
         (None, []) => Ending::Usual,
         (None, _) => Ending::Cut,
     };
-    let reported = write(client, &status, sources, ending, target).await;
+    let reported = write(&client, &status, sources, ending, target).await;
     if !status.state.is_final() {
         screen.note(&format!("to go on: {}", screen.paint.strong(&dirs.resume(job))));
     }
@@ -86,7 +90,7 @@ fn missing(cuts: Vec<Cut>, status: &JobStatus) -> impl Iterator<Item = Failed> {
 
 /// Write the report. Its items come from disk, a few hundred at a time.
 async fn write(
-    client: &dyn Pigeon,
+    client: &Client,
     status: &JobStatus,
     sources: Option<Sources>,
     ending: Ending,
@@ -103,8 +107,8 @@ async fn write(
         ending,
     };
     if report::needs_count(target.format) {
-        let mut items = client.results(status.id).await?;
-        while let Some(some) = items.next().await {
+        let mut items = read(client, status.id);
+        while let Some(some) = items.recv().await {
             some?.iter().for_each(|item| setting.count.add(item.verdict));
         }
     }
@@ -117,11 +121,10 @@ async fn write(
     let Some(mut report) = writing else { return Ok(()) };
     // A table of a job that is all valid has no items to show: they are not even read.
     let mut wanted = report.wants_items();
-    let mut items = client.results(status.id).await?;
+    let mut items = read(client, status.id);
     while wanted && !target.is_gone() {
-        let Some(some) = items.next().await else { break };
-        let some: Vec<ItemResult> = some?;
-        for item in &some {
+        let Some(some) = items.recv().await else { break };
+        for item in &some? {
             if !report.item(&mut text, item).map_err(in_memory)? {
                 wanted = false;
                 break;
@@ -133,6 +136,23 @@ async fn write(
     report.end(&mut text).map_err(in_memory)?;
     target.write(|out| out.write_all(&text))?;
     Ok(())
+}
+
+/// Read the results while others of them are written.
+fn read(client: &Client, job: JobId) -> mpsc::Receiver<Result<Vec<ItemResult>, ApiError>> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let client = client.clone();
+    tokio::spawn(async move {
+        let mut items = match client.results(job).await {
+            Ok(items) => items,
+            // Whoever reads may have gone, here and below: then nobody wants to know.
+            Err(error) => return drop(sender.send(Err(error)).await),
+        };
+        while let Some(some) = items.next().await
+            && sender.send(some).await.is_ok()
+        {}
+    });
+    receiver
 }
 
 /// Writing to memory fails only where a value cannot be serialised.

@@ -153,7 +153,16 @@ async fn go(
         screen.warn(&dirs.not_kept(trouble));
     }
     let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };
-    finish::finish(client.as_ref(), job, sources, driven, dirs, target, screen).await
+    // A job that is over needs nobody any more: they leave, and what it held is cleared away, while it is reported.
+    let over = driven.state.is_some_and(JobState::is_final).then(|| started.take()).flatten();
+    let leaving = over.map(|embedded| tokio::spawn(embedded.stop(LEAVE)));
+    let ended = finish::finish(client, job, sources, driven, dirs, target, screen).await;
+    if let Some(leaving) = leaving
+        && let Err(error) = leaving.await
+    {
+        tracing::error!(%error, "the embedded control host ended badly");
+    }
+    ended
 }
 
 /// The compiled plugins of this user, made by children of this program.
