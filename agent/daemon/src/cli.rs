@@ -1,10 +1,10 @@
 //! The daemon's command line. Secrets are never on it: the join token comes from a file or a systemd credential.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
-use pigeon_protocol::enrol::JoinToken;
+use pigeon_protocol::enrol::{JoinToken, ParseTokenError};
 
 /// The argument that makes this program the compile child.
 pub(crate) const COMPILE: &str = "compile";
@@ -78,16 +78,42 @@ impl Args {
     }
 
     /// The join token.
-    pub(crate) fn token(&self) -> anyhow::Result<JoinToken> {
+    pub(crate) fn token(&self) -> Result<JoinToken, TokenError> {
         let credential = || Some(PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL));
-        let path = self.token_file.clone().or_else(credential).context(
-            "this agent has no identity yet and no join token to get one: name a file by --token-file, or give systemd \
-             the credential join-token",
-        )?;
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("failed to read the join token from {}", path.display()))?;
-        text.parse().with_context(|| format!("failed to use {}", path.display()))
+        let path = self.token_file.clone().or_else(credential);
+        let path = path.ok_or_else(|| TokenError::Missing { state: self.state_dir.clone() })?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => text.parse().map_err(|source| TokenError::Malformed { path, source }),
+            Err(source) => Err(TokenError::Read { path, source }),
+        }
     }
+}
+
+/// There is no join token to enrol with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    /// None was given.
+    #[error("this agent has no identity in {} yet, and no join token to get one", state.display())]
+    Missing {
+        /// Where its identity would be.
+        state: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("failed to read the join token from {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("failed to use {}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ParseTokenError,
+    },
 }
 
 #[cfg(test)]
@@ -120,7 +146,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "secret nonsense").unwrap();
         let error = parse(&["--token-file", file.path().to_str().unwrap()]).unwrap().token().unwrap_err();
-        let text = format!("{error:#}");
+        let text = error.to_string();
         assert!(text.contains(file.path().to_str().unwrap()) && !text.contains("nonsense"), "{text}");
     }
 }

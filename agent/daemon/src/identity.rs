@@ -89,13 +89,17 @@ impl Identity {
         }))
     }
 
+    /// See that an identity could be kept in this state folder.
+    pub fn prepare(state: &Path) -> Result<(), IdentityError> {
+        let dir = state.join("identity");
+        fs::create_dir_all(&dir).map_err(io("create", &dir))?;
+        let probe = dir.join("probe");
+        write(&probe, b"may be deleted").and_then(|()| fs::remove_file(&probe)).map_err(io("write to", &dir))
+    }
+
     /// Keep it in this state folder. Each file is replaced as a whole and is on disk when this returns.
     pub fn save(&self, state: &Path) -> Result<(), IdentityError> {
         let dir = state.join("identity");
-        let io = |attempt, path: &Path| {
-            let path = path.to_owned();
-            move |source| IdentityError::Io { attempt, path, source }
-        };
         fs::create_dir_all(&dir).map_err(io("create", &dir))?;
         let keys: String = self.trusted_keys.iter().map(|key| Digest::from_bytes(*key).to_hex() + "\n").collect();
         let agent = self.agent.to_string();
@@ -135,6 +139,11 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
+fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+    let path = path.to_owned();
+    move |source| IdentityError::Io { attempt, path, source }
+}
+
 fn malformed(path: &Path, expected: &'static str) -> IdentityError {
     IdentityError::Malformed { path: path.to_owned(), expected }
 }
@@ -158,6 +167,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded_and_nobody_else_may_read_it() {
         let (state, identity) = (tempfile::tempdir().unwrap(), identity());
+        Identity::prepare(state.path()).unwrap();
         assert_eq!(Identity::load(state.path()).unwrap(), None);
         identity.save(state.path()).unwrap();
         identity.save(state.path()).unwrap();

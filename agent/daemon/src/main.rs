@@ -1,6 +1,7 @@
 //! `pigeon-agent`: the daemon on a worker node.
 
 mod cli;
+mod hint;
 mod logging;
 mod notify;
 
@@ -28,18 +29,20 @@ fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            let hint = hint::hint(&error).map(|hint| format!("; hint: {hint}"));
+            tracing::error!("{error:#}{}", hint.unwrap_or_default());
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the async runtime")?
-        .block_on(serve(args))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("failed to start the async runtime")?;
+    let ended = runtime.block_on(serve(args));
+    // Whatever still blocks ends with the process.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
@@ -91,6 +94,8 @@ async fn identity(args: &Args) -> anyhow::Result<Identity> {
         return Ok(identity);
     }
     let token = args.token()?;
+    // A token may be good for one use: what it buys must not be lost.
+    Identity::prepare(&args.state_dir)?;
     let identity = enrol(args.hub, &token, &args.name()?).await?;
     identity.save(&args.state_dir)?;
     tracing::info!(agent = %identity.agent, hub = %args.hub, "enrolled");

@@ -23,7 +23,10 @@ pub(crate) struct Systemd {
 impl Systemd {
     /// As `NOTIFY_SOCKET` and `WATCHDOG_USEC` say.
     pub(crate) fn from_env() -> Self {
-        let watchdog = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse::<u64>().ok());
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+        // It may be meant for the process that started us.
+        let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|_| is_ours);
         Self::new(std::env::var_os("NOTIFY_SOCKET"), watchdog)
     }
 
@@ -33,7 +36,10 @@ impl Systemd {
                 [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest),
                 _ => SocketAddr::from_pathname(&name),
             };
-            Some((UnixDatagram::unbound().ok()?, address.ok()?))
+            let socket = UnixDatagram::unbound().ok()?;
+            // A systemd that is busy must not stop us: what it misses is a sign of life, and the next one follows.
+            socket.set_nonblocking(true).ok()?;
+            Some((socket, address.ok()?))
         });
         // Twice as often as asked for, as systemd recommends.
         let half = watchdog_us.map(|us| Duration::from_micros(us / 2)).filter(|half| !half.is_zero());
@@ -76,6 +82,19 @@ mod tests {
         assert_eq!(&words[..length], b"READY=1");
         systemd.watchdog_due().await;
         systemd.watchdog_due().await;
+    }
+
+    #[tokio::test]
+    async fn a_systemd_that_does_not_listen_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let systemd = Systemd::new(Some(path.into()), None);
+        // Far more than the kernel keeps for a receiver.
+        for _ in 0..10_000 {
+            systemd.say("WATCHDOG=1");
+        }
+        assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 10);
     }
 
     #[tokio::test]
