@@ -16,7 +16,7 @@ pub enum JobEvent {
     Landed(Vec<RunResult>),
     /// How far the job is; a few times a second.
     Progress(Progress),
-    /// Something that people want to know: an agent was lost, a run is tried again.
+    /// Something that people want to know: an agent was lost, runs are tried again for a reason that is new.
     Note(String),
     /// Nothing more will happen in this process: all runs have outcomes, or the job was stopped and what was under way
     /// has ended. Last.
@@ -38,4 +38,7 @@ pub struct Progress {
     pub invalid: u64,
     /// Of those, failures.
     pub failures: u64,
+    /// Attempts in this process that brought no outcome and are followed by another: transient failures, and deaths of
+    /// agents that made nothing else.
+    pub retried: u64,
 }

@@ -182,7 +182,7 @@ pub struct JobStatus {
     pub request: JobRequest,
     /// When it was accepted, in milliseconds since 1970.
     pub accepted_ms: i64,
-    /// Wall time from acceptance to the end (or now), over all processes that worked at it, in milliseconds.
+    /// Wall time that it was worked at up to its end (or now), summed over the processes that did, in milliseconds.
     pub wall_time_ms: f64,
     /// Items appended.
     pub items: u64,
@@ -196,9 +196,10 @@ pub struct JobStatus {
     pub invalid: u64,
     /// Runs that could not be judged.
     pub failures: u64,
-    /// Times of its runs.
+    /// Times of its runs, as far as an agent made them.
     pub times: Times,
-    /// By worker, in the order of their names (`worker-2` before `worker-10`).
+    /// By worker, in the order of their names (`worker-2` before `worker-10`). Runs that no agent made, because their
+    /// item fits nowhere, are none of theirs.
     pub workers: Vec<WorkerStatus>,
     /// What went wrong, the most frequent first.
     pub errors: Vec<ErrorGroup>,

@@ -130,3 +130,11 @@ pub struct MemoryNeed {
     /// Bytes for each byte of the item.
     pub factor: f64,
 }
+
+impl MemoryNeed {
+    /// What it comes to for an item of so many bytes. The runtime's metadata reckons the same.
+    pub fn of(&self, item: u64) -> u64 {
+        // A float this large is cut to u64::MAX, which no run may have.
+        self.base.saturating_add((self.factor * item as f64) as u64)
+    }
+}

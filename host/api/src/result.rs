@@ -104,7 +104,7 @@ pub struct RunResult {
     pub place: u32,
     /// Iteration, from 0.
     pub iteration: u32,
-    /// Name of the agent that made it.
+    /// Name of the agent that made it; empty if none did, because its item fits nowhere.
     pub worker: String,
     /// Verdict.
     pub verdict: Verdict,

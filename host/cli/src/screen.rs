@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_that_of_this_process() {
-        let progress = Progress { planned: 30_000, sealed: true, done: 21_000, valid: 0, invalid: 0, failures: 0 };
+        let progress = Progress { planned: 30_000, sealed: true, done: 21_000, ..Progress::default() };
         assert_eq!(pace(&progress, 20_000, Duration::from_secs(1)), "  1,000 runs/s  9 s left");
         assert_eq!(pace(&progress, 20_000, Duration::from_micros(50)), "");
         assert_eq!(pace(&progress, 21_000, Duration::from_secs(9)), "");

@@ -43,8 +43,8 @@ impl App {
         let ca = CertificateAuthority::new_in_memory()?;
         let tokens = JoinTokens::new(ca.fingerprint());
         let (commands, received) = mpsc::channel(COMMANDS);
-        let client = Arc::new(Client::new(store.clone(), registry.clone(), commands.clone(), config.backlog));
-        let handler = Handler::new(client.clone(), commands, Arc::new(Semaphore::new(config.unrecorded)));
+        let client = Arc::new(Client::new(store.clone(), registry.clone(), commands, config.backlog));
+        let handler = Handler::new(client.clone(), Arc::new(Semaphore::new(config.unrecorded)));
         let mut hub_config = HubConfig::new(config.listen);
         hub_config.beat = config.beat;
         hub_config.trusted_keys.extend(registry.public_key());
@@ -114,3 +114,6 @@ fn seed() -> Result<u64, ControlError> {
     SystemRandom::new().fill(&mut seed).map_err(|_| ControlError::NoRandomness)?;
     Ok(u64::from_le_bytes(seed))
 }
+
+#[cfg(test)]
+mod tests;

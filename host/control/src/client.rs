@@ -12,7 +12,7 @@ use pigeon_api::{
     ApiError, Chunk, ErrorKind, ItemResult, JobEvent, JobFilter, JobRequest, JobState, JobStatus, JobSummary, Pigeon,
     PluginInfo, Result, ResumePoint, Stop, Watch,
 };
-use pigeon_protocol::id::JobId;
+use pigeon_protocol::id::{JobId, RunIndex};
 use pigeon_scheduler as scheduler;
 use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -20,8 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock,
     error::store_error,
+    fit::Misfit,
     job::{self, Job, Pulse},
-    owner::Command,
+    owner::{Admission, Command},
     registry::Registry,
     results, status, watch,
 };
@@ -69,17 +70,38 @@ impl Client {
         self.owned(job).ok_or_else(|| ApiError::new(ErrorKind::Conflict, format!("job {job} was not taken up here")))
     }
 
-    async fn tell(&self, command: Command) -> Result<()> {
+    /// Tell the owner something.
+    pub(crate) async fn tell(&self, command: Command) -> Result<()> {
         let gone = |_| ApiError::new(ErrorKind::Internal, "the control host is going down");
         self.commands.send(command).await.map_err(gone)
     }
 
-    async fn own(&self, job: Job, progress: scheduler::Progress, chunks: Vec<ChunkInfo>) -> Result<()> {
+    async fn own(&self, job: Job, admission: Admission) -> Result<()> {
         let job = Arc::new(job);
         self.jobs().insert(job.id, job.clone());
         let (admitted, heard) = oneshot::channel();
-        self.tell(Command::Admit(job, progress, chunks, admitted)).await?;
+        self.tell(Command::Admit(job, admission, admitted)).await?;
         heard.await.map_err(|_| ApiError::new(ErrorKind::Internal, "the control host is going down"))
+    }
+
+    /// Items that were appended earlier, fit nowhere, and may have runs left.
+    async fn misfits(&self, job: &Job, chunks: &[ChunkInfo], done: &scheduler::RunSet) -> Result<Vec<Misfit>> {
+        let mut misfits = Vec::new();
+        let runs_per_item = job.shape.runs_per_item();
+        for chunk in chunks.iter().filter(|chunk| !job.fit.holds(chunk.bytes)) {
+            let first = RunIndex(chunk.first.saturating_mul(runs_per_item));
+            if done.first_missing_from(first).0 >= first.0.saturating_add(chunk.count.saturating_mul(runs_per_item)) {
+                continue;
+            }
+            if chunk.count == 1 {
+                misfits.push(Misfit { item: chunk.first, size: chunk.bytes });
+                continue;
+            }
+            let items = self.store.items(job.id, chunk.seq).await;
+            let items = items.map_err(|error| store_error(format!("failed to read items of job {}", job.id), error))?;
+            misfits.extend(job.fit.misfits(chunk.first, &items));
+        }
+        Ok(misfits)
     }
 
     async fn record(&self, job: JobId) -> Result<JobRecord> {
@@ -118,7 +140,7 @@ impl Pigeon for Client {
         let id = job.id;
         let claim = self.store.create(job).await.map_err(|error| store_error("failed to accept the job", error))?;
         let record = self.record(id).await?;
-        self.own(Job::new(&record, request, plugin, claim), scheduler::Progress::default(), Vec::new()).await?;
+        self.own(Job::new(&record, request, plugin, claim), Admission::default()).await?;
         Ok(id)
     }
 
@@ -139,7 +161,8 @@ impl Pigeon for Client {
         };
         // A repeat is told as well: the call that it repeats may have been cut off before it told.
         let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes };
-        self.tell(Command::Appended(id, info, items)).await
+        let misfits = job.fit.misfits(info.first, &items);
+        self.tell(Command::Appended(id, info, items, misfits)).await
     }
 
     async fn seal(&self, id: JobId) -> Result<()> {
@@ -166,12 +189,15 @@ impl Pigeon for Client {
     }
 
     async fn job(&self, id: JobId) -> Result<JobStatus> {
+        // Looked at first: what has ended by now is on disk with all its time.
+        let at_work = self.owned(id).filter(|job| job.pulse().borrow().ended.is_none());
         let record = self.record(id).await?;
         let tally = self.store.tally(id).await;
         let tally = tally.map_err(|error| store_error(format!("failed to read the figures of job {id}"), error))?;
         let plugin = self.registry.by_digest(record.job.plugin).await?;
         let state = self.state(&record);
-        status::status(&record, state, plugin, &tally)
+        let worked_ms = at_work.map_or(record.worked_ms, |job| job.worked_ms());
+        status::status(&record, state, plugin, &tally, worked_ms)
     }
 
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>> {
@@ -242,8 +268,10 @@ impl Pigeon for Client {
         let chunks = self.store.chunks(id).await.map_err(|error| store_error(attempted(), error))?;
         let job = Job::new(&record, request.clone(), plugin, claim);
         let total = tally.total();
-        job.recorded([total.valid, total.invalid, total.failures]);
-        self.own(job, scheduled(progress), chunks).await?;
+        job.recorded([total.valid, total.invalid, total.failures], 0);
+        let progress = scheduled(progress);
+        let misfits = self.misfits(&job, &chunks, &progress.done).await?;
+        self.own(job, Admission { progress, chunks, misfits }).await?;
         Ok(point(&record, JobState::Interrupted))
     }
 }
@@ -266,7 +294,7 @@ impl Client {
 /// Wait until more may be appended; false if nothing more will be run.
 async fn has_room(job: &Job, backlog: u64) -> Result<bool> {
     let mut pulse = job.pulse();
-    let ready = |pulse: &Pulse| pulse.stopping || pulse.ended.is_some() || unjudged(pulse) <= backlog;
+    let ready = |pulse: &Pulse| pulse.stopping || pulse.ended.is_some() || pulse.backlog <= backlog;
     match pulse.wait_for(ready).await {
         Ok(pulse) => match &pulse.broken {
             Some(error) => Err(watch::again(error)),
@@ -274,13 +302,6 @@ async fn has_room(job: &Job, backlog: u64) -> Result<bool> {
         },
         Err(_) => Ok(false),
     }
-}
-
-/// Bytes appended and not yet judged, were all items of one size.
-fn unjudged(pulse: &Pulse) -> u64 {
-    let left = pulse.progress.planned.saturating_sub(pulse.progress.done);
-    let share = left as f64 / pulse.progress.planned.max(1) as f64;
-    (pulse.bytes as f64 * share) as u64
 }
 
 /// A client's chunk as the store keeps it.

@@ -3,47 +3,51 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use pigeon_api::ApiError;
 use pigeon_hub::{HubEvent, HubHandler, JobAnswer, Landed, NotAdmitted, PluginAnswer};
 use pigeon_protocol::{
     id::{AgentId, Digest, JobId, LeaseId, SessionId},
     message::Beat,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{client::Client, owner::Command};
 
 /// Passes on to the owner what it has to decide, and answers the rest itself.
 pub(crate) struct Handler {
     client: Arc<Client>,
-    commands: mpsc::Sender<Command>,
     /// Bounds the outcomes that wait for the disk: an agent whose outcomes find no room here waits.
     unrecorded: Arc<Semaphore>,
 }
 
 impl Handler {
-    pub(crate) fn new(client: Arc<Client>, commands: mpsc::Sender<Command>, unrecorded: Arc<Semaphore>) -> Self {
-        Self { client, commands, unrecorded }
+    pub(crate) fn new(client: Arc<Client>, unrecorded: Arc<Semaphore>) -> Self {
+        Self { client, unrecorded }
+    }
+
+    async fn tell(&self, command: Command) {
+        // The owner is gone only when the hub goes too.
+        let _ = self.client.tell(command).await;
     }
 }
 
 #[async_trait]
 impl HubHandler for Handler {
     async fn event(&self, event: HubEvent) {
-        // The owner is gone only when the hub goes too.
-        let _ = self.commands.send(Command::Hub(event)).await;
+        self.tell(Command::Hub(event)).await;
     }
 
     async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId> {
         let (answer, answered) = oneshot::channel();
         let leases = beat.leases.into_iter().map(LeaseId).collect();
-        let _ = self.commands.send(Command::Beat(session, leases, answer)).await;
+        self.tell(Command::Beat(session, leases, answer)).await;
         answered.await.unwrap_or_default()
     }
 
     async fn landed(&self, landed: Landed) {
         // The semaphore is never closed.
         if let Ok(permit) = self.unrecorded.clone().acquire_owned().await {
-            let _ = self.commands.send(Command::Landed(landed, permit)).await;
+            self.tell(Command::Landed(landed, permit)).await;
         }
     }
 
@@ -52,6 +56,10 @@ impl HubHandler for Handler {
             Ok((signed, component)) => Some(PluginAnswer { signed, component }),
             Err(error) => {
                 tracing::warn!(%digest, error = &error as &dyn std::error::Error, "an agent asked for a plugin in vain");
+                let mut told = ApiError::new(error.kind, format!("failed to give plugin {digest} to an agent"));
+                told.hint.clone_from(&error.hint);
+                // Before the answer: what the agent makes of it must not be taken for the plugin's fault.
+                self.tell(Command::Lacking(digest, told.caused_by(error))).await;
                 None
             }
         }

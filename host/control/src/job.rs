@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use pigeon_api::{ApiError, Clock, ErrorKind, JobRequest, JobState, PluginInfo, Progress, Result, Work};
@@ -16,6 +17,8 @@ use pigeon_protocol::{
 use pigeon_store::{ChunkInfo, Claim, Items, JobRecord};
 use tokio::sync::{broadcast, watch};
 
+use crate::fit::Fit;
+
 /// Notes that a slow watcher may be behind by.
 const NOTES: usize = 256;
 
@@ -25,7 +28,10 @@ pub(crate) struct Job {
     pub(crate) request: JobRequest,
     pub(crate) plugin: PluginInfo,
     pub(crate) shape: Shape,
+    pub(crate) fit: Fit,
     claim: Claim,
+    /// How long earlier processes worked at it, in milliseconds, and since when this one does.
+    worked: (u64, Instant),
     accepted_ms: u64,
     bodies: Mutex<Bodies>,
     reading: tokio::sync::Mutex<()>,
@@ -37,8 +43,8 @@ pub(crate) struct Job {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pulse {
     pub(crate) progress: Progress,
-    /// Bytes of all bodies appended.
-    pub(crate) bytes: u64,
+    /// Bytes of the items that were appended and have runs without an outcome.
+    pub(crate) backlog: u64,
     /// Nothing more is leased: what is appended will not be run.
     pub(crate) stopping: bool,
     /// Nothing more will happen here.
@@ -63,6 +69,8 @@ impl Job {
             id: record.job.id,
             shape: record.job.shape,
             accepted_ms: record.job.created_ms,
+            fit: Fit::new(plugin.metadata.memory, request.limits.memory),
+            worked: (record.worked_ms, Instant::now()),
             request,
             plugin,
             claim,
@@ -78,6 +86,12 @@ impl Job {
         self.claim.epoch()
     }
 
+    /// How long it was worked at until now, all processes together, in milliseconds.
+    pub(crate) fn worked_ms(&self) -> u64 {
+        let (before, since) = self.worked;
+        before.saturating_add(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
     /// How far it is, now and from now on.
     pub(crate) fn pulse(&self) -> watch::Receiver<Pulse> {
         self.pulse.subscribe()
@@ -88,15 +102,21 @@ impl Job {
         self.pulse.send_modify(change);
     }
 
-    /// Outcomes are on disk.
-    pub(crate) fn recorded(&self, verdicts: [u64; 3]) {
+    /// Outcomes are on disk, and so many bytes of items need no more runs.
+    pub(crate) fn recorded(&self, verdicts: [u64; 3], judged: u64) {
         self.change(|pulse| {
+            pulse.backlog = pulse.backlog.saturating_sub(judged);
             let progress = &mut pulse.progress;
             progress.valid += verdicts[Verdict::Valid as usize];
             progress.invalid += verdicts[Verdict::Invalid as usize];
             progress.failures += verdicts[Verdict::Failure as usize];
             progress.done += verdicts.iter().sum::<u64>();
         });
+    }
+
+    /// Runs are tried again.
+    pub(crate) fn retried(&self, runs: u64) {
+        self.change(|pulse| pulse.progress.retried += runs);
     }
 
     /// The machinery failed for this job.
@@ -117,8 +137,8 @@ impl Job {
         let _ = self.notes.send(note);
     }
 
-    /// A chunk is on disk; keep its bodies at hand if there is room.
-    pub(crate) fn appended(&self, chunk: ChunkInfo, items: Option<Items>, room: u64) {
+    /// A chunk is on disk, with so many bytes to judge; keep its bodies at hand if there is room.
+    pub(crate) fn appended(&self, chunk: ChunkInfo, items: Option<Items>, unjudged: u64, room: u64) {
         let mut bodies = self.bodies();
         bodies.chunks.push(chunk);
         if let Some(items) = items {
@@ -127,7 +147,7 @@ impl Job {
         drop(bodies);
         self.change(|pulse| {
             pulse.progress.planned += chunk.count * self.shape.runs_per_item();
-            pulse.bytes += chunk.bytes;
+            pulse.backlog += unjudged;
         });
     }
 

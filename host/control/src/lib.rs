@@ -9,20 +9,22 @@
 //! ```
 //!
 //! Reading order: [`Config`] and [`App`]; `client` (what is asked), `job` (what is owned), `owner` (what is decided),
-//! `dispatch` (leases on their way out), `record` and `writes` (outcomes on their way in), `watch`, `results` and `status` (what is
-//! told), `registry` (plugins).
+//! `fit` and `backlog` (what of the items can be sent, and what is left of them), `dispatch` (leases on their way out),
+//! `record` and `writes` (outcomes on their way in), `watch`, `results` and `status` (what is told), `registry` (plugins).
 //!
 //! Invariant: this crate runs no Wasm. What a component is, an [`Inspector`] tells it.
 
 #![forbid(unsafe_code)]
 
 mod app;
+mod backlog;
 mod client;
 mod clock;
 mod config;
 mod convert;
 mod dispatch;
 mod error;
+mod fit;
 mod handler;
 mod job;
 mod owner;

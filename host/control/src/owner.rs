@@ -12,45 +12,52 @@
 //!                                            └───────────────────┘──► hub: may be forgotten; watchers: landed
 //! ```
 //!
+//! Here it hears what happens and carries out what shall be done; `outcomes` is about runs, `ends` about the ends of jobs
+//! and of what was begun for them.
+//!
 //! Invariant: nothing is acknowledged before it is on disk, and a job ends only after its last outcome is.
 
+mod ends;
+mod outcomes;
+
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use pigeon_api::{ApiError, ErrorKind, JobState};
+use pigeon_api::{ApiError, ErrorKind};
 use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError, SessionEnd};
-use pigeon_protocol::id::{AgentId, IncarnationId, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_protocol::id::{AgentId, Digest, IncarnationId, JobId, LeaseId, SessionId};
 use pigeon_scheduler as scheduler;
-use pigeon_scheduler::{Action, AgentInfo, End, Grant, Left, Ruling, Scheduler, Time, Why};
+use pigeon_scheduler::{Action, AgentInfo, Grant, Left, Ruling, Scheduler, Time, Why};
 use pigeon_store::{ChunkInfo, Items, Store};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
     dispatch::{Needed, scheduled},
-    error::store_error,
+    fit::Misfit,
     job::Job,
-    record::{self, Recording},
-    writes::{Done, Owned, remember, write},
+    writes::{Done, Owned},
 };
 
 /// What the owner is told.
 pub(crate) enum Command {
     /// A job is ours, with what was achieved of it.
-    Admit(Arc<Job>, scheduler::Progress, Vec<ChunkInfo>, oneshot::Sender<()>),
-    /// A chunk is on disk.
-    Appended(JobId, ChunkInfo, Items),
+    Admit(Arc<Job>, Admission, oneshot::Sender<()>),
+    /// A chunk is on disk. Some of its items may fit nowhere.
+    Appended(JobId, ChunkInfo, Items, Vec<Misfit>),
     /// No more items come.
     Sealed(JobId),
     /// Lease nothing more.
     Stop(JobId, Why),
+    /// A plugin that an agent asked for cannot be had of our own store.
+    Lacking(Digest, ApiError),
     /// Something happened in the hub.
     Hub(HubEvent),
     /// An agent lives; the answer is which of its leases are not its own.
@@ -58,6 +65,18 @@ pub(crate) enum Command {
     /// Outcomes have landed. The permit bounds how many wait for the disk.
     Landed(Landed, OwnedSemaphorePermit),
 }
+
+/// What an earlier owner achieved of a job.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    pub(crate) progress: scheduler::Progress,
+    pub(crate) chunks: Vec<ChunkInfo>,
+    /// Items of these that fit nowhere.
+    pub(crate) misfits: Vec<Misfit>,
+}
+
+/// How often it is written down how long jobs were worked at: so much of it dies with this process at most.
+const WORK_NOTED: Duration = Duration::from_secs(1);
 
 /// Commands handled before the scheduler's wishes are carried out.
 const AT_ONCE: usize = 64;
@@ -109,6 +128,8 @@ impl Owner {
     /// Decide until told to stop, then see the writes under way to their end.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(AT_ONCE);
+        let mut noting = tokio::time::interval(WORK_NOTED);
+        noting.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wakeup = self.scheduler.next_wakeup().map(|time| self.zero + time.since(Time::ZERO));
             tokio::select! {
@@ -133,6 +154,8 @@ impl Owner {
                     let now = self.now();
                     self.scheduler.tick(now);
                 }
+                // Jobs have been worked at for a while.
+                _ = noting.tick(), if !self.jobs.is_empty() => self.note_work(),
                 // Leave.
                 () = stop.cancelled() => break,
             }
@@ -152,12 +175,15 @@ impl Owner {
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
-            Command::Admit(job, progress, chunks, admitted) => {
-                self.admit(now, job, progress, chunks);
+            Command::Admit(job, admission, admitted) => {
+                self.admit(now, job, admission);
                 // The client may have given up meanwhile.
                 let _ = admitted.send(());
             }
-            Command::Appended(id, chunk, items) => self.appended(now, id, chunk, Some(items)),
+            Command::Appended(id, chunk, items, misfits) => {
+                self.appended(now, id, chunk, Some(items));
+                self.resolve(now, id, &misfits);
+            }
             Command::Sealed(id) => {
                 if let Some(owned) = self.jobs.get(&id) {
                     owned.job.change(|pulse| pulse.progress.sealed = true);
@@ -174,12 +200,14 @@ impl Owner {
                 // The session may have ended meanwhile.
                 let _ = answer.send(self.scheduler.beat(now, session, &leases));
             }
+            Command::Lacking(plugin, error) => self.lacking(plugin, &error),
             Command::Hub(event) => self.event(now, event),
             Command::Landed(landed, permit) => self.landed(now, landed, permit),
         }
     }
 
-    fn admit(&mut self, now: Time, job: Arc<Job>, progress: scheduler::Progress, chunks: Vec<ChunkInfo>) {
+    fn admit(&mut self, now: Time, job: Arc<Job>, admission: Admission) {
+        let Admission { progress, chunks, misfits } = admission;
         let request = &job.request;
         let max_agents = match request.work {
             pigeon_api::Work::One { workers, .. } => Some(workers),
@@ -203,10 +231,11 @@ impl Owner {
                 progress,
             },
         );
-        self.jobs.insert(job.id, Owned { job: job.clone(), writes: 0, end: None });
+        self.jobs.insert(job.id, Owned::new(job.clone()));
         for chunk in chunks {
             self.appended(now, job.id, chunk, None);
         }
+        self.resolve(now, job.id, &misfits);
         if sealed {
             self.scheduler.seal(now, job.id);
         }
@@ -214,7 +243,7 @@ impl Owner {
 
     /// A chunk is on disk. One that was told before is passed over: clients may repeat themselves.
     fn appended(&mut self, now: Time, id: JobId, chunk: ChunkInfo, items: Option<Items>) {
-        let Some(owned) = self.jobs.get(&id) else { return };
+        let Some(owned) = self.jobs.get_mut(&id) else { return };
         if owned.job.has_chunk(chunk.seq) {
             return;
         }
@@ -223,7 +252,19 @@ impl Owner {
             let message = format!("chunk {} of job {id} does not follow the one before it", chunk.seq);
             return self.broke(id, ApiError::new(ErrorKind::Internal, message));
         }
-        owned.job.appended(chunk, items, self.body_cache);
+        let unjudged = match &items {
+            Some(items) => {
+                owned.backlog.append(chunk, items);
+                chunk.bytes
+            }
+            None => {
+                let runs_per_item = owned.job.shape.runs_per_item();
+                let first = chunk.first.saturating_mul(runs_per_item);
+                let runs = first..first.saturating_add(chunk.count.saturating_mul(runs_per_item));
+                owned.backlog.take_up(chunk, self.scheduler.done(id).map_or(0, |done| done.count_in(runs)))
+            }
+        };
+        owned.job.appended(chunk, items, unjudged, self.body_cache);
     }
 
     fn event(&mut self, now: Time, event: HubEvent) {
@@ -264,48 +305,6 @@ impl Owner {
         }
         self.scheduler.left(now, session, left);
         self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
-    }
-
-    fn landed(&mut self, now: Time, landed: Landed, permit: OwnedSemaphorePermit) {
-        let Landed { session, agent, lease, fence, job, outcomes, begun, end, recorded, .. } = landed;
-        // Nothing of what an agent says is believed: a lease of one job buys no outcome of another.
-        let matches = self.scheduler.job_of(lease).is_none_or(|leased| leased == job);
-        if let Some(owned) = self.jobs.get_mut(&job).filter(|_| matches) {
-            self.landings.clear();
-            self.landings.extend(outcomes.iter().map(record::landing));
-            self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
-            let worker = self.names.get(&agent).cloned().unwrap_or_else(|| agent.to_string().into());
-            let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
-            let mut recording = Recording::new(&owned.job, worker, outcomes.len());
-            let mut retried = Vec::new();
-            for (outcome, ruling) in outcomes.iter().zip(&self.rulings) {
-                match ruling {
-                    Ruling::Record => recording.push(outcome, attempts),
-                    Ruling::Retry { attempt, .. } => {
-                        retried
-                            .push((RunIndex(outcome.run), pigeon_store::Attempts { failed: attempt - 1, deaths: 0 }));
-                    }
-                    Ruling::Refuse(_) => {}
-                }
-            }
-            if !retried.is_empty() {
-                remember(&mut self.tasks, &self.store, owned, retried);
-            }
-            if recording.batch.outcomes.is_empty() {
-                recorded.done();
-            } else {
-                write(&mut self.tasks, &self.store, owned, recording, Some((recorded, permit)));
-            }
-        } else {
-            // A job that is not ours (any more): nobody waits for it here.
-            recorded.done();
-        }
-        if end {
-            self.attempts.remove(&lease);
-            self.scheduler.lease_ended(now, session, lease, fence);
-        } else if !begun.is_empty() {
-            self.scheduler.begun(now, session, lease, fence, &begun);
-        }
     }
 
     /// Carry out what the scheduler wants.
@@ -359,97 +358,6 @@ impl Owner {
             let message = format!("failed to send items of job {job} to an agent");
             self.broke(job, ApiError::new(ErrorKind::Internal, message).caused_by(error));
         }
-    }
-
-    fn remember(&mut self, job: JobId, run: RunIndex, attempts: scheduler::Attempts) {
-        let Some(owned) = self.jobs.get_mut(&job) else { return };
-        let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
-        remember(&mut self.tasks, &self.store, owned, vec![(run, attempts)]);
-    }
-
-    fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
-        let Some(owned) = self.jobs.get_mut(&job) else { return };
-        let name = |death: &scheduler::Death| {
-            self.names.get(&death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
-        };
-        let worker = evidence.last().map_or_else(|| "unknown".to_owned(), &name);
-        let outcome = record::agent_lost(run, evidence, name);
-        let mut recording = Recording::new(&owned.job, worker.into(), 1);
-        recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
-        write(&mut self.tasks, &self.store, owned, recording, None);
-    }
-
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Write { job, verdicts, result } => {
-                let Some(owned) = self.jobs.get_mut(&job) else { return };
-                owned.writes -= 1;
-                match result {
-                    Ok(()) => owned.job.recorded(verdicts),
-                    Err(error) => self.broke(job, error),
-                }
-                self.finish(job);
-            }
-            Done::End { job, state, result } => {
-                let Some(owned) = self.jobs.get(&job) else { return };
-                match result {
-                    Ok(()) => owned.job.change(|pulse| pulse.ended = Some(state)),
-                    Err(error) => owned.job.broke(error),
-                }
-            }
-            Done::Fetched { job, needed, grant, result } => match result {
-                Ok(()) => self.send(&needed, grant),
-                Err(error) => {
-                    let now = self.now();
-                    self.scheduler.unsent(now, grant.session, grant.lease, grant.fence);
-                    self.broke(job.id, error);
-                }
-            },
-        }
-    }
-
-    /// A task panicked, and whose it was is not known: nothing here can go on as if it had ended well.
-    fn lost(&mut self, lost: &tokio::task::JoinError) {
-        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.broke(job, ApiError::new(ErrorKind::Internal, format!("a task of the control host was lost: {lost}")));
-        }
-    }
-
-    /// The machinery failed for a job: nothing more of it is leased, and whoever watches is told.
-    fn broke(&mut self, job: JobId, error: ApiError) {
-        let Some(owned) = self.jobs.get(&job) else { return };
-        if owned.job.pulse().borrow().broken.is_some() {
-            return;
-        }
-        tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
-        owned.job.broke(error);
-        let now = self.now();
-        self.scheduler.stop(now, job, Why::Cancel);
-    }
-
-    /// End a job, if it has ended and all that it wrote is on disk.
-    fn finish(&mut self, id: JobId) {
-        let Entry::Occupied(mut owned) = self.jobs.entry(id) else { return };
-        let owned = owned.get_mut();
-        if owned.writes > 0 || owned.job.pulse().borrow().broken.is_some() {
-            return;
-        }
-        let Some(end) = owned.end.take() else { return };
-        let (state, kept) = match end {
-            End::Complete => (JobState::Finished, Some(pigeon_store::JobState::Completed)),
-            End::Stopped(Why::FailFast) => (JobState::Stopped, Some(pigeon_store::JobState::FailedFast)),
-            End::Stopped(Why::Cancel) => (JobState::Stopped, Some(pigeon_store::JobState::Cancelled)),
-            End::Stopped(Why::Pause | Why::Interrupt) => (JobState::Interrupted, None),
-        };
-        let (store, epoch) = (self.store.clone(), owned.job.epoch());
-        self.tasks.spawn(async move {
-            let result = match kept {
-                Some(kept) => store.finish(id, epoch, kept, bytes::Bytes::new(), clock::now_ms()).await,
-                None => Ok(()),
-            };
-            let result = result.map_err(|error| store_error(format!("failed to end job {id}"), error));
-            Done::End { job: id, state, result }
-        });
     }
 }
 

@@ -23,17 +23,27 @@ pub(crate) fn landing(outcome: &Outcome) -> Landing {
     Landing { run: RunIndex(outcome.run), class, time_us: outcome.time_us }
 }
 
+/// The worker of runs that no agent made.
+pub(crate) const NOBODY: &str = "";
+
 /// Outcomes to be recorded for one worker, with how many there are of each verdict.
 pub(crate) struct Recording {
     pub(crate) batch: Batch,
     pub(crate) verdicts: [u64; 3],
+    /// Bytes of the items that need no more runs once these are recorded.
+    pub(crate) judged: u64,
 }
 
 impl Recording {
     /// Nothing yet, with room for so many.
     pub(crate) fn new(job: &Job, worker: Arc<str>, room: usize) -> Self {
         let batch = Batch { job: job.id, epoch: job.epoch(), worker, outcomes: Vec::with_capacity(room) };
-        Self { batch, verdicts: [0; 3] }
+        Self { batch, verdicts: [0; 3], judged: 0 }
+    }
+
+    /// The runs so far.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = u64> + '_ {
+        self.batch.outcomes.iter().map(|row| row.run.0)
     }
 
     /// One more.
@@ -58,6 +68,11 @@ pub(crate) fn outcome(row: &OutcomeRow) -> Outcome {
         // What we wrote we can read; were a row damaged, its verdict and time still stand.
         false => Outcome::decode(row.detail.clone()).unwrap_or_else(|_| plain(row)),
     }
+}
+
+/// Why a run has no outcome yet, for people.
+pub(crate) fn reason(outcome: &Outcome) -> String {
+    error(outcome).map_or_else(String::new, |error| format!("{}: {}", error.code, error.message))
 }
 
 /// The failure of a run that agents died of.

@@ -7,7 +7,7 @@ use pigeon_api::{
 };
 use pigeon_store::{JobRecord, Stats, Tally};
 
-use crate::{clock, convert::milliseconds};
+use crate::{convert::milliseconds, record::NOBODY};
 
 /// What was asked for when the job was submitted.
 pub(crate) fn request(record: &JobRecord) -> Result<JobRequest> {
@@ -17,13 +17,21 @@ pub(crate) fn request(record: &JobRecord) -> Result<JobRequest> {
     })
 }
 
-/// All figures of a job.
-pub(crate) fn status(record: &JobRecord, state: JobState, plugin: PluginInfo, tally: &Tally) -> Result<JobStatus> {
-    let total = tally.total();
-    let until = record.finished_ms.unwrap_or_else(clock::now_ms);
-    let mut workers: Vec<_> = tally
-        .workers
-        .iter()
+/// All figures of a job that was worked at for so many milliseconds.
+pub(crate) fn status(
+    record: &JobRecord,
+    state: JobState,
+    plugin: PluginInfo,
+    tally: &Tally,
+    worked_ms: u64,
+) -> Result<JobStatus> {
+    // What nobody made has no time and no worker, but counts.
+    let made = || tally.workers.iter().filter(|(name, _)| name.as_str() != NOBODY);
+    let mut total = Stats::default();
+    made().for_each(|(_, stats)| total.merge(stats));
+    let times_made = times(&total);
+    tally.workers.get(NOBODY).into_iter().for_each(|stats| total.merge(stats));
+    let mut workers: Vec<_> = made()
         .map(|(name, stats)| WorkerStatus {
             name: name.clone(),
             total: stats.runs(),
@@ -41,14 +49,14 @@ pub(crate) fn status(record: &JobRecord, state: JobState, plugin: PluginInfo, ta
         state,
         request: request(record)?,
         accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
-        wall_time_ms: until.saturating_sub(record.job.created_ms) as f64,
+        wall_time_ms: worked_ms as f64,
         items: record.items,
         planned_runs: record.planned_runs(),
         total_runs: total.runs(),
         valid: total.valid,
         invalid: total.invalid,
         failures: total.failures,
-        times: times(&total),
+        times: times_made,
         workers,
         errors: errors(&total, tally),
     })

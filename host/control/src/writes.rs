@@ -1,15 +1,31 @@
 //! What the owner begins and does not wait for: writes to the store, each in a task that ends in a [`Done`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use pigeon_api::{ApiError, JobState};
 use pigeon_hub::Recorder;
-use pigeon_protocol::id::{JobId, RunIndex};
+use pigeon_protocol::{
+    id::{JobId, RunIndex},
+    message::RunRange,
+    outcome::{Answer, Failure, Outcome},
+};
 use pigeon_scheduler::{End, Grant};
-use pigeon_store::Store;
+use pigeon_store::{Store, StoreError};
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
 
-use crate::{dispatch::Needed, error::store_error, job::Job, record::Recording};
+use crate::{
+    backlog::Backlog,
+    dispatch::Needed,
+    error::store_error,
+    job::Job,
+    record::{NOBODY, Recording},
+};
+
+/// Failures recorded at a time.
+const FAILURES: usize = 4096;
+
+/// Reasons for which runs are tried again that people are told of, each once.
+const REASONS: usize = 16;
 
 /// A job, with what the owner knows of it besides.
 pub(crate) struct Owned {
@@ -18,14 +34,35 @@ pub(crate) struct Owned {
     pub(crate) writes: usize,
     /// How it ended, for the scheduler.
     pub(crate) end: Option<End>,
+    pub(crate) backlog: Backlog,
+    reasons: BTreeSet<String>,
+}
+
+impl Owned {
+    pub(crate) fn new(job: Arc<Job>) -> Self {
+        let backlog = Backlog::new(job.shape.runs_per_item());
+        Self { job, writes: 0, end: None, backlog, reasons: BTreeSet::new() }
+    }
+
+    /// Runs are tried again for a reason, of which people are told once.
+    pub(crate) fn tried_again(&mut self, reason: impl FnOnce() -> String) {
+        if self.reasons.len() < REASONS {
+            let reason = reason();
+            if self.reasons.insert(reason.clone()) {
+                self.job.note(format!("tried again: {reason}"));
+            }
+        }
+    }
 }
 
 /// How a task of the owner's ended.
 pub(crate) enum Done {
     /// A write of the job.
-    Write { job: JobId, verdicts: [u64; 3], result: Result<(), ApiError> },
+    Write { job: JobId, verdicts: [u64; 3], judged: u64, result: Result<(), ApiError> },
     /// The job's end is on disk.
     End { job: JobId, state: JobState, result: Result<(), ApiError> },
+    /// How long a job was worked at is on disk, or was not to be written.
+    Noted,
     /// A lease's bodies were read.
     Fetched { job: Arc<Job>, needed: Needed, grant: Grant, result: Result<(), ApiError> },
 }
@@ -40,7 +77,7 @@ pub(crate) fn write(
 ) {
     owned.writes += 1;
     let (store, job) = (store.clone(), owned.job.id);
-    let Recording { batch, verdicts } = recording;
+    let Recording { batch, verdicts, judged } = recording;
     tasks.spawn(async move {
         let result = store.record(batch).await;
         let result = match result {
@@ -53,8 +90,52 @@ pub(crate) fn write(
             // Dropping the recorder tells the agent to keep them.
             Err(error) => Err(store_error(format!("failed to record outcomes of job {job}"), error)),
         };
-        Done::Write { job, verdicts, result }
+        Done::Write { job, verdicts, judged, result }
     });
+}
+
+/// Record failures of runs that no agent makes, in a task.
+pub(crate) fn fail(
+    tasks: &mut JoinSet<Done>,
+    store: &Arc<dyn Store>,
+    owned: &mut Owned,
+    failed: Vec<(Vec<RunRange>, Failure)>,
+) {
+    owned.writes += 1;
+    let backlog = &mut owned.backlog;
+    let runs = failed.iter().flat_map(|(runs, _)| runs);
+    let judged = runs.map(|range| backlog.judge(range.first..range.first + range.count)).sum();
+    let (store, job) = (store.clone(), owned.job.clone());
+    tasks.spawn(async move {
+        let result = record_failures(&*store, &job, failed).await;
+        let attempted = || format!("failed to record outcomes of job {}", job.id);
+        let result = result.map_err(|error| store_error(attempted(), error));
+        Done::Write { job: job.id, verdicts: [0; 3], judged, result }
+    });
+}
+
+/// However many runs there are, it takes the memory of some thousands.
+async fn record_failures(
+    store: &dyn Store,
+    job: &Job,
+    failed: Vec<(Vec<RunRange>, Failure)>,
+) -> Result<(), StoreError> {
+    let mut recording = Recording::new(job, NOBODY.into(), 0);
+    for (ranges, failure) in failed {
+        let mut outcome = Outcome { answer: Some(Answer::Failure(failure)), ..Outcome::default() };
+        for run in ranges.iter().flat_map(|range| range.first..range.first + range.count) {
+            outcome.run = run;
+            recording.push(&outcome, 0);
+            if recording.batch.outcomes.len() >= FAILURES {
+                let full = std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES));
+                store.record(full.batch).await?;
+                job.recorded(full.verdicts, 0);
+            }
+        }
+    }
+    store.record(recording.batch).await?;
+    job.recorded(recording.verdicts, 0);
+    Ok(())
 }
 
 /// Keep in mind what runs have been through, in a task.
@@ -69,6 +150,6 @@ pub(crate) fn remember(
     tasks.spawn(async move {
         let result = store.put_attempts(job, epoch, attempts).await;
         let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
-        Done::Write { job, verdicts: [0; 3], result }
+        Done::Write { job, verdicts: [0; 3], judged: 0, result }
     });
 }

@@ -131,6 +131,12 @@ impl RunSet {
         })
     }
 
+    /// How many of these runs it holds.
+    pub fn count_in(&self, runs: Range<u64>) -> u64 {
+        let held = self.ranges_from(RunIndex(runs.start)).take_while(|range| range.start < runs.end);
+        held.map(|range| range.end.min(runs.end) - range.start).sum()
+    }
+
     /// Memory that it takes on the heap, in bytes.
     pub fn heap_bytes(&self) -> usize {
         let bits = self.pages.iter().filter(|page| matches!(page, Page::Bits(..))).count();

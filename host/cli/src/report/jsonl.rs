@@ -12,7 +12,8 @@ struct Run<'a> {
     job_id: &'a str,
     item: &'a str,
     iteration: u32,
-    worker: &'a str,
+    /// Null where no agent made it.
+    worker: Option<&'a str>,
     verdict: Verdict,
     findings: &'a [Finding],
     time_ms: f64,
@@ -29,7 +30,7 @@ pub(crate) fn write(out: &mut dyn Write, job: JobId, runs: &[RunResult]) -> io::
             job_id: &job_id,
             item: &run.item,
             iteration: run.iteration,
-            worker: &run.worker,
+            worker: Some(&*run.worker).filter(|worker| !worker.is_empty()),
             verdict: run.verdict,
             findings: &run.findings,
             time_ms: milliseconds(run.time_ms),

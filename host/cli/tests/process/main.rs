@@ -6,6 +6,7 @@
 mod support;
 
 mod errors;
+mod fit;
 mod formats;
 mod items;
 mod limits;

@@ -68,6 +68,8 @@ proptest! {
             prop_assert_eq!(set.next_from(RunIndex(probe)).map(|run| run.0), model.range(probe..).next().copied());
             let missing = (probe..).find(|run| !model.contains(run)).unwrap();
             prop_assert_eq!(set.first_missing_from(RunIndex(probe)).0, missing);
+            let inside = model.iter().filter(|run| (probe..probe + 5000).contains(*run)).count() as u64;
+            prop_assert_eq!(set.count_in(probe..probe + 5000), inside);
         }
         let copy: RunSet = set.ranges().collect();
         prop_assert!(copy == set);

@@ -1,0 +1,229 @@
+//! What was appended to a job and is not judged yet, in bytes: by this, appending is held back.
+//!
+//! The bytes of an item count until the last of its runs has its outcome. Outcomes come in stretches of neighbouring
+//! runs, so a stretch is taken at once: of items with one run each it costs two look-ups in a table of where their bodies
+//! end. Chunks of an earlier owner come without such a table; they count as a whole until their last run is done.
+
+use std::{collections::VecDeque, ops::Range};
+
+use pigeon_store::{ChunkInfo, Items};
+
+/// The chunks of a job that have runs left.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    runs_per_item: u64,
+    chunks: VecDeque<Chunk>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    runs: Range<u64>,
+    /// Runs without an outcome.
+    left: u64,
+    /// Bytes that count still.
+    bytes: u64,
+    /// Its items one by one, if it has several and they are known.
+    items: Option<Bodies>,
+}
+
+/// Four bytes an item, and four more where an item has several runs.
+#[derive(Debug)]
+struct Bodies {
+    /// Where each body ends.
+    ends: Box<[u32]>,
+    /// Runs that each item has left; empty where each has one.
+    left: Box<[u32]>,
+}
+
+impl Backlog {
+    /// Nothing yet of a job whose items have so many runs each.
+    pub(crate) fn new(runs_per_item: u64) -> Self {
+        Self { runs_per_item: runs_per_item.max(1), chunks: VecDeque::new() }
+    }
+
+    /// The next chunk, all of it unjudged.
+    pub(crate) fn append(&mut self, chunk: ChunkInfo, items: &Items) {
+        let bodies = (chunk.count > 1).then(|| Bodies::of(items, self.runs_per_item)).flatten();
+        self.push(chunk, bodies, 0);
+    }
+
+    /// The next chunk, which an earlier owner appended; so many of its runs are done. Gives the bytes that count.
+    pub(crate) fn take_up(&mut self, chunk: ChunkInfo, done: u64) -> u64 {
+        self.push(chunk, None, done)
+    }
+
+    /// These runs have their outcomes, and none of them had one before. Gives the bytes that count no longer.
+    pub(crate) fn judge(&mut self, runs: Range<u64>) -> u64 {
+        let mut freed = 0;
+        let first = self.chunks.partition_point(|chunk| chunk.runs.end <= runs.start);
+        for chunk in self.chunks.range_mut(first..).take_while(|chunk| chunk.runs.start < runs.end) {
+            let part = runs.start.max(chunk.runs.start)..runs.end.min(chunk.runs.end);
+            freed += chunk.judge(part, self.runs_per_item);
+        }
+        while self.chunks.front().is_some_and(|chunk| chunk.left == 0) {
+            self.chunks.pop_front();
+        }
+        freed
+    }
+
+    /// The same of runs in any order; quick where neighbours follow one another.
+    pub(crate) fn judge_each(&mut self, runs: impl IntoIterator<Item = u64>) -> u64 {
+        let (mut freed, mut stretch) = (0, 0..0);
+        for run in runs {
+            if run != stretch.end {
+                freed += self.judge(stretch);
+                stretch = run..run;
+            }
+            stretch.end = run + 1;
+        }
+        freed + self.judge(stretch)
+    }
+
+    fn push(&mut self, chunk: ChunkInfo, items: Option<Bodies>, done: u64) -> u64 {
+        let first = chunk.first.saturating_mul(self.runs_per_item);
+        let runs = chunk.count.saturating_mul(self.runs_per_item);
+        let left = runs.saturating_sub(done);
+        if left == 0 {
+            return 0;
+        }
+        self.chunks.push_back(Chunk { runs: first..first.saturating_add(runs), left, bytes: chunk.bytes, items });
+        chunk.bytes
+    }
+}
+
+impl Chunk {
+    fn judge(&mut self, runs: Range<u64>, runs_per_item: u64) -> u64 {
+        if runs.is_empty() || self.left == 0 {
+            return 0;
+        }
+        self.left = self.left.saturating_sub(runs.end - runs.start);
+        if self.left == 0 {
+            self.items = None;
+            return std::mem::take(&mut self.bytes);
+        }
+        let runs = runs.start - self.runs.start..runs.end - self.runs.start;
+        let freed = self.items.as_mut().map_or(0, |items| items.judge(runs, runs_per_item)).min(self.bytes);
+        self.bytes -= freed;
+        freed
+    }
+}
+
+impl Bodies {
+    fn of(items: &Items, runs_per_item: u64) -> Option<Self> {
+        let (mut ends, mut end) = (Vec::with_capacity(items.len()), 0u64);
+        for size in items.sizes() {
+            end += size;
+            ends.push(u32::try_from(end).ok()?);
+        }
+        let left = match runs_per_item {
+            1 => Vec::new(),
+            runs => vec![u32::try_from(runs).ok()?; ends.len()],
+        };
+        Some(Self { ends: ends.into(), left: left.into() })
+    }
+
+    /// Runs of the chunk, counted from its first.
+    fn judge(&mut self, runs: Range<u64>, runs_per_item: u64) -> u64 {
+        if self.left.is_empty() {
+            return self.end(runs.end) - self.end(runs.start);
+        }
+        let mut freed = 0;
+        for item in runs.start / runs_per_item..runs.end.div_ceil(runs_per_item) {
+            let own = item * runs_per_item..(item + 1) * runs_per_item;
+            let judged = runs.end.min(own.end) - runs.start.max(own.start);
+            let Some(left) = self.left.get_mut(item as usize) else { break };
+            // Not more than the runs of an item, which fit.
+            *left = left.saturating_sub(judged as u32);
+            if *left == 0 {
+                freed += self.end(item + 1) - self.end(item);
+            }
+        }
+        freed
+    }
+
+    /// Where the bodies of so many items end.
+    fn end(&self, items: u64) -> u64 {
+        let last = items.checked_sub(1).and_then(|last| self.ends.get(last as usize));
+        last.map_or(0, |end| u64::from(*end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pigeon_store::ItemsBuilder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Chunks of items of these sizes.
+    fn chunks(sizes: &[Vec<usize>]) -> Vec<(ChunkInfo, Items)> {
+        let mut first = 0;
+        let mut chunks = Vec::new();
+        for (seq, sizes) in sizes.iter().enumerate() {
+            let mut builder = ItemsBuilder::default();
+            sizes.iter().for_each(|size| builder.push("", 0, vec![0; *size].into()));
+            let items = builder.take();
+            let count = items.len() as u64;
+            chunks.push((ChunkInfo { seq: seq as u64, first, count, bytes: items.bytes() }, items));
+            first += count;
+        }
+        chunks
+    }
+
+    proptest! {
+        #[test]
+        fn an_item_counts_until_its_last_run_is_done(
+            sizes in prop::collection::vec(prop::collection::vec(0usize..50, 1..9), 1..6),
+            runs_per_item in 1u64..4,
+            order: prop::sample::Index,
+            seed: u64,
+        ) {
+            let mut backlog = Backlog::new(runs_per_item);
+            let chunks = chunks(&sizes);
+            chunks.iter().for_each(|(chunk, items)| backlog.append(*chunk, items));
+            let sizes: Vec<u64> = sizes.concat().into_iter().map(|size| size as u64).collect();
+            // Stretches of neighbours in some order that is not theirs.
+            let total = sizes.len() as u64 * runs_per_item;
+            let length = 1 + order.index(7) as u64;
+            let mut stretches: Vec<_> = (0..total).step_by(length as usize).map(|at| at..total.min(at + length)).collect();
+            stretches.sort_by_key(|stretch| (stretch.start ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let mut left: BTreeMap<u64, u64> = (0..sizes.len() as u64).map(|item| (item, runs_per_item)).collect();
+            for (at, stretch) in stretches.into_iter().enumerate() {
+                let mut expected = 0;
+                for run in stretch.clone() {
+                    let left = left.get_mut(&(run / runs_per_item)).unwrap();
+                    *left -= 1;
+                    expected += if *left == 0 { sizes[(run / runs_per_item) as usize] } else { 0 };
+                }
+                // A chunk is over with its last run, and an item without bytes may be that.
+                let freed = if at % 2 == 0 { backlog.judge(stretch) } else { backlog.judge_each(stretch.rev()) };
+                prop_assert_eq!(freed, expected);
+            }
+            prop_assert!(backlog.chunks.is_empty());
+        }
+    }
+
+    #[test]
+    fn tiny_items_before_huge_ones_free_what_they_are() {
+        let mut backlog = Backlog::new(1);
+        let chunks = chunks(&[vec![1; 900], vec![1 << 20], vec![3, 1 << 19]]);
+        chunks.iter().for_each(|(chunk, items)| backlog.append(*chunk, items));
+        assert_eq!(backlog.judge(0..900), 900);
+        assert_eq!(backlog.judge(901..902), 3);
+        assert_eq!(backlog.judge(900..901), 1 << 20);
+        assert_eq!(backlog.judge_each([902]), 1 << 19);
+    }
+
+    #[test]
+    fn chunks_of_an_earlier_owner_count_as_a_whole() {
+        let mut backlog = Backlog::new(2);
+        let chunk = |seq, first| ChunkInfo { seq, first, count: 5, bytes: 100 };
+        assert_eq!(backlog.take_up(chunk(0, 0), 10), 0, "all of it was done");
+        assert_eq!(backlog.take_up(chunk(1, 5), 7), 100);
+        assert_eq!(backlog.judge(12..14), 0);
+        assert_eq!(backlog.judge(14..15), 100);
+        assert!(backlog.chunks.is_empty());
+    }
+}

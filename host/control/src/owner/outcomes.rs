@@ -1,0 +1,101 @@
+//! Outcomes: those that land, those of runs that no agent makes, and what runs have been through without one.
+
+use pigeon_hub::Landed;
+use pigeon_protocol::{
+    id::{JobId, RunIndex},
+    message::RunRange,
+};
+use pigeon_scheduler::{self as scheduler, FailureClass, LandingClass, Ruling, Time};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Owner;
+use crate::{
+    fit::Misfit,
+    record::{self, Recording},
+    writes::{fail, remember, write},
+};
+
+impl Owner {
+    pub(super) fn landed(&mut self, now: Time, landed: Landed, permit: OwnedSemaphorePermit) {
+        let Landed { session, agent, lease, fence, job, outcomes, begun, end, recorded, .. } = landed;
+        // Nothing of what an agent says is believed: a lease of one job buys no outcome of another.
+        let matches = self.scheduler.job_of(lease).is_none_or(|leased| leased == job);
+        if let Some(owned) = self.jobs.get_mut(&job).filter(|_| matches) {
+            self.landings.clear();
+            self.landings.extend(outcomes.iter().map(record::landing));
+            let tally = self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
+            let worker = self.names.get(&agent).cloned().unwrap_or_else(|| agent.to_string().into());
+            let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
+            let mut recording = Recording::new(&owned.job, worker, outcomes.len());
+            let mut retried = Vec::new();
+            for (outcome, ruling) in outcomes.iter().zip(&self.rulings) {
+                match ruling {
+                    Ruling::Record => recording.push(outcome, attempts),
+                    Ruling::Retry { attempt, .. } => {
+                        retried
+                            .push((RunIndex(outcome.run), pigeon_store::Attempts { failed: attempt - 1, deaths: 0 }));
+                        owned.tried_again(|| record::reason(outcome));
+                    }
+                    Ruling::Refuse(_) => {}
+                }
+            }
+            recording.judged = owned.backlog.judge_each(recording.runs());
+            if !retried.is_empty() {
+                owned.job.retried(u64::from(tally.retried));
+                remember(&mut self.tasks, &self.store, owned, retried);
+            }
+            if recording.batch.outcomes.is_empty() {
+                recorded.done();
+            } else {
+                write(&mut self.tasks, &self.store, owned, recording, Some((recorded, permit)));
+            }
+        } else {
+            // A job that is not ours (any more): nobody waits for it here.
+            recorded.done();
+        }
+        if end {
+            self.attempts.remove(&lease);
+            self.scheduler.lease_ended(now, session, lease, fence);
+        } else if !begun.is_empty() {
+            self.scheduler.begun(now, session, lease, fence, &begun);
+        }
+    }
+
+    /// Runs of items that fit nowhere have their outcomes before they are leased.
+    pub(super) fn resolve(&mut self, now: Time, id: JobId, misfits: &[Misfit]) {
+        let Some(owned) = self.jobs.get_mut(&id) else { return };
+        let count = owned.job.shape.runs_per_item();
+        let mut failed = Vec::new();
+        for misfit in misfits {
+            let runs = RunRange { first: misfit.item.saturating_mul(count), count };
+            let class = LandingClass::Failure(FailureClass::Permanent);
+            let resolved = self.scheduler.resolve(now, id, runs, class);
+            if !resolved.is_empty() {
+                failed.push((resolved, owned.job.fit.failure(misfit.size)));
+            }
+        }
+        if !failed.is_empty() {
+            fail(&mut self.tasks, &self.store, owned, failed);
+        }
+    }
+
+    pub(super) fn remember(&mut self, job: JobId, run: RunIndex, attempts: scheduler::Attempts) {
+        let Some(owned) = self.jobs.get_mut(&job) else { return };
+        owned.job.retried(1);
+        let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
+        remember(&mut self.tasks, &self.store, owned, vec![(run, attempts)]);
+    }
+
+    pub(super) fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
+        let Some(owned) = self.jobs.get_mut(&job) else { return };
+        let name = |death: &scheduler::Death| {
+            self.names.get(&death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
+        };
+        let worker = evidence.last().map_or_else(|| "unknown".to_owned(), &name);
+        let outcome = record::agent_lost(run, evidence, name);
+        let mut recording = Recording::new(&owned.job, worker.into(), 1);
+        recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
+        recording.judged = owned.backlog.judge(run.0..run.0.saturating_add(1));
+        write(&mut self.tasks, &self.store, owned, recording, None);
+    }
+}
