@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pigeon_agent::{Agent, AgentConfig};
-use pigeon_api::{ChunkBuilder, JobEvent, JobId, JobRequest, JobState, Pigeon, Verdict, Watch, Work};
+use pigeon_api::{ChunkBuilder, JobEvent, JobId, JobRequest, JobState, Pigeon, Progress, Verdict, Watch, Work};
 use pigeon_cli::inspector::RuntimeInspector;
 use pigeon_control::{App, Config};
 use pigeon_runtime::{Runtime, RuntimeConfig};
@@ -88,11 +88,15 @@ async fn append_all(client: &Arc<dyn Pigeon>, job: JobId) {
     client.seal(job).await.unwrap();
 }
 
+async fn control_host(state: &Path) -> App {
+    let inspector = Arc::new(RuntimeInspector::new(Runtime::new(RuntimeConfig::default()).unwrap()));
+    App::build(Config::embedded(state.to_owned()), inspector).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_run_has_one_outcome_whatever_dies() {
     let dir = tempfile::tempdir().unwrap();
-    let inspector = Arc::new(RuntimeInspector::new(Runtime::new(RuntimeConfig::default()).unwrap()));
-    let app = App::build(Config::embedded(dir.path().join("state")), inspector).await.unwrap();
+    let app = control_host(&dir.path().join("state")).await;
     let client = app.client();
 
     let token = dir.path().join("token");
@@ -152,5 +156,40 @@ async fn each_run_has_one_outcome_whatever_dies() {
     }
     assert_eq!(next, ITEMS);
     drop(agents);
+    app.drain(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_are_tried_again_are_told_with_their_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = control_host(&dir.path().join("state")).await;
+    let client = app.client();
+    let token = dir.path().join("token");
+    std::fs::write(&token, app.join_token(1, Duration::from_secs(600)).unwrap().reveal()).unwrap();
+    let _agent = Process::start(app.address(), &token, "agent");
+
+    let plugin = client.plugin("echo").await.unwrap().digest;
+    let mut request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });
+    request.options.insert("fail".to_owned(), "transient".to_owned());
+    request.options.insert("message".to_owned(), "no luck".to_owned());
+    let job = client.submit(request).await.unwrap();
+    let mut events = client.watch(job, Watch::default()).await.unwrap();
+    let mut builder = ChunkBuilder::new(0, 0);
+    (0..2).for_each(|_| builder.push(|_| {}, 0, b"x"));
+    client.append(job, builder.finish(Bytes::new())).await.unwrap();
+    client.seal(job).await.unwrap();
+
+    let (mut notes, mut last) = (Vec::new(), Progress::default());
+    while let Some(event) = events.next().await {
+        match event.unwrap() {
+            JobEvent::Note(note) => notes.push(note),
+            JobEvent::Progress(progress) => last = progress,
+            JobEvent::Finished(state) => assert_eq!(state, JobState::Finished),
+            JobEvent::Landed(_) => {}
+        }
+    }
+    assert_eq!((last.done, last.failures), (2, 2));
+    assert_eq!(last.retried, 4, "each of the two had three attempts");
+    assert_eq!(notes, ["tried again: told-to-fail: no luck"]);
     app.drain(Duration::from_secs(5)).await;
 }

@@ -94,6 +94,7 @@ impl Owner {
             return;
         }
         let Some(end) = owned.end.take() else { return };
+        debug_assert!(end != End::Complete || owned.job.pulse().borrow().backlog == 0, "bytes of {id} were not judged");
         let (state, kept) = match end {
             End::Complete => (JobState::Finished, Some(pigeon_store::JobState::Completed)),
             End::Stopped(Why::FailFast) => (JobState::Stopped, Some(pigeon_store::JobState::FailedFast)),
