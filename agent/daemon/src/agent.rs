@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    buffers::Buffers,
     config::AgentConfig,
     enrol::{renew, renewal_due},
     fetch::{Jobs, Plugins},
@@ -63,6 +64,7 @@ pub(crate) struct Shared<L> {
     pub(crate) outbox: Outbox,
     pub(crate) jobs: Jobs,
     pub(crate) plugins: Plugins,
+    pub(crate) buffers: Buffers,
     /// Leases that are being received or run: lanes.
     pub(crate) running: AtomicUsize,
     /// A lane has ended, or is delivered.
@@ -141,6 +143,7 @@ impl<L: Lanes> Agent<L> {
             outbox: Outbox::default(),
             jobs: Jobs::default(),
             plugins: Plugins::default(),
+            buffers: Buffers::default(),
             running: AtomicUsize::new(0),
             changed: Notify::new(),
             runners: TaskTracker::new(),

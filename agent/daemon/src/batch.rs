@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use pigeon_protocol::{
     close, frame,
     id::{Fence, JobId, LeaseId, RunIndex},
@@ -18,6 +18,7 @@ use quinn::{RecvStream, SendStream};
 
 use crate::{
     agent::{LaneGuard, Shared},
+    buffers::Buffers,
     convert,
     fetch::{FetchError, JobEntry},
     lanes::Lanes,
@@ -55,7 +56,7 @@ pub(crate) async fn serve<L: Lanes>(
 ) {
     let mut reader = Reader::new(recv, MAX_FRAME);
     let served = async {
-        let (lease, batch) = receive(&mut reader).await?;
+        let (lease, batch) = receive(&mut reader, &shared.buffers).await?;
         let job = JobId::from_slice(&lease.job).ok_or(BatchError::Bound("a job's id"))?;
         let key = (LeaseId(lease.lease), Fence(lease.fence));
         let lane = shared.outbox.open(key, job, shared.cancel.child_token()).ok_or(BatchError::Twice)?;
@@ -114,7 +115,7 @@ async fn deliver<L: Lanes>(
     Ok(())
 }
 
-async fn receive(reader: &mut Reader) -> Result<(Lease, Batch), BatchError> {
+async fn receive(reader: &mut Reader, buffers: &Buffers) -> Result<(Lease, Batch), BatchError> {
     let mut lease: Lease = reader.need().await?;
     let mut heads = lease.encoded_len();
     while lease.more {
@@ -128,9 +129,9 @@ async fn receive(reader: &mut Reader) -> Result<(Lease, Batch), BatchError> {
         lease.more = next.more;
     }
     let sizes = check(&lease)?;
-    let mut bodies = BytesMut::new();
-    reader.raw(sizes, &mut bodies).await?;
-    let items = slice(std::mem::take(&mut lease.items), bodies.freeze());
+    let mut buffer = buffers.take();
+    reader.raw(sizes, &mut buffer).await?;
+    let items = slice(std::mem::take(&mut lease.items), buffers.share(buffer));
     let runs = std::mem::take(&mut lease.runs);
     Ok((lease, Batch { items, runs }))
 }

@@ -21,6 +21,7 @@ pub mod lanes;
 mod agent;
 
 mod batch;
+mod buffers;
 mod convert;
 mod fetch;
 mod outbox;

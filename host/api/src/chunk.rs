@@ -1,5 +1,7 @@
 //! Items on their way into a job, about 1 MiB of them at a time.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 
 /// Some items, packed: ids and bodies each lie in one piece, so that a thousand items cost two allocations.
@@ -39,13 +41,19 @@ impl Chunk {
     }
 }
 
-/// Gathers items into chunks.
+/// Buffers that a builder keeps an eye on, at most.
+const BUFFERS: usize = 128;
+
+/// Gathers items into chunks. The memory of bodies that nobody holds any more is used again: finding new memory for each
+/// chunk costs more than filling it.
 #[derive(Debug, Default)]
 pub struct ChunkBuilder {
     ids: BytesMut,
     id_ends: Vec<u32>,
     lines: Vec<u64>,
     bodies: BytesMut,
+    /// What earlier bodies lie in, the oldest first.
+    given: VecDeque<BytesMut>,
     body_ends: Vec<u64>,
     seq: u64,
     first: u64,
@@ -79,12 +87,34 @@ impl ChunkBuilder {
         write_id(&mut self.ids);
         self.id_ends.push(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
         self.lines.push(line);
+        if self.bodies.capacity() == 0 && !self.given.is_empty() {
+            self.bodies = self.buffer(body.len().max(Chunk::TARGET));
+        }
         self.bodies.extend_from_slice(body);
         self.body_ends.push(self.bodies.len() as u64);
     }
 
+    /// A buffer for so many bytes: the oldest, if nobody holds what was in it.
+    fn buffer(&mut self, size: usize) -> BytesMut {
+        match self.given.pop_front() {
+            None => BytesMut::with_capacity(size),
+            Some(mut oldest) => {
+                if oldest.try_reclaim(size) {
+                    return oldest;
+                }
+                if self.given.len() < BUFFERS {
+                    self.given.push_front(oldest);
+                }
+                BytesMut::with_capacity(size)
+            }
+        }
+    }
+
     /// What was gathered; the builder goes on with the next chunk.
     pub fn finish(&mut self, cursor: Bytes) -> Chunk {
+        let mut buffer = std::mem::take(&mut self.bodies);
+        let bodies = buffer.split().freeze();
+        self.given.push_back(buffer);
         let chunk = Chunk {
             seq: self.seq,
             first: self.first,
@@ -92,11 +122,37 @@ impl ChunkBuilder {
             ids: self.ids.split().freeze(),
             id_ends: std::mem::take(&mut self.id_ends),
             lines: std::mem::take(&mut self.lines),
-            bodies: self.bodies.split().freeze(),
+            bodies,
             body_ends: std::mem::take(&mut self.body_ends),
         };
         self.seq += 1;
         self.first += chunk.len() as u64;
         chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(builder: &mut ChunkBuilder, fill: u8) -> Chunk {
+        builder.push(|id| id.extend_from_slice(b"id"), 1, &vec![fill; Chunk::TARGET]);
+        builder.finish(Bytes::new())
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_holds_what_was_in_it() {
+        let mut builder = ChunkBuilder::default();
+        let (first, second) = (chunk(&mut builder, 1), chunk(&mut builder, 2));
+        let third = chunk(&mut builder, 3);
+        let places = [&first, &second, &third].map(|chunk| chunk.bodies.as_ptr());
+        for (chunk, fill) in [(&first, 1), (&second, 2), (&third, 3)] {
+            assert!(chunk.bodies.iter().all(|&byte| byte == fill), "chunk {fill} is still held");
+        }
+        drop((first, second));
+        let (fourth, fifth) = (chunk(&mut builder, 4), chunk(&mut builder, 5));
+        assert_eq!([fourth.bodies.as_ptr(), fifth.bodies.as_ptr()], [places[0], places[1]]);
+        assert!(third.bodies.iter().all(|&byte| byte == 3));
+        assert_eq!((fourth.seq, fourth.first, fifth.seq), (3, 3, 4));
     }
 }

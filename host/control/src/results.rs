@@ -51,7 +51,7 @@ impl Reader {
         let attempted = || format!("failed to read the results of job {}", self.job);
         let rows = self.store.results(self.job, RunIndex(from), PAGE).await;
         let rows = rows.map_err(|error| store_error(attempted(), error))?;
-        let mut done = Vec::new();
+        let mut done = Vec::with_capacity(rows.len() + 1);
         self.next = rows.last().map(|row| row.run.0 + 1);
         for row in &rows {
             let item = self.shape.key(row.run).item;

@@ -108,6 +108,8 @@ struct Item<'a> {
 /// Writes the document, item by item.
 pub(super) struct Json {
     any: bool,
+    /// The item that is written, as text.
+    text: Vec<u8>,
 }
 
 impl Json {
@@ -136,13 +138,14 @@ impl Json {
         // The items go inside the document's last brace.
         let open = head.strip_suffix("\n}").unwrap_or(&head);
         write!(out, "{open},\n  \"items\": [")?;
-        Ok(Self { any: false })
+        Ok(Self { any: false, text: Vec::new() })
     }
 }
 
 impl Report for Json {
     fn item(&mut self, out: &mut dyn Write, item: &ItemResult) -> io::Result<bool> {
-        out.write_all(if self.any { b",\n    " } else { b"\n    " })?;
+        self.text.clear();
+        self.text.extend_from_slice(if self.any { b",\n    " } else { b"\n    " });
         self.any = true;
         let item = Item {
             id: &item.id,
@@ -155,7 +158,8 @@ impl Report for Json {
             data: item.data.as_ref().map(|data| serde_json::from_str(data).unwrap_or_else(|_| data.clone().into())),
             failure: item.failure.as_ref(),
         };
-        serde_json::to_writer(out, &item)?;
+        serde_json::to_writer(&mut self.text, &item)?;
+        out.write_all(&self.text)?;
         Ok(true)
     }
 
