@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the report")]
 
+mod downloads;
 mod enrolment;
 mod guest;
 mod hostile;

@@ -29,8 +29,16 @@ use tokio_util::sync::CancellationToken;
 /// Far longer than anything takes: what is not there by then never comes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// The component of all tests: the fake lanes do not look at it.
-pub(crate) const COMPONENT: &[u8] = &[0xc0; 300_000];
+/// The component of all tests. No two blocks of it are alike: what is sent twice or left out is not the same.
+pub(crate) static COMPONENT: [u8; 300_000] = {
+    let mut bytes = [0xc0; 300_000];
+    let mut block = 0;
+    while block < bytes.len() / 64 {
+        [bytes[block * 64], bytes[block * 64 + 1]] = (block as u16).to_be_bytes();
+        block += 1;
+    }
+    bytes
+};
 
 pub(crate) fn job_id() -> JobId {
     JobId::from_bytes([9; 16])
@@ -61,7 +69,7 @@ impl Control {
             revoked: Mutex::default(),
             unknown: Mutex::default(),
             publisher: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(),
-            component: Mutex::new(COMPONENT.into()),
+            component: Mutex::new(Bytes::from_static(&COMPONENT)),
             plugin_asked: AtomicUsize::new(0),
             records: AtomicBool::new(true),
             beats: AtomicUsize::new(0),
@@ -289,7 +297,7 @@ impl Lanes for FakeLanes {
     }
 
     async fn load(&self, component: Bytes) -> Result<(), String> {
-        assert_eq!(component, COMPONENT);
+        assert_eq!(component, COMPONENT[..]);
         match self.refuses {
             Some(why) => Err(why.to_owned()),
             None => {
