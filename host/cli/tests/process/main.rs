@@ -8,6 +8,7 @@ mod support;
 mod errors;
 mod fit;
 mod formats;
+mod full_disk;
 mod items;
 mod limits;
 mod plugins;
