@@ -176,6 +176,9 @@ fn message(progress: &Progress, paint: Paint) -> String {
     if progress.failures > 0 {
         message.push_str(&format!("  {}", paint.bad(&format!("{} failed", number(progress.failures)))));
     }
+    if progress.retried > 0 {
+        message.push_str(&format!("  {}", paint.warn(&format!("{} retried", number(progress.retried)))));
+    }
     message
 }
 
@@ -215,6 +218,16 @@ impl Drop for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_zero_is_told() {
+        let told = |progress| message(&progress, Paint::PLAIN);
+        assert_eq!(told(Progress { done: 9, valid: 9, ..Progress::default() }), "");
+        assert_eq!(
+            told(Progress { invalid: 1, failures: 2000, retried: 3, ..Progress::default() }),
+            "  1 invalid  2,000 failed  3 retried"
+        );
+    }
 
     #[test]
     fn the_pace_is_that_of_this_process() {

@@ -27,6 +27,8 @@ pub(super) struct Driven {
     pub(super) interrupted: bool,
     /// What is missing of the input, if it was read to its end.
     pub(super) input: Option<Vec<Cut>>,
+    /// Attempts that were followed by another.
+    pub(super) retried: u64,
     /// What was wrong with us.
     pub(super) machinery: Option<Failed>,
 }
@@ -85,7 +87,10 @@ pub(super) async fn drive(
                     // Nobody reads what the job is run for.
                     driven.interrupted |= target.is_gone();
                 }
-                Some(Ok(JobEvent::Progress(progress))) => screen.progress(&progress),
+                Some(Ok(JobEvent::Progress(progress))) => {
+                    driven.retried = progress.retried;
+                    screen.progress(&progress);
+                }
                 Some(Ok(JobEvent::Note(note))) => screen.note(&note),
                 Some(Ok(JobEvent::Finished(state))) => {
                     driven.state = Some(state);

@@ -41,7 +41,8 @@ pub(super) async fn finish(
         (None, []) => Ending::Usual,
         (None, _) => Ending::Cut,
     };
-    let reported = write(&client, &status, sources, ending, target).await;
+    let report = Report { sources, retried: driven.retried, ending };
+    let reported = write(&client, &status, report, target).await;
     if !status.state.is_final() {
         screen.note(&format!("to go on: {}", screen.paint.strong(&dirs.resume(job))));
     }
@@ -88,12 +89,18 @@ fn missing(cuts: Vec<Cut>, status: &JobStatus) -> impl Iterator<Item = Failed> {
     })
 }
 
+/// What a report tells besides the job's status and its items.
+struct Report {
+    sources: Option<Sources>,
+    retried: u64,
+    ending: Ending,
+}
+
 /// Write the report. Its items come from disk, a few hundred at a time.
 async fn write(
     client: &Client,
     status: &JobStatus,
-    sources: Option<Sources>,
-    ending: Ending,
+    Report { sources, retried, ending }: Report,
     target: &mut Target,
 ) -> Result<(), Failed> {
     if target.format == Format::Jsonl {
@@ -104,6 +111,7 @@ async fn write(
         width: target.width,
         inputs: sources.map(|sources| sources.inputs),
         count: Count::default(),
+        retried,
         ending,
     };
     if report::needs_count(target.format) {

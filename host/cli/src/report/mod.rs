@@ -48,6 +48,8 @@ pub(crate) struct Setting {
     pub(crate) inputs: Option<Inputs>,
     /// Items by verdict, for the report whose [`needs_count`] says so.
     pub(crate) count: Count,
+    /// Attempts of this process that were followed by another.
+    pub(crate) retried: u64,
     /// How the job came to its end.
     pub(crate) ending: Ending,
 }

@@ -158,7 +158,12 @@ impl<'a> Table<'a> {
         let rate = number(per_second.round() as u64);
         let runs = plural(status.total_runs, "run");
         writeln!(out, "{word}")?;
-        let cost = format!("{runs} in {} ({rate} runs/s), seed {}", wall(status.wall_time_ms), status.request.seed);
+        let retried = match self.setting.retried {
+            0 => String::new(),
+            retried => format!(", {} retried,", number(retried)),
+        };
+        let cost =
+            format!("{runs}{retried} in {} ({rate} runs/s), seed {}", wall(status.wall_time_ms), status.request.seed);
         writeln!(out, "{}", paint.dim(&fit(&cost, self.setting.width)))?;
         if missing > 0 {
             let why = match (status.state, self.setting.ending) {

@@ -169,6 +169,7 @@ fn setting(width: usize) -> Setting {
         width,
         inputs: Some(inputs),
         count: Count { valid: 2, invalid: 2, failures: 1 },
+        retried: 0,
         ending: Ending::Usual,
     }
 }
@@ -234,6 +235,16 @@ fn a_table_of_a_part_never_says_that_all_is_valid() {
         let end = end(&status, ending);
         assert!(!end.contains("all valid") && end.contains(&format!("3,800 runs not run: {why}")), "{end}");
     }
+}
+
+#[test]
+fn the_table_tells_of_retries_where_there_were_any() {
+    let last = |retried| {
+        let text = report(Format::Table, &many(), &[], &Setting { retried, ..setting(100) });
+        text.lines().last().unwrap().to_owned()
+    };
+    assert!(last(0).starts_with("1,200 runs in 1.23 s"), "{}", last(0));
+    assert!(last(4321).starts_with("1,200 runs, 4,321 retried, in 1.23 s"), "{}", last(4321));
 }
 
 #[test]

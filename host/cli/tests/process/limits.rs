@@ -52,6 +52,10 @@ fn traps_are_told_with_their_backtrace() {
 #[test]
 fn transient_failures_are_tried_again_and_counted_once() {
     let place = Place::with(&[("a.json", "{}")]);
-    let report = place.report(3, &["-f", "a.json", "-v", "echo", "-k", "1", "--option", "fail=transient"]);
+    let args = ["-f", "a.json", "-v", "echo", "-k", "1", "--option", "fail=transient"];
+    let report = place.report(3, &args);
     assert_eq!((&report["total_runs"], &report["failures"]), (&1.into(), &1.into()));
+    let ended = place.process(&args).expect(3);
+    assert!(ended.stdout.contains("1 run, 2 retried, in "), "{ended:#?}");
+    assert_eq!(ended.stderr.matches("tried again: ").count(), 1, "{ended:#?}");
 }
