@@ -7,7 +7,7 @@ use pigeon_api::{
     Severity, Vote,
 };
 use pigeon_control::Inspector;
-use pigeon_runtime::{LoadError, Metadata, Runtime, World};
+use pigeon_runtime::{CompileError, LoadError, Metadata, Runtime, World};
 
 /// Inspects components with the runtime that will run them, so that they are compiled once.
 pub struct RuntimeInspector {
@@ -46,6 +46,13 @@ fn refused(error: LoadError) -> ApiError {
             (ErrorKind::BadRequest, "`metadata` must answer without options, always the same, and call nothing")
         }
         LoadError::TooManyParts { .. } => (ErrorKind::BadRequest, "compose it of fewer components"),
+        LoadError::Compile(
+            CompileError::Start { .. }
+            | CompileError::OtherEngine { .. }
+            | CompileError::Pipe(_)
+            | CompileError::Crashed { .. }
+            | CompileError::Load { .. },
+        ) => (ErrorKind::Internal, "the compiler is this very program, started again: is anything in its way?"),
         LoadError::Compile(_) => {
             (ErrorKind::BadRequest, "is it a component that this version of Wasmtime can compile?")
         }
