@@ -60,7 +60,7 @@ impl Fit {
         let needed = told(need.checked_next_multiple_of(1 << 20).unwrap_or(need));
         let why = match self.need {
             Some(_) => format!("a run of this item asks for {needed} of memory, and may have {bound}"),
-            None => format!("this item alone has {needed}, and a run of it may have {bound} of memory"),
+            None => format!("this item alone has {}, and a run of it may have {bound} of memory", told(size)),
         };
         let advice = match (need > LARGEST_MEMORY, self.need) {
             (true, _) => "no WebAssembly memory is that large, so split the item".to_owned(),
@@ -80,12 +80,13 @@ impl Fit {
     }
 }
 
-/// A size in the unit in which it is a whole number.
+/// A size as options take it: a whole number in its unit or the next smaller one, and else nearly so.
 fn told(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.iter().find(|(bits, _)| bytes > 0 && bytes.is_multiple_of(1 << bits)) {
-        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
-        None => format!("{bytes}B"),
+    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+    let (factor, unit) = units.into_iter().find(|(factor, _)| bytes >= *factor).unwrap_or((1, "B"));
+    match units.into_iter().find(|(factor, _)| bytes.is_multiple_of(*factor)) {
+        Some((whole, unit)) if factor / whole <= 1024 => format!("{}{unit}", bytes / whole),
+        _ => format!("{:.1}{unit}", bytes as f64 / factor as f64),
     }
 }
 
@@ -119,9 +120,16 @@ mod tests {
         let fit = Fit::new(NEED, Some(4 * MIB));
         assert!(fit.holds(4 * MIB) && !fit.holds(4 * MIB + 1));
         assert_eq!(
-            fit.failure(4 * MIB + 1).message,
-            "this item alone has 5MiB, and a run of it may have 4MiB of memory: --max-memory gives it more"
+            fit.failure(9 * MIB / 2 + 7).message,
+            "this item alone has 4.5MiB, and a run of it may have 4MiB of memory: --max-memory gives it more"
         );
+    }
+
+    #[test]
+    fn sizes_are_told_as_they_are_read() {
+        let sizes = [8, 2000, 4096, 5 << 20, (5 << 20) + 3, 1 << 30, 1049 << 20, (3 << 30) + 1];
+        let expected = ["8B", "2000B", "4KiB", "5MiB", "5.0MiB", "1GiB", "1049MiB", "3.0GiB"];
+        assert_eq!(sizes.map(told), expected);
     }
 
     #[test]

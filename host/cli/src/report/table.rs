@@ -236,12 +236,14 @@ fn work(status: &JobStatus) -> String {
             plural(workers.into(), "worker"),
             plural(iterations.into(), "iteration"),
         ),
-        Work::Many { iterations, .. } => format!(
-            "{} x {} = {planned}, shared out over {}",
-            plural(status.items, "item"),
-            plural(iterations.into(), "iteration"),
-            plural(status.workers.len() as u64, "worker"),
-        ),
+        Work::Many { iterations, .. } => {
+            let shared = match status.workers.len() as u64 {
+                // Nothing was run yet, or nothing could be.
+                0 => String::new(),
+                workers => format!(", shared out over {}", plural(workers, "worker")),
+            };
+            format!("{} x {} = {planned}{shared}", plural(status.items, "item"), plural(iterations.into(), "iteration"))
+        }
     }
 }
 

@@ -197,6 +197,14 @@ fn the_table_of_many_items() {
 }
 
 #[test]
+fn a_job_that_no_agent_worked_for_was_shared_out_over_nobody() {
+    let mut status = many();
+    status.workers.clear();
+    let text = report(Format::Table, &status, &items(), &setting(100));
+    assert_eq!(text.lines().next(), Some("json 0.1.0  1,200 items x 1 iteration = 1,200 runs"));
+}
+
+#[test]
 fn the_table_of_one_item_on_a_narrow_screen() {
     let mut status = status(Work::One { workers: 2, iterations: 600 });
     status.items = 1;
