@@ -62,7 +62,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let mut systemd = Systemd::from_env();
-    systemd.say("READY=1");
+    systemd.ready();
     let agent = Agent::new(config, runtime).run(stop.clone());
     tokio::pin!(agent);
     loop {

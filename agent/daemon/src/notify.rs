@@ -14,6 +14,9 @@ use std::{
 
 use tokio::time::{Interval, interval};
 
+/// How long a systemd that is busy is waited for at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The service manager, if there is one.
 pub(crate) struct Systemd {
     socket: Option<(UnixDatagram, SocketAddr)>,
@@ -37,13 +40,23 @@ impl Systemd {
                 _ => SocketAddr::from_pathname(&name),
             };
             let socket = UnixDatagram::unbound().ok()?;
-            // A systemd that is busy must not stop us: what it misses is a sign of life, and the next one follows.
-            socket.set_nonblocking(true).ok()?;
+            socket.set_write_timeout(Some(PATIENCE)).ok()?;
             Some((socket, address.ok()?))
         });
         // Twice as often as asked for, as systemd recommends.
         let half = watchdog_us.map(|us| Duration::from_micros(us / 2)).filter(|half| !half.is_zero());
         Self { socket, watchdog: half.map(interval) }
+    }
+
+    /// Say that we are ready. That is waited for and must not be lost; what is said afterwards must not stop us: a busy
+    /// systemd misses a sign of life, and the next one follows.
+    pub(crate) fn ready(&self) {
+        self.say("READY=1");
+        if let Some((socket, _)) = &self.socket
+            && let Err(error) = socket.set_nonblocking(true)
+        {
+            tracing::warn!("a busy systemd may hold us up: {error}");
+        }
     }
 
     /// Say something. Where nobody listens, nothing is lost.
@@ -76,7 +89,7 @@ mod tests {
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let mut systemd = Systemd::new(Some(path.into()), Some(2000));
-        systemd.say("READY=1");
+        systemd.ready();
         let mut words = [0; 16];
         let length = socket.recv(&mut words).unwrap();
         assert_eq!(&words[..length], b"READY=1");
@@ -90,11 +103,14 @@ mod tests {
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let systemd = Systemd::new(Some(path.into()), None);
+        systemd.ready();
         // Far more than the kernel keeps for a receiver.
         for _ in 0..10_000 {
             systemd.say("WATCHDOG=1");
         }
-        assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 10);
+        let mut words = [0; 16];
+        assert_eq!(socket.recv(&mut words).unwrap(), b"READY=1".len());
+        assert_eq!(socket.recv(&mut words).unwrap(), b"WATCHDOG=1".len());
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The binary `pigeon-agent` where no hub is needed: what it says when it cannot begin, and where it says it.
 //!
 //! With a hub it is tested in host/cli/tests/agent: tests that need both sides live there.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the report")]
 
 use std::{
     fs::{self, File},
