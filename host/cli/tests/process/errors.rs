@@ -1,6 +1,6 @@
 //! What is wrong before anything runs: a clear error, a hint, exit 2.
 
-use crate::support::{Place, ended};
+use crate::support::{PIGEON, Place, ended};
 
 const GOOD: [&str; 4] = ["-f", "a.json", "-v", "json"];
 
@@ -135,6 +135,10 @@ fn a_closed_standard_output_would_lose_the_report() {
     assert!(refused.stderr.contains("--output-file"), "{refused:#?}");
     assert_eq!(refused.refused(), "standard output is closed: what is written there would be lost");
     assert!(!place.dir.path().join("state").exists());
+
+    let mut list = place.program("sh");
+    let list = ended(list.args(["-c", r#"exec "$0" plugins list >&-"#, PIGEON]).output().unwrap());
+    assert_eq!(list.refused(), "standard output is closed: what is written there would be lost");
 
     closed(&[&GOOD[..], &["-o", "json", "--output-file", "report.json"]].concat()).expect(0);
     assert!(place.read("report.json").contains("\"total_runs\": 5"), "{}", place.read("report.json"));
