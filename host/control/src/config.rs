@@ -31,12 +31,15 @@ pub struct Config {
 impl Config {
     /// A control host inside the process of its client, for agents of the same machine: any free port on loopback.
     pub fn embedded(state_dir: PathBuf) -> Self {
+        // Enough for every core to have a batch and the next one, and for those that are read meanwhile.
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let backlog = (cores * (16 << 20)).clamp(32 << 20, 256 << 20);
         Self {
             state_dir,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             beat: Duration::from_secs(2),
-            backlog: 64 << 20,
-            body_cache: 96 << 20,
+            backlog,
+            body_cache: backlog / 2 * 3,
             unrecorded: 256,
             retention: Retention::default(),
             sweep: Duration::from_millis(100),
