@@ -271,7 +271,7 @@ impl Pigeon for Client {
         job.recorded([total.valid, total.invalid, total.failures], 0);
         let progress = scheduled(progress);
         let misfits = self.misfits(&job, &chunks, &progress.done).await?;
-        self.own(job, Admission { progress, chunks, misfits }).await?;
+        self.own(job, Admission { progress, chunks, misfits, bad: total.invalid + total.failures > 0 }).await?;
         Ok(point(&record, JobState::Interrupted))
     }
 }

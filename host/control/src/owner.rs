@@ -73,6 +73,8 @@ pub(crate) struct Admission {
     pub(crate) chunks: Vec<ChunkInfo>,
     /// Items of these that fit nowhere.
     pub(crate) misfits: Vec<Misfit>,
+    /// Whether a run was invalid or failed.
+    pub(crate) bad: bool,
 }
 
 /// How often it is written down how long jobs were worked at: so much of it dies with this process at most.
@@ -207,7 +209,7 @@ impl Owner {
     }
 
     fn admit(&mut self, now: Time, job: Arc<Job>, admission: Admission) {
-        let Admission { progress, chunks, misfits } = admission;
+        let Admission { progress, chunks, misfits, bad } = admission;
         let request = &job.request;
         let max_agents = match request.work {
             pigeon_api::Work::One { workers, .. } => Some(workers),
@@ -235,9 +237,16 @@ impl Owner {
         for chunk in chunks {
             self.appended(now, job.id, chunk, None);
         }
-        self.resolve(now, job.id, &misfits);
+        let over = bad && request.fail_fast;
+        if !over {
+            self.resolve(now, job.id, &misfits);
+        }
         if sealed {
             self.scheduler.seal(now, job.id);
+        }
+        if over {
+            // The earlier owner did not come to say so.
+            self.scheduler.stop(now, job.id, Why::FailFast);
         }
     }
 

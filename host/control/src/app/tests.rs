@@ -171,6 +171,25 @@ async fn what_fits_nowhere_stops_a_fail_fast_job() {
 }
 
 #[tokio::test]
+async fn a_fail_fast_job_that_failed_is_not_gone_on_with() {
+    let dir = TempDir::new().unwrap();
+    let first = app(dir.path()).await;
+    let job = submit(&first, "plugin", |request| request.fail_fast = true).await;
+    let mut recording = crate::record::Recording::new(&first.client.owned(job).unwrap(), "worker".into(), 1);
+    recording.push(&pigeon_protocol::outcome::Outcome { run: 4, ..Default::default() }, 1);
+    first.client.append(job, chunk(0, 0, &[FITS, FITS])).await.unwrap();
+    first.client.seal(job).await.unwrap();
+    first.store.record(recording.batch).await.unwrap();
+    die(first).await;
+
+    let second = app(dir.path()).await;
+    second.client.resume(job).await.unwrap();
+    assert_eq!(wait(&second, job, u64::MAX).await, Some(JobState::Stopped));
+    assert_eq!(status(&second, job).await.total_runs, 1);
+    second.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
 async fn more_is_taken_as_soon_as_what_came_is_judged() {
     let dir = TempDir::new().unwrap();
     let mut config = Config::embedded(dir.path().to_owned());
