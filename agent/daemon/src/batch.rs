@@ -10,9 +10,9 @@ use pigeon_protocol::{
     close, frame,
     id::{Fence, JobId, LeaseId, RunIndex},
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
-    message::{Deliver, Lease, LeasedItem, Recorded, Request, RunRange, request::Ask},
+    message::{Deliver, Lease, LeasedItems, Recorded, Request, RunRange, request::Ask},
 };
-use pigeon_runtime::{Event, Item, Run, seed::run_seed};
+use pigeon_runtime::{Event, Item, ItemId, Run, seed::run_seed};
 use prost::Message as _;
 use quinn::{RecvStream, SendStream};
 
@@ -138,8 +138,12 @@ async fn receive(reader: &mut Reader, buffers: &Buffers) -> Result<(Lease, Batch
 
 /// The bounds, checked before any room is made. Answers the sum of the bodies' sizes.
 fn check(lease: &Lease) -> Result<usize, BatchError> {
-    let most = if lease.items.len() == 1 { MAX_ITEM } else { MAX_LEASE_BODIES };
-    if lease.items.len() > MAX_LEASE_ITEMS {
+    let count = lease.items.iter().map(LeasedItems::len).sum::<usize>();
+    let most = if count == 1 { MAX_ITEM } else { MAX_LEASE_BODIES };
+    if lease.items.iter().any(|items| items.items().is_none()) {
+        return Err(BatchError::Bound("its items: their columns do not fit together"));
+    }
+    if count > MAX_LEASE_ITEMS {
         return Err(BatchError::Bound("the number of its items"));
     }
     let runs = lease.runs.iter().try_fold(0u64, |sum, range| {
@@ -149,19 +153,25 @@ fn check(lease: &Lease) -> Result<usize, BatchError> {
     if runs.is_none_or(|runs| runs > MAX_LEASE_RUNS) {
         return Err(BatchError::Bound("the number of its runs"));
     }
-    match lease.items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.size)) {
+    let mut sizes = lease.items.iter().flat_map(|items| &items.sizes);
+    match sizes.try_fold(0u64, |sum, size| sum.checked_add(*size)) {
         Some(sizes) if sizes <= most => Ok(sizes as usize),
         _ => Err(BatchError::Bound("the size of its bodies")),
     }
 }
 
 /// Items with their bodies, which are slices of the one piece that came; sorted by index.
-fn slice(items: Vec<LeasedItem>, mut bodies: Bytes) -> Vec<(u64, Item)> {
-    let with_body = |item: LeasedItem| {
-        let body = bodies.split_to((item.size as usize).min(bodies.len()));
-        (item.index, Item { id: item.id.into(), body })
-    };
-    let mut items: Vec<_> = items.into_iter().map(with_body).collect();
+fn slice(stretches: Vec<LeasedItems>, mut bodies: Bytes) -> Vec<(u64, Item)> {
+    let mut items: Vec<(u64, Item)> = Vec::with_capacity(stretches.iter().map(LeasedItems::len).sum());
+    for stretch in stretches {
+        let ids: Arc<str> = stretch.ids.as_str().into();
+        // `check` has seen to it that there are some.
+        for (index, id, size) in stretch.items().into_iter().flatten() {
+            let body = bodies.split_to((size as usize).min(bodies.len()));
+            let id = ItemId::part(&ids, id).unwrap_or_else(|| "".into());
+            items.push((index, Item { id, body }));
+        }
+    }
     if !items.is_sorted_by_key(|(index, _)| *index) {
         items.sort_by_key(|(index, _)| *index);
     }

@@ -23,6 +23,7 @@ pub mod enrol;
 pub mod frame;
 pub mod gather;
 pub mod id;
+mod items;
 pub mod limits;
 pub mod manifest;
 pub mod message;

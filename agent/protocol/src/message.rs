@@ -2,6 +2,7 @@
 
 use prost::{Message, Oneof};
 
+pub use crate::items::LeasedItems;
 use crate::{manifest::SignedManifest, outcome::Outcome};
 
 /// On the control stream, from the agent.
@@ -212,7 +213,7 @@ pub struct Lease {
     pub job: Vec<u8>,
     /// Each item that the batch needs, once.
     #[prost(message, repeated, tag = "4")]
-    pub items: Vec<LeasedItem>,
+    pub items: Vec<LeasedItems>,
     /// The runs, in the order in which they shall be made.
     #[prost(message, repeated, tag = "5")]
     pub runs: Vec<RunRange>,
@@ -223,20 +224,6 @@ pub struct Lease {
     /// items have long ids is not bound by the length of a message.
     #[prost(bool, tag = "7")]
     pub more: bool,
-}
-
-/// An item of a batch.
-#[derive(Clone, PartialEq, Message)]
-pub struct LeasedItem {
-    /// Its index in the job.
-    #[prost(uint64, tag = "1")]
-    pub index: u64,
-    /// Its id.
-    #[prost(string, tag = "2")]
-    pub id: String,
-    /// Length of its body, in bytes.
-    #[prost(uint64, tag = "3")]
-    pub size: u64,
 }
 
 /// Runs `first`, `first + 1`, ... `first + count - 1`.

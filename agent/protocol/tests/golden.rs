@@ -132,14 +132,14 @@ fn the_control_stream() {
 
 #[test]
 fn the_batch_stream() {
+    let mut items = LeasedItems::new(3);
+    items.push("a.jsonl:1", 846);
+    items.push("ä", 0);
     let lease = Lease {
         lease: 5,
         fence: u64::MAX,
         job: sixteen(),
-        items: vec![
-            LeasedItem { index: 0, id: "a.jsonl:1".into(), size: 846 },
-            LeasedItem { index: 1, id: "ä".into(), size: 0 },
-        ],
+        items: vec![items],
         runs: vec![RunRange { first: 0, count: 10 }],
         attempt: 2,
         more: false,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pigeon_protocol::{
     frame::{self, Decoder},
-    message::{FromBatch, Lease, LeasedItem, Request, RunRange, ToAgent, ToHub},
+    message::{FromBatch, Lease, LeasedItems, Request, RunRange, ToAgent, ToHub},
     outcome::{Answer, Counts, Failure, Finding, Judgement, Outcome, Place},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -51,8 +51,9 @@ proptest! {
     }
 
     #[test]
-    fn leases(lease: u64, fence: u64, ids: Vec<(u64, String, u64)>, ranges: Vec<(u64, u64)>, attempt: u32, more: bool) {
-        let items = ids.into_iter().map(|(index, id, size)| LeasedItem { index, id, size }).collect();
+    fn leases(lease: u64, fence: u64, items: Vec<(u64, String, Vec<u32>, Vec<u64>)>, ranges: Vec<(u64, u64)>, attempt: u32, more: bool) {
+        let items = items.into_iter();
+        let items = items.map(|(first, ids, id_sizes, sizes)| LeasedItems { first, ids, id_sizes, sizes }).collect();
         let runs = ranges.into_iter().map(|(first, count)| RunRange { first, count }).collect();
         let message = Lease { lease, fence, job: vec![7; 16], items, runs, attempt, more };
         prop_assert_eq!(read(frame::encode(&message).unwrap()), Some(message));

@@ -94,7 +94,7 @@ async fn lanes(runtime: &Runtime, plugin: &Plugin, body: &Bytes, items: usize, l
     let id: Arc<str> = Arc::from("fibonacci.json");
     let run = |index| Run {
         index,
-        item: Item { id: Arc::clone(&id), body: body.clone() },
+        item: Item { id: Arc::clone(&id).into(), body: body.clone() },
         place: 0,
         iteration: 0,
         seed: index,

@@ -1,6 +1,11 @@
 //! What is to be run, and what is told of it: jobs, runs and their limits in, events out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::{Deref, Range},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -72,9 +77,50 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Names the item to people.
-    pub id: Arc<str>,
+    pub id: ItemId,
     /// The bytes to judge.
     pub body: Bytes,
+}
+
+/// What names an item to people: a text, or a part of one that many items share. Cheap to clone.
+#[derive(Clone)]
+pub struct ItemId {
+    text: Arc<str>,
+    part: Range<usize>,
+}
+
+impl ItemId {
+    /// A part of a text; `None` if there is no such part.
+    pub fn part(text: &Arc<str>, part: Range<usize>) -> Option<Self> {
+        text.get(part.clone()).map(|_| Self { text: Arc::clone(text), part })
+    }
+}
+
+impl Deref for ItemId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.text.get(self.part.clone()).unwrap_or_default()
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for ItemId {
+    fn from(text: T) -> Self {
+        let text = text.into();
+        Self { part: 0..text.len(), text }
+    }
+}
+
+impl fmt::Debug for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
 }
 
 /// One execution of one item.

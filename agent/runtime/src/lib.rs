@@ -42,7 +42,7 @@ pub use compile::{
 pub use inspect::{
     CONTRACT_VERSION, Difference, InspectError, Inspection, NotAComponent, describe_link_error, inspect,
 };
-pub use job::{Clock, Event, Item, Job, Limits, Run, RunReport};
+pub use job::{Clock, Event, Item, ItemId, Job, Limits, Run, RunReport};
 pub use metadata::{CodeSpec, Expectation, Metadata, OptionSpec, TestCase, Vote};
 pub use plugin::{Plugin, World};
 pub use runtime::{LoadError, Runtime, RuntimeConfig, RuntimeError};

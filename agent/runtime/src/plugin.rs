@@ -233,7 +233,7 @@ impl<T> Drop for Ended<T> {
 
 /// A run of nothing.
 fn nothing() -> Run {
-    Run { index: 0, item: Item { id: Arc::from(""), body: Bytes::new() }, place: 0, iteration: 0, seed: 0 }
+    Run { index: 0, item: Item { id: "".into(), body: Bytes::new() }, place: 0, iteration: 0, seed: 0 }
 }
 
 /// What is believed of a plugin that was not asked yet.

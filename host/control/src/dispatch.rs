@@ -8,7 +8,7 @@ use pigeon_hub::LeaseOrder;
 use pigeon_protocol::{
     id::RunIndex,
     limits::MAX_LEASE_BODIES,
-    message::{LeasedItem, RunRange},
+    message::{LeasedItems, RunRange},
 };
 use pigeon_scheduler::{self as scheduler, Grant};
 use pigeon_store::{ChunkInfo, Items, Store};
@@ -76,9 +76,9 @@ impl Needed {
                 }
                 // Below 2^16 items a chunk, so the casts lose nothing.
                 let places = (first - chunk.first) as usize..(last - chunk.first) as usize;
-                for (index, item) in (first..last).zip(packed.iter().skip(places.start)) {
-                    items.push(LeasedItem { index, id: item.id.to_owned(), size: item.body.len() as u64 });
-                }
+                let mut stretch = LeasedItems::new(first);
+                packed.heads(places.clone()).for_each(|(id, size)| stretch.push(id, size));
+                items.push(stretch);
                 bodies.extend(packed.bodies(places));
             }
         }

@@ -23,7 +23,7 @@ use pigeon_hub::{
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, SessionId},
     limits::MAX_LEASE_BODIES,
-    message::{Beat, JobContext, LeasedItem, RunRange},
+    message::{Beat, JobContext, LeasedItems, RunRange},
 };
 use pigeon_runtime::{Event, Job, Judgement, Run, RunReport};
 use tokio::sync::mpsc;
@@ -144,14 +144,14 @@ async fn bench() {
     let body = Bytes::from(vec![b'x'; ITEM * BATCH as usize]);
     let order = |lease: u64| {
         let first = lease * BATCH;
+        let mut items = LeasedItems::new(first);
+        (first..first + BATCH).for_each(|index| items.push(&format!("items.jsonl:{index}"), ITEM as u64));
         LeaseOrder {
             lease: LeaseId(lease),
             fence: Fence(lease),
             job: JobId::from_bytes([1; 16]),
             attempt: 1,
-            items: (first..first + BATCH)
-                .map(|index| LeasedItem { index, id: format!("items.jsonl:{index}"), size: ITEM as u64 })
-                .collect(),
+            items: vec![items],
             runs: vec![RunRange { first, count: BATCH }],
             bodies: vec![body.clone()],
         }

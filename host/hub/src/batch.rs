@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use pigeon_protocol::{
     close, frame,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
-    message::Lease,
+    message::{Lease, LeasedItems},
 };
 use prost::Message as _;
 use quinn::SendStream;
@@ -24,9 +24,14 @@ const HEAD: usize = MAX_FRAME / 2;
 
 /// Whether the order keeps the bounds that the agent will hold it to.
 pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
-    let sizes = order.items.iter().try_fold(0u64, |sum, item| sum.checked_add(item.size));
+    if order.items.iter().any(|items| items.items().is_none()) {
+        return Err(LeaseError::TooLarge("its items: their columns do not fit together"));
+    }
+    let count: usize = order.items.iter().map(LeasedItems::len).sum();
+    let mut sizes = order.items.iter().flat_map(|items| &items.sizes);
+    let sizes = sizes.try_fold(0u64, |sum, size| sum.checked_add(*size));
     let bodies = order.bodies.iter().map(|piece| piece.len() as u64).sum::<u64>();
-    let most = if order.items.len() == 1 { MAX_ITEM } else { MAX_LEASE_BODIES };
+    let most = if count == 1 { MAX_ITEM } else { MAX_LEASE_BODIES };
     let runs = order.runs.iter().try_fold(0u64, |sum, range| sum.checked_add(range.count));
     if sizes != Some(bodies) {
         return Err(LeaseError::TooLarge("its bodies: they are not as long as its items say"));
@@ -34,15 +39,16 @@ pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
     if bodies > most {
         return Err(LeaseError::TooLarge("the size of its bodies"));
     }
-    if order.items.len() > MAX_LEASE_ITEMS {
+    if count > MAX_LEASE_ITEMS {
         return Err(LeaseError::TooLarge("the number of its items"));
     }
     if runs.is_none_or(|runs| runs > MAX_LEASE_RUNS) || order.runs.len() > MAX_LEASE_ITEMS {
         return Err(LeaseError::TooLarge("the number of its runs"));
     }
-    // An item's index, size and tags take less than 32 bytes, a range of runs likewise.
-    let heads: usize = order.items.iter().map(|item| item.id.len() + 32).sum();
-    if heads + order.runs.len() * 32 > MAX_LEASE_HEADS || order.items.iter().any(|item| item.id.len() > HEAD / 2) {
+    // A range of runs takes less than 32 bytes.
+    let heads: usize = order.items.iter().map(LeasedItems::bound).sum();
+    let longest = order.items.iter().flat_map(|items| &items.id_sizes).max();
+    if heads + order.runs.len() * 32 > MAX_LEASE_HEADS || longest.is_some_and(|id| *id as usize > HEAD / 2) {
         return Err(LeaseError::TooLarge("the size of its item ids"));
     }
     Ok(())
@@ -105,13 +111,14 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
         head.items.clear();
         head.runs.clear();
     };
-    for item in std::mem::take(&mut order.items) {
-        size += item.encoded_len() + 8;
-        if size > HEAD {
+    for mut items in std::mem::take(&mut order.items) {
+        while let Some(rest) = items.split_for(HEAD.saturating_sub(size)) {
+            head.items.push(std::mem::replace(&mut items, rest));
             flush(&mut head);
-            size = item.encoded_len() + 8;
+            size = 0;
         }
-        head.items.push(item);
+        size += items.bound();
+        head.items.push(items);
     }
     for runs in &order.runs {
         size += runs.encoded_len() + 8;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, RunIndex, SessionId},
     manifest::SignedManifest,
-    message::{Beat, Hello, JobContext, LeasedItem, RunRange},
+    message::{Beat, Hello, JobContext, LeasedItems, RunRange},
     outcome::Outcome,
 };
 use tokio::sync::oneshot;
@@ -177,7 +177,7 @@ pub struct LeaseOrder {
     /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Each item that the runs need, once, with the size of its body.
-    pub items: Vec<LeasedItem>,
+    pub items: Vec<LeasedItems>,
     /// The runs.
     pub runs: Vec<RunRange>,
     /// The bodies of `items` in their order, cut anywhere: large pieces go out without being copied.

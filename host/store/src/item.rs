@@ -128,6 +128,20 @@ impl Items {
         Some(Item { id: self.ids.get(start.id_end..end.id_end)?, line: end.line, body })
     }
 
+    /// Id and length of the body of the items at these indices, as far as there are.
+    pub fn heads(&self, range: Range<usize>) -> impl Iterator<Item = (&str, u64)> {
+        let first = self.span(range.start).map_or(START, |(start, _)| start);
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        let entries = self.entries.get(range).unwrap_or_default();
+        entries.iter().scan(first, |start, end| {
+            let large = self.large.get(start.large_end).filter(|_| end.large_end > start.large_end);
+            let size = large.map_or(end.body_end - start.body_end, Bytes::len);
+            let id = self.ids.get(start.id_end..end.id_end).unwrap_or_default();
+            *start = *end;
+            Some((id, size as u64))
+        })
+    }
+
     /// All items in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Item<'_>> {
         // Every index is in range: the fallback is never taken.
@@ -366,6 +380,8 @@ mod tests {
             for (item, (id, line, body)) in read.iter().zip(&items) {
                 prop_assert_eq!((item.id, item.line, &item.body[..]), (id.as_str(), *line, &body[..]));
             }
+            let heads = items.iter().map(|(id, _, body)| (id.as_str(), body.len() as u64));
+            prop_assert!(packed.heads(1..9).eq(heads.skip(1).take(8)));
             let names = decode_some_names(packed.encode_names().into(), 1, 2).unwrap();
             let expected: Vec<_> = items.iter().skip(1).take(2).map(|(id, line, _)| ItemName { id: id.clone(), line: *line }).collect();
             prop_assert_eq!(names, expected);

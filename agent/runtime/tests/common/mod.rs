@@ -27,7 +27,7 @@ pub(crate) fn job(limits: Limits) -> Job {
 pub(crate) fn runs(bodies: &[&str]) -> Vec<Run> {
     let run = |(index, body): (usize, &&str)| Run {
         index: index as u64,
-        item: Item { id: Arc::from(format!("item-{index}")), body: Bytes::copy_from_slice(body.as_bytes()) },
+        item: Item { id: format!("item-{index}").into(), body: Bytes::copy_from_slice(body.as_bytes()) },
         place: 0,
         iteration: 0,
         seed: run_seed(7, index as u64, 0, 0),

@@ -1,20 +1,21 @@
 use pigeon_protocol::{
     frame::Decoder,
     id::{Fence, JobId, LeaseId},
-    message::{LeasedItem, RunRange},
+    message::{LeasedItems, RunRange},
 };
 use proptest::prelude::*;
 
 use super::*;
 
 fn order(sizes: &[u64]) -> LeaseOrder {
-    let items = sizes.iter().enumerate();
+    let mut items = LeasedItems::new(0);
+    sizes.iter().enumerate().for_each(|(index, size)| items.push(&format!("f:{index}"), *size));
     LeaseOrder {
         lease: LeaseId(1),
         fence: Fence(2),
         job: JobId::from_bytes([3; 16]),
         attempt: 1,
-        items: items.map(|(index, &size)| LeasedItem { index: index as u64, id: format!("f:{index}"), size }).collect(),
+        items: vec![items],
         runs: vec![RunRange { first: 0, count: sizes.len() as u64 }],
         bodies: sizes.iter().map(|&size| Bytes::from(vec![7; size as usize])).collect(),
     }
@@ -39,9 +40,9 @@ fn thousands_of_small_bodies_become_few_pieces() {
 #[test]
 fn long_ids_make_several_heads_of_one_lease() {
     let mut order = order(&[1; 2000]);
-    for item in &mut order.items {
-        item.id = "p".repeat(4000);
-    }
+    let mut items = LeasedItems::new(5);
+    (0..2000).for_each(|_| items.push(&"p".repeat(4000), 1));
+    order.items = vec![items];
     assert_eq!(check(&order), Ok(()));
     let mut decoder = Decoder::new();
     decoder.push(heads(&mut order.clone()).concat().into());
@@ -54,7 +55,12 @@ fn long_ids_make_several_heads_of_one_lease() {
         more = lease.more;
     }
     assert!(!more);
-    assert_eq!((items, runs), (order.items, order.runs));
+    assert!(items.len() > 10, "{}", items.len());
+    let seen = |stretches: &[LeasedItems]| -> Vec<(u64, usize, u64)> {
+        let items = stretches.iter().flat_map(|stretch| stretch.items().unwrap());
+        items.map(|(index, id, size)| (index, id.len(), size)).collect()
+    };
+    assert_eq!((seen(&items), runs), (seen(&order.items), order.runs));
 }
 
 #[test]
@@ -64,16 +70,20 @@ fn orders_beyond_the_bounds_are_refused() {
     assert!(check(&order(&[MAX_LEASE_BODIES, 1])).is_err(), "several may not");
     assert!(check(&order(&vec![0; MAX_LEASE_ITEMS + 1])).is_err());
     let mut wrong = order(&[10]);
-    wrong.items[0].size = 11;
+    wrong.items[0].sizes[0] = 11;
     assert!(check(&wrong).is_err());
-    wrong.items[0].size = u64::MAX;
-    wrong.items.push(LeasedItem { index: 1, id: String::new(), size: 11 });
+    wrong.items[0].sizes[0] = u64::MAX;
+    wrong.items[0].push("", 11);
     assert!(check(&wrong).is_err());
     let mut wrong = order(&[10]);
     wrong.runs[0].count = u64::MAX;
     wrong.runs.push(RunRange { first: 0, count: 1 });
     assert!(check(&wrong).is_err());
     let mut wrong = order(&[10]);
-    wrong.items[0].id = "p".repeat(MAX_FRAME);
+    wrong.items[0] = LeasedItems::new(0);
+    wrong.items[0].push(&"p".repeat(MAX_FRAME), 10);
     assert!(check(&wrong).is_err());
+    let mut torn = order(&[10]);
+    torn.items[0].id_sizes.push(1);
+    assert!(check(&torn).is_err());
 }

@@ -19,7 +19,7 @@ use pigeon_hub::{
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, SessionId},
     manifest::{Manifest, SignedManifest},
-    message::{Beat, JobContext, LeasedItem, RunRange},
+    message::{Beat, JobContext, LeasedItems, RunRange},
 };
 use pigeon_runtime::{Event, Job, Judgement, Run, RunReport};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -348,15 +348,14 @@ impl Lanes for FakeLanes {
 
 /// A lease of these items, one run each.
 pub(crate) fn order(lease: u64, first: u64, bodies: &[Bytes]) -> LeaseOrder {
-    let items = bodies.iter().zip(first..);
+    let mut items = LeasedItems::new(first);
+    bodies.iter().zip(first..).for_each(|(body, index)| items.push(&format!("f:{index}"), body.len() as u64));
     LeaseOrder {
         lease: LeaseId(lease),
         fence: Fence(lease + 1000),
         job: job_id(),
         attempt: 1,
-        items: items
-            .map(|(body, index)| LeasedItem { index, id: format!("f:{index}"), size: body.len() as u64 })
-            .collect(),
+        items: vec![items],
         runs: vec![RunRange { first, count: bodies.len() as u64 }],
         bodies: bodies.to_vec(),
     }
