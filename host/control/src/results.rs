@@ -3,14 +3,15 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use pigeon_api::{ItemResult, Result, Vote};
+use pigeon_api::{ApiError, ErrorKind, ItemResult, Result, Vote};
 use pigeon_protocol::id::{JobId, RunIndex, Shape};
-use pigeon_store::{ItemName, Store};
+use pigeon_store::{ItemName, OutcomeRow, Store};
+use tokio::task::JoinHandle;
 
 use crate::{error::store_error, record, verdicts::ItemRuns};
 
-/// Outcomes read at a time. Those of a batch lie together, and a page that ends within it reads it again.
-const PAGE: usize = 16 << 10;
+/// Outcomes read at a time.
+const PAGE: usize = 4096;
 
 /// Items named at a time.
 const NAMES: usize = 4096;
@@ -25,7 +26,8 @@ pub(crate) fn items(
     shape: Shape,
     vote: Vote,
 ) -> BoxStream<'static, Result<Vec<ItemResult>>> {
-    let reader = Reader { names: Names::new(store.clone(), job), store, job, shape, vote, next: Some(0), open: None };
+    let mut reader = Reader { names: Names::new(store.clone(), job), store, job, shape, vote, ahead: None, open: None };
+    reader.read_ahead(0);
     stream::unfold(reader, |mut reader| async move {
         let page = reader.page().await.transpose()?;
         Some((page, reader))
@@ -39,20 +41,28 @@ struct Reader {
     shape: Shape,
     vote: Vote,
     names: Names,
-    /// The run to go on from; `None` at the end.
-    next: Option<u64>,
+    /// The page that is read while the one before is made use of; `None` at the end.
+    ahead: Option<JoinHandle<pigeon_store::Result<Vec<OutcomeRow>>>>,
     /// The item whose runs may go on in the next page.
     open: Option<ItemRuns>,
 }
 
 impl Reader {
+    /// Begin to read the page from this run on.
+    fn read_ahead(&mut self, from: u64) {
+        let (store, job) = (self.store.clone(), self.job);
+        self.ahead = Some(tokio::spawn(async move { store.results(job, RunIndex(from), PAGE).await }));
+    }
+
     async fn page(&mut self) -> Result<Option<Vec<ItemResult>>> {
-        let Some(from) = self.next else { return Ok(None) };
+        let Some(ahead) = self.ahead.take() else { return Ok(None) };
         let attempted = || format!("failed to read the results of job {}", self.job);
-        let rows = self.store.results(self.job, RunIndex(from), PAGE).await;
+        let rows = ahead.await.map_err(|lost| ApiError::new(ErrorKind::Internal, attempted()).caused_by(lost))?;
         let rows = rows.map_err(|error| store_error(attempted(), error))?;
+        if let Some(last) = rows.last() {
+            self.read_ahead(last.run.0 + 1);
+        }
         let mut done = Vec::with_capacity(rows.len() + 1);
-        self.next = rows.last().map(|row| row.run.0 + 1);
         for row in &rows {
             let item = self.shape.key(row.run).item;
             if self.open.as_ref().is_none_or(|open| open.index() != item) {
@@ -61,7 +71,7 @@ impl Reader {
             let open = self.open.get_or_insert_with(|| ItemRuns::new(item));
             open.add(row.verdict, row.time_us, || record::outcome(row));
         }
-        if self.next.is_none() {
+        if self.ahead.is_none() {
             self.close(&mut done).await?;
         }
         Ok(Some(done))
@@ -69,8 +79,9 @@ impl Reader {
 
     async fn close(&mut self, done: &mut Vec<ItemResult>) -> Result<()> {
         if let Some(open) = self.open.take() {
-            let name = self.names.of(open.index()).await?;
-            done.push(open.finish(name.id, name.line, self.vote));
+            // Each item is closed once, so nobody asks for its name again.
+            let ItemName { id, line } = std::mem::take(self.names.of(open.index()).await?);
+            done.push(open.finish(id, line, self.vote));
         }
         Ok(())
     }
@@ -83,15 +94,16 @@ pub(crate) struct Names {
     /// Stretches of names, by the index of their first: the one used last stands first. Several, because batches of
     /// several agents land in turn.
     stretches: VecDeque<(u64, Vec<ItemName>)>,
+    missing: Option<ItemName>,
 }
 
 impl Names {
     pub(crate) fn new(store: Arc<dyn Store>, job: JobId) -> Self {
-        Self { store, job, stretches: VecDeque::new() }
+        Self { store, job, stretches: VecDeque::new(), missing: None }
     }
 
     /// The name of the item with this index.
-    pub(crate) async fn of(&mut self, index: u64) -> Result<ItemName> {
+    pub(crate) async fn of(&mut self, index: u64) -> Result<&mut ItemName> {
         let holds = |(first, names): &(u64, Vec<ItemName>)| index >= *first && index - first < names.len() as u64;
         match self.stretches.iter().position(holds) {
             Some(0) => {}
@@ -104,8 +116,9 @@ impl Names {
                 self.stretches.push_front((index, names));
             }
         }
-        let named = self.stretches.front().and_then(|(first, names)| names.get((index - first) as usize));
+        let named = self.stretches.front_mut();
+        let named = named.and_then(|(first, names)| names.get_mut(usize::try_from(index - *first).ok()?));
         // An outcome is only recorded of an item that is there.
-        Ok(named.cloned().unwrap_or_else(|| ItemName { id: format!("item {index}"), line: 0 }))
+        Ok(named.unwrap_or_else(|| self.missing.insert(ItemName { id: format!("item {index}"), line: 0 })))
     }
 }

@@ -59,7 +59,7 @@ pub struct Item<'a> {
 }
 
 /// An item's name and place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemName {
     /// Its id.
     pub id: String,
