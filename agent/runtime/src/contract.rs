@@ -255,6 +255,18 @@ const VALIDATION: &str = "pigeon:plugin/validation@0.1.0";
 /// Interface that a batch validator exports besides.
 const BATCH_VALIDATION: &str = "pigeon:plugin/batch-validation@0.1.0";
 
+/// An instance, with its `validate` once that was looked up.
+pub(crate) struct Made {
+    instance: Instance,
+    validate: Option<Func>,
+}
+
+impl From<Instance> for Made {
+    fn from(instance: Instance) -> Self {
+        Self { instance, validate: None }
+    }
+}
+
 /// Where a component has its exports. Their types are checked once, by [`Exports::check`], when it is loaded.
 #[derive(Clone)]
 pub(crate) struct Exports {
@@ -287,7 +299,8 @@ impl Exports {
     }
 
     /// Checks the types of all exports against ours.
-    pub(crate) fn check(&self, instance: &Instance, store: &mut Store<Box<Ctx>>) -> wasmtime::Result<()> {
+    pub(crate) fn check(&self, made: &Made, store: &mut Store<Box<Ctx>>) -> wasmtime::Result<()> {
+        let instance = &made.instance;
         func(instance, store, &self.metadata)?.typed::<(), (Metadata,)>(&*store)?;
         func(instance, store, &self.validate)?.typed::<(ItemRef<'_>,), (Answer,)>(&*store)?;
         func(instance, store, &self.generate_test_cases)?
@@ -301,11 +314,14 @@ impl Exports {
     /// Judges an item.
     pub(crate) async fn validate(
         &self,
-        instance: &Instance,
+        made: &mut Made,
         store: &mut Store<Box<Ctx>>,
         item: ItemRef<'_>,
     ) -> wasmtime::Result<Answer> {
-        let func = func(instance, store, &self.validate)?;
+        let func = match made.validate {
+            Some(func) => func,
+            None => *made.validate.insert(func(&made.instance, store, &self.validate)?),
+        };
         // SAFETY: `check` compared the types when the component was loaded, and every instance has the same.
         let func: Validate<'_> = unsafe { TypedFunc::new_unchecked(func) };
         Ok(func.call_async(store, (item,)).await?.0)
@@ -314,24 +330,20 @@ impl Exports {
     /// Judges several items together.
     pub(crate) async fn validate_batch(
         &self,
-        instance: &Instance,
+        made: &Made,
         store: &mut Store<Box<Ctx>>,
         items: &[ItemRef<'_>],
     ) -> wasmtime::Result<Vec<Answer>> {
         let index = self.validate_batch.as_ref().ok_or(Stop::Answer)?;
-        let func = func(instance, store, index)?;
+        let func = func(&made.instance, store, index)?;
         // SAFETY: `check` compared the types when the component was loaded, and every instance has the same.
         let func: ValidateBatch<'_> = unsafe { TypedFunc::new_unchecked(func) };
         Ok(func.call_async(store, (items,)).await?.0.0)
     }
 
     /// Asks what the plugin is.
-    pub(crate) async fn metadata(
-        &self,
-        instance: &Instance,
-        store: &mut Store<Box<Ctx>>,
-    ) -> wasmtime::Result<Metadata> {
-        let func = func(instance, store, &self.metadata)?;
+    pub(crate) async fn metadata(&self, made: &Made, store: &mut Store<Box<Ctx>>) -> wasmtime::Result<Metadata> {
+        let func = func(&made.instance, store, &self.metadata)?;
         // SAFETY: `check` compared the types when the component was loaded, and every instance has the same.
         let func: AskMetadata = unsafe { TypedFunc::new_unchecked(func) };
         Ok(func.call_async(store, ()).await?.0)
@@ -340,12 +352,12 @@ impl Exports {
     /// Asks for items to test with.
     pub(crate) async fn generate_test_cases(
         &self,
-        instance: &Instance,
+        made: &Made,
         store: &mut Store<Box<Ctx>>,
         count: u32,
         seed: u64,
     ) -> wasmtime::Result<Result<Vec<TestCase>, Failure>> {
-        let func = func(instance, store, &self.generate_test_cases)?;
+        let func = func(&made.instance, store, &self.generate_test_cases)?;
         // SAFETY: `check` compared the types when the component was loaded, and every instance has the same.
         let func: GenerateTestCases = unsafe { TypedFunc::new_unchecked(func) };
         Ok(func.call_async(store, (count, seed)).await?.0.map(|cases| cases.0))

@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::{Store, component::Instance};
+use wasmtime::Store;
 
 use crate::{
     Cause, Event, Failure, Job, Limits, Run, RunReport, Slots,
     account::Reserved,
-    contract::ItemRef,
+    contract::{ItemRef, Made},
     effects::Live,
     host::Ctx,
     meter::{Meter, wall_now},
@@ -49,7 +49,7 @@ pub(crate) struct Lane {
 /// A store, with the instance in it once it is made.
 struct Guest {
     store: Store<Box<Ctx>>,
-    instance: Option<Instance>,
+    instance: Option<Made>,
     /// Whether a run before this one used it.
     used: bool,
 }
@@ -107,7 +107,7 @@ impl Lane {
             let item = ItemRef { id: &run.item.id, body: &run.item.body };
             let (plugin, job) = (Arc::clone(&self.plugin), Arc::clone(&self.job));
             let attempt = self
-                .attempt(run, &job.limits, async |instance, store| plugin.exports.validate(instance, store, item).await)
+                .attempt(run, &job.limits, async |made, store| plugin.exports.validate(made, store, item).await)
                 .await;
             let used = attempt.used;
             let report = attempt.report(|answer, log| normalise::answer(answer, &job.limits, log));
@@ -164,7 +164,7 @@ impl Lane {
         &mut self,
         run: &Run,
         limits: &Limits,
-        call: impl AsyncFnOnce(&Instance, &mut Store<Box<Ctx>>) -> wasmtime::Result<T>,
+        call: impl AsyncFnOnce(&mut Made, &mut Store<Box<Ctx>>) -> wasmtime::Result<T>,
     ) -> Attempt<T> {
         if self.guest.is_none() {
             // Only a run that is done again comes here: its memory is still set aside.
@@ -190,14 +190,14 @@ impl Lane {
                     guest.store.set_fuel(limits.fuel.unwrap_or(u64::MAX)).map_err(|error| (Phase::Start, error))?;
                 }
                 guest.store.set_epoch_deadline(1);
-                let instance = match guest.instance {
-                    Some(instance) => instance,
-                    None => {
-                        let made = plugin.pre.instantiate_async(&mut guest.store).await;
-                        *guest.instance.insert(made.map_err(|error| (Phase::Start, error))?)
+                let made = match &mut guest.instance {
+                    Some(made) => made,
+                    none => {
+                        let instance = plugin.pre.instantiate_async(&mut guest.store).await;
+                        none.insert(instance.map_err(|error| (Phase::Start, error))?.into())
                     }
                 };
-                call(&instance, &mut guest.store).await.map_err(|error| (Phase::Call, error))
+                call(made, &mut guest.store).await.map_err(|error| (Phase::Call, error))
             })
             .await;
         let ended = wall_now();

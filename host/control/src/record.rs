@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pigeon_protocol::{
     id::RunIndex,
     outcome::{Answer, Cause, Failure, Outcome, Verdict},
@@ -10,7 +11,7 @@ use pigeon_scheduler::{Death, FailureClass, Landing, LandingClass};
 use pigeon_store::{Batch, OutcomeRow, RunError};
 use prost::Message as _;
 
-use crate::job::Job;
+use crate::{convert::Said, job::Job};
 
 /// An outcome, as far as the scheduler needs to know it.
 pub(crate) fn landing(outcome: &Outcome) -> Landing {
@@ -56,7 +57,7 @@ impl Recording {
             time_us: outcome.time_us,
             attempts,
             error: error(outcome),
-            detail: if is_plain(outcome) { bytes::Bytes::new() } else { outcome.encode_to_vec().into() },
+            detail: if is_plain(outcome) { Bytes::new() } else { outcome.encode_to_vec().into() },
         });
     }
 }
@@ -67,6 +68,19 @@ pub(crate) fn outcome(row: &OutcomeRow) -> Outcome {
         true => plain(row),
         // What we wrote we can read; were a row damaged, its verdict and time still stand.
         false => Outcome::decode(row.detail.clone()).unwrap_or_else(|_| plain(row)),
+    }
+}
+
+/// What a run had to say, of which this is the detail that was kept.
+pub(crate) fn said(verdict: Verdict, detail: Bytes) -> Said {
+    let answer = match detail.is_empty() {
+        true => None,
+        // As in `outcome`.
+        false => Outcome::decode(detail).ok().and_then(|outcome| outcome.answer),
+    };
+    match answer {
+        None if verdict != Verdict::Failure => Said::default(),
+        answer => Said::from(answer),
     }
 }
 

@@ -8,7 +8,7 @@ use pigeon_protocol::id::{JobId, RunIndex, Shape};
 use pigeon_store::{ItemName, OutcomeRow, Store};
 use tokio::task::JoinHandle;
 
-use crate::{error::store_error, record, verdicts::ItemRuns};
+use crate::{error::store_error, verdicts::ItemRuns};
 
 /// Outcomes read at a time.
 const PAGE: usize = 4096;
@@ -69,7 +69,7 @@ impl Reader {
                 self.close(&mut done).await?;
             }
             let open = self.open.get_or_insert_with(|| ItemRuns::new(item));
-            open.add(row.verdict, row.time_us, || record::outcome(row));
+            open.add(row);
         }
         if self.ahead.is_none() {
             self.close(&mut done).await?;

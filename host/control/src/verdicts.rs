@@ -2,10 +2,12 @@
 //!
 //! Results come in the order of the runs, and all runs of an item stand together: so one item is gathered at a time.
 
+use bytes::Bytes;
 use pigeon_api::{ItemResult, Vote};
-use pigeon_protocol::outcome::{Outcome, Verdict};
+use pigeon_protocol::outcome::Verdict;
+use pigeon_store::OutcomeRow;
 
-use crate::convert::{self, Said};
+use crate::{convert, record};
 
 /// The runs of one item, as far as they were seen.
 #[derive(Debug)]
@@ -14,8 +16,8 @@ pub(crate) struct ItemRuns {
     time_us: u64,
     /// Runs with each verdict, by `Verdict as usize`.
     count: [u64; 3],
-    /// The first run with each verdict: one of them will speak for the item.
-    first: [Option<Outcome>; 3],
+    /// What the first run with each verdict had to say: one of them will speak for the item.
+    first: [Option<Bytes>; 3],
 }
 
 impl ItemRuns {
@@ -30,19 +32,17 @@ impl ItemRuns {
     }
 
     /// One more of its runs.
-    pub(crate) fn add(&mut self, verdict: Verdict, time_us: u64, outcome: impl FnOnce() -> Outcome) {
-        self.time_us += time_us;
-        let at = verdict as usize;
+    pub(crate) fn add(&mut self, row: &OutcomeRow) {
+        self.time_us += row.time_us;
+        let at = row.verdict as usize;
         self.count[at] += 1;
-        if self.first[at].is_none() {
-            self.first[at] = Some(outcome());
-        }
+        self.first[at].get_or_insert_with(|| row.detail.clone());
     }
 
     /// What became of the item.
     pub(crate) fn finish(mut self, id: String, line: u64, vote: Vote) -> ItemResult {
         let verdict = self.verdict(vote);
-        let said = Said::from(self.first[verdict as usize].take().and_then(|outcome| outcome.answer));
+        let said = record::said(verdict, self.first[verdict as usize].take().unwrap_or_default());
         ItemResult {
             id,
             index: self.index,
@@ -74,13 +74,15 @@ impl ItemRuns {
 #[cfg(test)]
 mod tests {
     use pigeon_api as api;
+    use pigeon_protocol::id::RunIndex;
 
     use super::*;
 
     fn item(verdicts: &[Verdict], vote: Vote) -> api::Verdict {
         let mut runs = ItemRuns::new(0);
         for verdict in verdicts {
-            runs.add(*verdict, 1, Outcome::default);
+            let (run, error, detail) = (RunIndex(0), None, Bytes::new());
+            runs.add(&OutcomeRow { run, verdict: *verdict, time_us: 1, attempts: 1, error, detail });
         }
         runs.finish("x".to_owned(), 1, vote).verdict
     }
