@@ -85,6 +85,14 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Bring what is in the WAL into the database, as far as nobody reads behind it.
+pub(super) fn write_back(path: &Path) -> Result<()> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // It answers whether somebody was in the way: then less is written back, and another time.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     if rusqlite::version_number() < LEAST_SQLITE {
         return Err(StoreError::OldSqlite { found: rusqlite::version() });

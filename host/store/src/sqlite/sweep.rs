@@ -48,6 +48,7 @@ impl Inner {
         swept.files = self.clone().drop_files().await?;
         swept.freed += self.clone().drop_spools().await?;
         swept.freed += self.shrink().await?;
+        self.clone().write_back().await?;
         Ok(swept)
     }
 
@@ -121,6 +122,12 @@ impl Inner {
             self.bodies.retain(&mut |digest| is_named(&connection, digest))
         };
         spawn_blocking(sweep).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Bring what is in the WAL into the database, so that whoever closes it last need not wait for that.
+    async fn write_back(self: Arc<Self>) -> Result<()> {
+        let write_back = move || super::schema::write_back(&self.database);
+        spawn_blocking(write_back).await.map_err(|_| StoreError::Closed)?
     }
 
     /// Give free pages back to the disk; how many bytes.
