@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   sink ──push──► gathering ──seal──► frames (kept) ──send──► hub
-//!                 10 ms or 64 KiB          ▲    └──recorded──► forgotten
+//!                 20 ms or 64 KiB          ▲    └──recorded──► forgotten
 //!                                          └──── rewound when a connection broke
 //! ```
 
@@ -29,7 +29,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Outcomes are gathered for this long, unless nothing has gone out for as long already.
-const GATHER_TIME: Duration = Duration::from_millis(10);
+const GATHER_TIME: Duration = Duration::from_millis(20);
 
 /// Or until there is this much of them, in bytes.
 const GATHER_SIZE: usize = 64 << 10;
