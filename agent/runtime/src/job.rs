@@ -55,7 +55,8 @@ pub struct Limits {
     pub output: u64,
     /// Size of the log that is kept, in bytes: its first and its last half.
     pub log: usize,
-    /// Wasmtime's fuel, for runs that must be bounded alike everywhere. The engine must have been made for it.
+    /// Wasmtime's fuel, for runs that must be bounded alike everywhere. A runtime that was not made to count it refuses
+    /// the run.
     pub fuel: Option<u64>,
 }
 

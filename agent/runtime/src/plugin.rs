@@ -64,8 +64,12 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// [`Cause::DoesNotFit`] if it asks for more than this runtime ever gives.
+    /// [`Cause::DoesNotFit`] if it asks for more than this runtime ever gives, or for a bound that it cannot hold.
     pub(crate) fn memory_bound(&self, limits: &Limits, body: u64) -> Result<u64, Failure> {
+        if limits.fuel.is_some() && !self.shared.fuel {
+            let message = "the run is to be bounded by fuel, which agents here do not count";
+            return Err(Failure::new(Cause::DoesNotFit, message));
+        }
         let most = self.shared.max_memory;
         let bound =
             limits.memory.map_or_else(|| self.metadata.memory(body).max(LEAST_MEMORY), |memory| memory.min(most));
