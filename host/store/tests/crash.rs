@@ -27,11 +27,15 @@ const BATCH: u64 = 50;
 
 const JOB: JobId = JobId::from_bytes([7; 16]);
 
-/// Chunk number `seq`, of which every fifth has a large item.
+/// Chunk number `seq`, of which every fifth has a large item, and every third is large enough for a file of its job.
 fn chunk(seq: u64) -> Items {
     let mut builder = ItemsBuilder::default();
     for item in 0..40 {
-        let size = if seq % 5 == 4 && item == 7 { LARGE_ITEM + 1 } else { 500 + item };
+        let size = match (seq % 5, seq % 3) {
+            (4, _) if item == 7 => LARGE_ITEM + 1,
+            (_, 1) => 3000 + item,
+            _ => 500 + item,
+        };
         builder.push(&format!("{seq}:{item}"), item as u64, vec![seq as u8; size].into());
     }
     builder.take()

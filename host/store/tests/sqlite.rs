@@ -255,3 +255,41 @@ async fn what_was_swept_makes_the_file_smaller() {
     let size = std::fs::metadata(dir.path().join("pigeon.db")).unwrap().len();
     assert!(size < 4 << 20, "{size}");
 }
+
+#[tokio::test]
+async fn files_of_items_go_with_their_job_and_no_sooner() {
+    let (store, dir) = open();
+    let spooled = |job: pigeon_protocol::id::JobId| dir.path().join("items").join(job.to_string());
+    let mut claims = Vec::new();
+    for _ in 0..2 {
+        let claim = store.create(new_job(1, 1)).await.unwrap();
+        store.append(claim.job(), claim.epoch(), 0, items(0..3), Bytes::new()).await.unwrap();
+        assert!(spooled(claim.job()).exists());
+        claims.push(claim);
+    }
+    let (open, over) = (claims.remove(0), claims.remove(0));
+    // Somebody died after he had forgotten the rows, or before there were any.
+    let stray = pigeon_protocol::id::JobId::new();
+    std::fs::create_dir_all(spooled(stray)).unwrap();
+    std::fs::write(spooled(stray).join("1"), [7; 4096]).unwrap();
+    store.finish(over.job(), over.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+    let over_job = over.job();
+    drop(over);
+
+    let other = reopen(dir.path());
+    let swept = other.sweep(2, Default::default()).await.unwrap();
+    assert_eq!(swept.bodies, [over_job]);
+    assert!(swept.freed >= 2 * 4096, "{swept:?}");
+    assert!(!spooled(over_job).exists() && !spooled(stray).exists());
+    assert!(matches!(store.items(over_job, 0).await, Err(StoreError::NoBodies { .. })));
+
+    // The one that is open goes on, here and there.
+    let job = open.job();
+    store.append(job, open.epoch(), 1, items(3..6), Bytes::new()).await.unwrap();
+    drop(open);
+    let claim = other.claim(job).await.unwrap();
+    other.append(job, claim.epoch(), 2, items(6..9), Bytes::new()).await.unwrap();
+    for (seq, range) in [(0, 0..3), (1, 3..6), (2, 6..9)] {
+        assert_eq!(store.items(job, seq).await.unwrap(), items(range));
+    }
+}

@@ -182,7 +182,7 @@ pub(super) struct NewChunk {
 }
 
 /// Append a chunk, unless it is a repeat.
-pub(super) fn append(work: &Work, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
+pub(super) fn append(work: &mut Work, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
     let connection = &work.connection;
     let head = owned(connection, job, epoch)?;
     if chunk.seq < head.chunks {

@@ -34,7 +34,7 @@ use self::{
     jobs::{NewChunk, Packed},
     lock::{FileLock, Locks},
     readers::Readers,
-    spool::Spools,
+    spool::{Appender, Spools},
     writer::Writer,
 };
 use crate::{
@@ -80,7 +80,7 @@ struct Inner {
     readers: Readers,
     writer: Writer,
     bodies: Arc<dyn Bodies>,
-    spools: Arc<Spools>,
+    spools: Spools,
     locks: Locks,
     database: PathBuf,
     _directory: FileLock,
@@ -111,8 +111,9 @@ impl SqliteStore {
             schema::open_writer(&database, options.max_bytes).map_err(|error| error.in_database(&database))?;
         drop(opening);
         let readers = Readers::new(database.clone());
-        let spools = Arc::new(Spools::new(dir.join("items"), options.max_bytes));
-        let writer = Writer::start(connection, spools.clone(), database.clone())?;
+        let spools = Spools::new(dir.join("items"));
+        let appender = Appender::new(spools.clone(), options.max_bytes);
+        let writer = Writer::start(connection, appender, database.clone())?;
         Ok(Self(Arc::new(Inner { readers, writer, bodies, spools, locks, database, _directory: directory })))
     }
 }
@@ -250,9 +251,7 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
-        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await?;
-        self.0.spools.close(job);
-        Ok(())
+        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {

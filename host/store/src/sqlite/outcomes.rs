@@ -106,6 +106,7 @@ impl Work {
             jobs::finish(connection, key, state, summary, now_ms)
         })?;
         self.open.remove(&job);
+        self.spools.close(job);
         Ok(())
     }
 }

@@ -22,7 +22,6 @@ use std::{
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -40,6 +39,9 @@ pub(super) const LEAST: usize = 64 << 10;
 /// What a direct write begins on, ends on, and lies on in memory: no less than any disk asks for.
 const BLOCK: usize = 4 << 10;
 
+/// Files that are held open.
+const MAX_OPEN: usize = 64;
+
 /// Bytes that are written at a time.
 const PIECE: usize = 1 << 20;
 
@@ -54,96 +56,37 @@ pub(super) struct Span {
     pub(super) size: u64,
 }
 
-/// The files of all jobs.
-#[derive(Debug)]
+/// The files of all jobs, for those who read and remove them.
+#[derive(Debug, Clone)]
 pub(super) struct Spools {
     dir: PathBuf,
-    /// The most that this process may write, in bytes.
-    max_bytes: Option<u64>,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    written: u64,
-    files: HashMap<(JobId, Epoch), Spool>,
-    /// Files that were written to and are not synced.
-    unsynced: Vec<(JobId, Epoch)>,
-    /// A piece as it is written, with room to begin on a block.
-    piece: Vec<u8>,
-}
-
-/// A file that this process appends to.
-#[derive(Debug)]
-struct Spool {
-    path: PathBuf,
-    file: Arc<File>,
-    /// Whether writes go past the cache.
-    direct: bool,
-    /// Where the next chunk begins: on a block.
-    end: u64,
 }
 
 impl Spools {
     /// Files in `dir`, which is made when the first is written.
-    pub(super) fn new(dir: PathBuf, max_bytes: Option<u64>) -> Self {
-        Self { dir, max_bytes, open: Mutex::default() }
-    }
-
-    /// Append bodies to a job's file. They may be named when [`sync`](Self::sync) returns.
-    pub(super) fn put(&self, job: JobId, epoch: Epoch, bodies: &[u8]) -> Result<Span> {
-        let mut open = self.lock();
-        let Open { written, files, unsynced, piece } = &mut *open;
-        let (path, size) = (self.path(job, epoch), bodies.len() as u64);
-        if self.max_bytes.is_some_and(|most| written.saturating_add(size) > most) {
-            return Err(StoreError::DiskFull { path });
-        }
-        let spool = match files.entry((job, epoch)) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Spool::open(path)?),
-        };
-        let start = spool.append(bodies, piece)?;
-        *written += size;
-        if unsynced.last() != Some(&(job, epoch)) {
-            unsynced.push((job, epoch));
-        }
-        Ok(Span { spool: epoch, start, size })
-    }
-
-    /// Returns when all that was put is on disk.
-    pub(super) fn sync(&self) -> Result<()> {
-        let mut open = self.lock();
-        let unsynced = std::mem::take(&mut open.unsynced);
-        let files = unsynced.iter().filter_map(|key| open.files.get(key));
-        let files: Vec<_> = files.map(|spool| (spool.file.clone(), spool.path.clone())).collect();
-        // Others may read and remove meanwhile.
-        drop(open);
-        files.iter().try_for_each(|(file, path)| file.sync_data().map_err(|source| io_error("write", path, source)))
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
     }
 
     /// Read bodies that are named.
     pub(super) fn read(&self, job: JobId, span: Span) -> Result<Bytes> {
         let path = self.path(job, span.spool);
-        let size = usize::try_from(span.size).unwrap_or(usize::MAX);
+        let cut = || StoreError::Corrupt { what: format!("{} has not all that was written", path.display()) };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(cut()),
+            opened => opened.map_err(|source| io_error("open", &path, source))?,
+        };
+        let length = file.metadata().map_err(|source| io_error("read", &path, source))?.len();
+        // Before room is made: a row may be damaged, too.
+        let end = span.start.checked_add(span.size).filter(|end| *end <= length);
+        let size = end.and_then(|_| usize::try_from(span.size).ok()).ok_or_else(cut)?;
         let mut bodies = BytesMut::zeroed(size);
-        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bodies, span.start));
-        match read {
-            Ok(()) => Ok(bodies.freeze()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
-                Err(StoreError::Corrupt { what: format!("{} has not all that was written", path.display()) })
-            }
-            Err(source) => Err(io_error("read", &path, source)),
-        }
-    }
-
-    /// Nothing more is appended to a job.
-    pub(super) fn close(&self, job: JobId) {
-        self.lock().files.retain(|(of, _), _| *of != job);
+        file.read_exact_at(&mut bodies, span.start).map_err(|source| io_error("read", &path, source))?;
+        Ok(bodies.freeze())
     }
 
     /// Remove a job's files; how many bytes they had.
     pub(super) fn remove(&self, job: JobId) -> Result<u64> {
-        self.close(job);
         let dir = self.dir.join(job.to_string());
         let entries = match fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -169,9 +112,89 @@ impl Spools {
     fn path(&self, job: JobId, epoch: Epoch) -> PathBuf {
         self.dir.join(job.to_string()).join(epoch.0.to_string())
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+/// The files that the writer's thread appends to, in step with its transactions: [`put`](Self::put), then
+/// [`sync`](Self::sync) before the commit, then [`committed`](Self::committed) or [`rolled_back`](Self::rolled_back).
+#[derive(Debug)]
+pub(super) struct Appender {
+    spools: Spools,
+    /// The most that may be written, in bytes.
+    max_bytes: Option<u64>,
+    files: HashMap<(JobId, Epoch), Spool>,
+    /// Jobs to which nothing more is appended once the transaction is committed.
+    closing: Vec<JobId>,
+    /// A piece as it is written, with room to begin on a block.
+    piece: Vec<u8>,
+}
+
+/// A file that is appended to.
+#[derive(Debug)]
+struct Spool {
+    path: PathBuf,
+    file: File,
+    /// Whether writes go past the cache.
+    direct: bool,
+    /// Where the next chunk begins: on a block.
+    end: u64,
+    /// Where it began before this transaction.
+    committed: u64,
+    /// Where it began when the file was opened.
+    first: u64,
+}
+
+impl Appender {
+    /// An appender to files of `spools`.
+    pub(super) fn new(spools: Spools, max_bytes: Option<u64>) -> Self {
+        Self { spools, max_bytes, files: HashMap::new(), closing: Vec::new(), piece: Vec::new() }
+    }
+
+    /// Append bodies to a job's file. They may be named when [`sync`](Self::sync) has returned.
+    pub(super) fn put(&mut self, job: JobId, epoch: Epoch, bodies: &[u8]) -> Result<Span> {
+        let (path, size) = (self.spools.path(job, epoch), bodies.len() as u64);
+        let written: u64 = self.files.values().map(|spool| spool.end - spool.first).sum();
+        if self.max_bytes.is_some_and(|most| written.saturating_add(size) > most) {
+            return Err(StoreError::DiskFull { path });
+        }
+        let spool = match self.files.entry((job, epoch)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Spool::open(path)?),
+        };
+        let start = spool.append(bodies, &mut self.piece)?;
+        Ok(Span { spool: epoch, start, size })
+    }
+
+    /// Nothing more is appended to a job, if the transaction is committed.
+    pub(super) fn close(&mut self, job: JobId) {
+        self.closing.push(job);
+    }
+
+    /// Returns when all that was put is on disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        let unsynced = self.files.values().filter(|spool| spool.end != spool.committed);
+        for Spool { file, path, .. } in unsynced {
+            file.sync_data().map_err(|source| io_error("write", path, source))?;
+        }
+        Ok(())
+    }
+
+    /// What was put is named.
+    pub(super) fn committed(&mut self) {
+        self.files.values_mut().for_each(|spool| spool.committed = spool.end);
+        let closing = std::mem::take(&mut self.closing);
+        self.files.retain(|(job, _), _| !closing.contains(job));
+        // Jobs that were left unfinished are never closed. Whichever goes is opened again if it is needed.
+        while self.files.len() > MAX_OPEN
+            && let Some(any) = self.files.keys().next().copied()
+        {
+            self.files.remove(&any);
+        }
+    }
+
+    /// What was put is not named, and what comes next is put in its place.
+    pub(super) fn rolled_back(&mut self) {
+        self.files.values_mut().for_each(|spool| spool.end = spool.committed);
+        self.closing.clear();
     }
 }
 
@@ -188,7 +211,8 @@ impl Spool {
         let file = file.map_err(|source| io_error("create", &path, source))?;
         let length = file.metadata().map_err(|source| io_error("read", &path, source))?.len();
         dirs.into_iter().try_for_each(sync_dir)?;
-        Ok(Self { file: Arc::new(file), direct, end: length.next_multiple_of(BLOCK as u64), path })
+        let end = length.next_multiple_of(BLOCK as u64);
+        Ok(Self { file, direct, end, committed: end, first: end, path })
     }
 
     /// Write bodies behind the others, in whole blocks; where they begin.
@@ -198,7 +222,7 @@ impl Spool {
             Err(error) if self.direct && error.kind() == io::ErrorKind::InvalidInput => {
                 self.direct = false;
                 open_for_writing(&self.path, false).and_then(|file| {
-                    self.file = Arc::new(file);
+                    self.file = file;
                     self.write(bodies, piece)
                 })
             }
@@ -239,32 +263,38 @@ mod tests {
 
     const JOB: JobId = JobId::from_bytes([3; 16]);
 
-    fn spools(dir: &Path) -> Spools {
-        Spools::new(dir.join("items"), None)
+    fn appender(dir: &Path) -> (Spools, Appender) {
+        let spools = Spools::new(dir.join("items"));
+        (spools.clone(), Appender::new(spools, None))
+    }
+
+    fn put(appender: &mut Appender, epoch: u64, bodies: &[u8]) -> Span {
+        let span = appender.put(JOB, Epoch(epoch), bodies).unwrap();
+        appender.sync().unwrap();
+        appender.committed();
+        span
     }
 
     #[test]
     fn what_is_put_is_read_again_by_whoever_comes() {
         let dir = tempfile::tempdir().unwrap();
-        let spools_here = spools(dir.path());
-        let first = spools_here.put(JOB, Epoch(1), b"first").unwrap();
-        let second = spools_here.put(JOB, Epoch(1), b"second").unwrap();
+        let (spools, mut here) = appender(dir.path());
+        let (first, second) = (put(&mut here, 1, b"first"), put(&mut here, 1, b"second"));
         assert_eq!((first.start, second.start, second.size), (0, 4096, 6));
-        spools_here.sync().unwrap();
-        let later = spools(dir.path());
+        let (later, mut there) = appender(dir.path());
         assert_eq!(later.read(JOB, second).unwrap(), "second");
         // Behind what another life of the process left, named or not.
-        let third = later.put(JOB, Epoch(1), b"third").unwrap();
+        let third = put(&mut there, 1, b"third");
         assert_eq!(third.start, 8192);
-        assert_eq!(spools_here.read(JOB, first).unwrap(), "first");
-        assert_eq!(spools_here.read(JOB, third).unwrap(), "third");
+        assert_eq!(spools.read(JOB, first).unwrap(), "first");
+        assert_eq!(spools.read(JOB, third).unwrap(), "third");
     }
 
     #[test]
     fn owners_do_not_write_into_each_others_files() {
         let dir = tempfile::tempdir().unwrap();
-        let spools = spools(dir.path());
-        let (old, new) = (spools.put(JOB, Epoch(1), b"old").unwrap(), spools.put(JOB, Epoch(2), b"new").unwrap());
+        let (spools, mut appender) = appender(dir.path());
+        let (old, new) = (put(&mut appender, 1, b"old"), put(&mut appender, 2, b"new"));
         assert_eq!((spools.read(JOB, old).unwrap(), spools.read(JOB, new).unwrap()), ("old".into(), "new".into()));
         assert_eq!(spools.jobs().unwrap(), [JOB]);
         assert_eq!(spools.remove(JOB).unwrap(), 8192);
@@ -275,10 +305,9 @@ mod tests {
     #[test]
     fn large_ones_are_written_in_pieces_and_nothing_of_them_gets_into_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        let spools = spools(dir.path());
+        let (spools, mut appender) = appender(dir.path());
         let large = vec![7; 2 * PIECE + 5];
-        let (large_span, small_span) =
-            (spools.put(JOB, Epoch(1), &large).unwrap(), spools.put(JOB, Epoch(1), b"small").unwrap());
+        let (large_span, small_span) = (put(&mut appender, 1, &large), put(&mut appender, 1, b"small"));
         assert_eq!(spools.read(JOB, large_span).unwrap(), large);
         assert_eq!(spools.read(JOB, small_span).unwrap(), "small");
         let file = fs::read(spools.path(JOB, Epoch(1))).unwrap();
@@ -286,10 +315,54 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_damage() {
+    fn what_was_rolled_back_takes_no_room() {
         let dir = tempfile::tempdir().unwrap();
-        let spools = spools(dir.path());
-        let span = spools.put(JOB, Epoch(1), b"whole").unwrap();
+        let (spools, mut appender) = appender(dir.path());
+        let kept = put(&mut appender, 1, b"kept");
+        let lost = appender.put(JOB, Epoch(1), b"lost").unwrap();
+        appender.close(JOB);
+        appender.rolled_back();
+        let next = put(&mut appender, 1, b"next");
+        assert_eq!((next.start, appender.files.len()), (lost.start, 1));
+        assert_eq!((spools.read(JOB, kept).unwrap(), spools.read(JOB, next).unwrap()), ("kept".into(), "next".into()));
+    }
+
+    #[test]
+    fn without_direct_writes_it_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (spools, mut appender) = appender(dir.path());
+        let first = put(&mut appender, 1, b"first");
+        let spool = appender.files.get_mut(&(JOB, Epoch(1))).unwrap();
+        spool.file = open_for_writing(&spool.path, false).unwrap();
+        spool.direct = false;
+        let second = put(&mut appender, 1, b"second");
+        assert_eq!(
+            (spools.read(JOB, first).unwrap(), spools.read(JOB, second).unwrap()),
+            ("first".into(), "second".into())
+        );
+    }
+
+    #[test]
+    fn few_files_are_held_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let (spools, mut appender) = appender(dir.path());
+        let spans: Vec<_> = (0..2 * MAX_OPEN as u64).map(|epoch| put(&mut appender, epoch, b"body")).collect();
+        assert_eq!(appender.files.len(), MAX_OPEN);
+        assert!(spans.into_iter().all(|span| spools.read(JOB, span).unwrap() == "body"));
+        appender.close(JOB);
+        appender.committed();
+        assert_eq!(appender.files.len(), 0);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_and_a_row_that_lies_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (spools, mut appender) = appender(dir.path());
+        let span = put(&mut appender, 1, b"whole");
+        for (start, size) in [(span.start, 1 << 62), (u64::MAX, 1), (8192, 1)] {
+            let lie = Span { start, size, ..span };
+            assert!(matches!(spools.read(JOB, lie), Err(StoreError::Corrupt { .. })), "{lie:?}");
+        }
         let file = OpenOptions::new().write(true).open(spools.path(JOB, Epoch(1))).unwrap();
         file.set_len(3).unwrap();
         assert!(matches!(spools.read(JOB, span), Err(StoreError::Corrupt { .. })));

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::{Inner, int, number, writer::Work};
 use crate::{Result, Retention, StoreError, Swept};
 
-/// Rows of about 1 MiB at most that are deleted in one transaction.
+/// Rows that are deleted in one transaction: of up to 1 MiB each, as a rule far less.
 const STEP_ROWS: i64 = 64;
 
 /// Free pages that are given back in one transaction.

@@ -8,13 +8,13 @@
 //! itself fails, nothing of the group was done, and each command is tried alone, so that one that cannot be written
 //! spares the others.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, thread};
+use std::{collections::HashMap, path::PathBuf, thread};
 
 use pigeon_protocol::id::JobId;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{outcomes::Open, spool::Spools};
+use super::{outcomes::Open, spool::Appender};
 use crate::{Result, StoreError};
 
 /// Commands that may wait before callers have to; also the most that are committed together.
@@ -25,7 +25,7 @@ pub(super) struct Work {
     /// Within a transaction.
     pub(super) connection: Connection,
     /// What is put here is synced before the transaction is committed.
-    pub(super) spools: Arc<Spools>,
+    pub(super) spools: Appender,
     /// The jobs that this process writes outcomes of, as they stand in this transaction.
     pub(super) open: HashMap<JobId, Open>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Start the thread.
-    pub(super) fn start(connection: Connection, spools: Arc<Spools>, database: PathBuf) -> Result<Self> {
+    pub(super) fn start(connection: Connection, spools: Appender, database: PathBuf) -> Result<Self> {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let work = Work { connection, spools, open: HashMap::new() };
         let thread = thread::Builder::new().name("pigeon-store".to_owned());
@@ -141,6 +141,7 @@ fn commit(work: &mut Work, group: &mut Vec<Box<dyn Command>>) -> Result<()> {
     });
     match done {
         Ok(refusals) => {
+            work.spools.committed();
             for (command, refusal) in group.drain(..).zip(refusals) {
                 command.answer(refusal.map_or(Ok(()), Err));
             }
@@ -149,6 +150,7 @@ fn commit(work: &mut Work, group: &mut Vec<Box<dyn Command>>) -> Result<()> {
         Err(error) => {
             // What is in memory is ahead of what is on disk now. It is read again where it is needed.
             work.open.clear();
+            work.spools.rolled_back();
             if !work.connection.is_autocommit()
                 && let Err(error) = execute(work, "ROLLBACK")
             {
