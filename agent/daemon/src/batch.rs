@@ -124,6 +124,9 @@ async fn receive(reader: &mut Reader, buffers: &Buffers) -> Result<(Lease, Batch
         if heads > MAX_LEASE_HEADS {
             return Err(BatchError::Bound("the size of its item ids"));
         }
+        if lease.items.len() + next.items.len() > MAX_LEASE_ITEMS {
+            return Err(BatchError::Bound("the number of its items"));
+        }
         lease.items.extend(next.items);
         lease.runs.extend(next.runs);
         lease.more = next.more;
@@ -143,7 +146,7 @@ fn check(lease: &Lease) -> Result<usize, BatchError> {
     if lease.items.iter().any(|items| items.items().is_none()) {
         return Err(BatchError::Bound("its items: their columns do not fit together"));
     }
-    if count > MAX_LEASE_ITEMS {
+    if count.max(lease.items.len()) > MAX_LEASE_ITEMS {
         return Err(BatchError::Bound("the number of its items"));
     }
     let runs = lease.runs.iter().try_fold(0u64, |sum, range| {

@@ -35,8 +35,10 @@ impl Buffers {
 
     /// What is in a buffer, to be shared; the buffer is taken again when nobody holds any of it.
     pub(crate) fn share(&self, mut buffer: BytesMut) -> Bytes {
+        let capacity = buffer.capacity();
         let bytes = buffer.split().freeze();
-        if bytes.len() <= LARGEST {
+        // Of an empty one nothing can be told to be held or not.
+        if capacity <= LARGEST && !bytes.is_empty() {
             let mut given = self.lock();
             given.push_back(buffer);
             if given.len() > KEPT {
@@ -77,6 +79,11 @@ mod tests {
         assert_eq!(buffers.lock().len(), KEPT);
         drop(held);
         buffers.share(BytesMut::zeroed(LARGEST + 1));
-        assert_eq!(buffers.lock().len(), KEPT);
+        let mut small = BytesMut::with_capacity(LARGEST + 1);
+        small.extend_from_slice(b"body");
+        buffers.share(small);
+        buffers.share(BytesMut::new());
+        let kept = buffers.lock();
+        assert!(kept.len() == KEPT && kept.iter().all(|buffer| buffer.capacity() < 64), "{kept:?}");
     }
 }

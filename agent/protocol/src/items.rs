@@ -63,7 +63,8 @@ impl LeasedItems {
             end += *size as usize;
             start..end
         });
-        whole.then(|| (self.first..).zip(places).zip(&self.sizes).map(|((index, id), size)| (index, id, *size)))
+        // The indices come last, so that none is made behind the last.
+        whole.then(|| places.zip(&self.sizes).zip(self.first..).map(|((id, size), index)| (index, id, *size)))
     }
 
     /// Encoded, it takes no more than this, in bytes.
@@ -138,5 +139,7 @@ mod tests {
         assert!(items.items().is_none());
         let last = LeasedItems { first: u64::MAX, ..stretch(&["a".to_owned()]) };
         assert!(last.items().is_none(), "no item lies beyond the last number");
+        let last = LeasedItems { first: u64::MAX - 1, ..last };
+        assert_eq!(last.items().unwrap().map(|(index, ..)| index).collect::<Vec<_>>(), [u64::MAX - 1]);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
     if bodies > most {
         return Err(LeaseError::TooLarge("the size of its bodies"));
     }
-    if count > MAX_LEASE_ITEMS {
+    if count.max(order.items.len()) > MAX_LEASE_ITEMS {
         return Err(LeaseError::TooLarge("the number of its items"));
     }
     if runs.is_none_or(|runs| runs > MAX_LEASE_RUNS) || order.runs.len() > MAX_LEASE_ITEMS {
@@ -113,7 +113,8 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     };
     for mut items in std::mem::take(&mut order.items) {
         while let Some(rest) = items.split_for(HEAD.saturating_sub(size)) {
-            head.items.push(std::mem::replace(&mut items, rest));
+            let first = std::mem::replace(&mut items, rest);
+            head.items.extend((!first.is_empty()).then_some(first));
             flush(&mut head);
             size = 0;
         }

@@ -28,6 +28,9 @@ fn bounds_are_checked_before_room_is_made() {
     assert!(check(&lease(&[MAX_ITEM + 1], &[(0, 1)])).is_err());
     assert!(check(&lease(&[MAX_LEASE_BODIES, 1], &[(0, 1)])).is_err());
     assert!(check(&lease(&[u64::MAX, 2], &[(0, 1)])).is_err(), "sums do not overflow");
+    let mut empty = lease(&[1], &[(0, 1)]);
+    empty.items.resize(MAX_LEASE_ITEMS + 1, LeasedItems::default());
+    assert!(check(&empty).is_err(), "stretches without items count, too");
     let mut torn = lease(&[1], &[(0, 1)]);
     torn.items[0].id_sizes[0] = u32::MAX;
     assert!(check(&torn).is_err(), "ids lie within their text");
