@@ -1,6 +1,6 @@
 //! Items on their way into a job, about 1 MiB of them at a time.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use bytes::{Bytes, BytesMut};
 
@@ -42,7 +42,10 @@ impl Chunk {
 }
 
 /// Buffers that a builder keeps an eye on, at most.
-const BUFFERS: usize = 128;
+const BUFFERS: usize = 64;
+
+/// How large they are, in bytes: as the chunks of a large input are.
+const BUFFER: RangeInclusive<usize> = Chunk::TARGET..=2 * Chunk::TARGET;
 
 /// Gathers items into chunks. The memory of bodies that nobody holds any more is used again: finding new memory for each
 /// chunk costs more than filling it.
@@ -54,6 +57,8 @@ pub struct ChunkBuilder {
     bodies: BytesMut,
     /// What earlier bodies lie in, the oldest first.
     given: VecDeque<BytesMut>,
+    /// Whether the last chunk was a large one: the next will be, too.
+    large: bool,
     body_ends: Vec<u64>,
     seq: u64,
     first: u64,
@@ -87,34 +92,35 @@ impl ChunkBuilder {
         write_id(&mut self.ids);
         self.id_ends.push(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
         self.lines.push(line);
-        if self.bodies.capacity() == 0 && !self.given.is_empty() {
-            self.bodies = self.buffer(body.len().max(Chunk::TARGET));
+        if self.bodies.capacity() == 0 && self.large {
+            self.bodies = self.buffer(body.len());
         }
         self.bodies.extend_from_slice(body);
         self.body_ends.push(self.bodies.len() as u64);
     }
 
-    /// A buffer for so many bytes: the oldest, if nobody holds what was in it.
+    /// A buffer for so many bytes: one that nobody holds anything of, if there is one.
     fn buffer(&mut self, size: usize) -> BytesMut {
-        match self.given.pop_front() {
-            None => BytesMut::with_capacity(size),
-            Some(mut oldest) => {
-                if oldest.try_reclaim(size) {
-                    return oldest;
-                }
-                if self.given.len() < BUFFERS {
-                    self.given.push_front(oldest);
-                }
-                BytesMut::with_capacity(size)
-            }
-        }
+        let size = size.max(*BUFFER.start());
+        let free = self.given.iter_mut().position(|given| given.try_reclaim(size));
+        free.and_then(|at| self.given.remove(at)).unwrap_or_else(|| BytesMut::with_capacity(size))
     }
 
     /// What was gathered; the builder goes on with the next chunk.
     pub fn finish(&mut self, cursor: Bytes) -> Chunk {
-        let mut buffer = std::mem::take(&mut self.bodies);
-        let bodies = buffer.split().freeze();
-        self.given.push_back(buffer);
+        let capacity = self.bodies.capacity();
+        let bodies = self.bodies.split().freeze();
+        self.large = bodies.len() >= Chunk::TARGET / 2;
+        if self.large {
+            // The rest is too small for the next; of a small chunk's buffer, the rest serves the next.
+            let given = std::mem::take(&mut self.bodies);
+            if BUFFER.contains(&capacity) {
+                self.given.push_back(given);
+            }
+            if self.given.len() > BUFFERS {
+                self.given.pop_front();
+            }
+        }
         let chunk = Chunk {
             seq: self.seq,
             first: self.first,
@@ -143,16 +149,49 @@ mod tests {
     #[test]
     fn memory_is_used_again_once_nobody_holds_what_was_in_it() {
         let mut builder = ChunkBuilder::default();
+        // Grown as it came, and then of the size that is kept.
+        chunk(&mut builder, 0);
         let (first, second) = (chunk(&mut builder, 1), chunk(&mut builder, 2));
         let third = chunk(&mut builder, 3);
         let places = [&first, &second, &third].map(|chunk| chunk.bodies.as_ptr());
         for (chunk, fill) in [(&first, 1), (&second, 2), (&third, 3)] {
             assert!(chunk.bodies.iter().all(|&byte| byte == fill), "chunk {fill} is still held");
         }
-        drop((first, second));
-        let (fourth, fifth) = (chunk(&mut builder, 4), chunk(&mut builder, 5));
-        assert_eq!([fourth.bodies.as_ptr(), fifth.bodies.as_ptr()], [places[0], places[1]]);
+        drop(second);
+        let fourth = chunk(&mut builder, 4);
+        drop(first);
+        let fifth = chunk(&mut builder, 5);
+        assert_eq!([fourth.bodies.as_ptr(), fifth.bodies.as_ptr()], [places[1], places[0]]);
         assert!(third.bodies.iter().all(|&byte| byte == 3));
-        assert_eq!((fourth.seq, fourth.first, fifth.seq), (3, 3, 4));
+        assert_eq!((fourth.seq, fourth.first, fifth.seq), (4, 4, 5));
+    }
+
+    #[test]
+    fn large_items_and_small_chunks_pin_no_memory() {
+        let mut builder = ChunkBuilder::default();
+        for size in [1, 40 << 20, 3 << 20, 1 << 20, 5, 30 << 20, 1 << 20] {
+            builder.push(|id| id.extend_from_slice(b"id"), 1, &vec![1; size]);
+            builder.finish(Bytes::new());
+        }
+        assert!(builder.given.iter().all(|given| given.capacity() <= *BUFFER.end()));
+        assert!(builder.given.len() <= 2, "{}", builder.given.len());
+
+        // As a slow stream brings them, each held as long as it waits to be judged.
+        let mut builder = ChunkBuilder::default();
+        let held: Vec<Chunk> = (0..1000)
+            .map(|_| {
+                builder.push(|id| id.extend_from_slice(b"id"), 1, b"tiny");
+                assert!(builder.bodies.capacity() < 64 << 10, "{}", builder.bodies.capacity());
+                builder.finish(Bytes::new())
+            })
+            .collect();
+        assert!(builder.given.is_empty() && held.iter().all(|chunk| chunk.bodies == "tiny"));
+    }
+
+    #[test]
+    fn no_more_is_watched_than_is_of_use() {
+        let mut builder = ChunkBuilder::default();
+        let held: Vec<Chunk> = (0..2 * BUFFERS).map(|_| chunk(&mut builder, 1)).collect();
+        assert_eq!((builder.given.len(), held.len()), (BUFFERS, 2 * BUFFERS));
     }
 }
