@@ -153,9 +153,11 @@ async fn go(
         screen.warn(&dirs.not_kept(trouble));
     }
     let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };
-    // A job that is over needs nobody any more: they leave, and what it held is cleared away, while it is reported.
-    let over = driven.state.is_some_and(JobState::is_final).then(|| started.take()).flatten();
-    let leaving = over.map(|embedded| tokio::spawn(embedded.stop(LEAVE)));
+    // A job that has just ended needs nobody any more: they leave, and its bodies are cleared away, while it is reported.
+    // One that had ended long ago may itself be due to be cleared away.
+    let ended_now = over.is_none() && driven.state.is_some_and(JobState::is_final);
+    let leaving = ended_now.then(|| started.take()).flatten();
+    let leaving = leaving.map(|embedded| tokio::spawn(embedded.stop(LEAVE)));
     let ended = finish::finish(client, job, sources, driven, dirs, target, screen).await;
     if let Some(leaving) = leaving
         && let Err(error) = leaving.await
