@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     paint::{Colours, Paint},
-    report::number,
+    report::{fit, number, printable},
 };
 
 /// Between two plain lines.
@@ -23,6 +23,9 @@ const PLAIN_PACE: Duration = Duration::from_secs(10);
 
 /// Time before which a pace says nothing.
 const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Columns of a note, at most: six lines of a usual terminal.
+const WIDEST: usize = 480;
 
 /// How much is to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,7 @@ struct Shared {
 }
 
 struct State {
+    out: Box<dyn Write + Send>,
     talk: Talk,
     bar: Option<Bar>,
     said: Instant,
@@ -61,8 +65,12 @@ struct Bar {
 
 impl Screen {
     pub(crate) fn new(colours: Colours) -> Self {
-        let state = State { talk: Talk::Notes, bar: None, said: Instant::now() };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state) }), paint: Paint::for_stream(colours, &io::stderr()) }
+        Self::onto(Box::new(io::stderr()), Paint::for_stream(colours, &io::stderr()))
+    }
+
+    fn onto(out: Box<dyn Write + Send>, paint: Paint) -> Self {
+        let state = State { out, talk: Talk::Notes, bar: None, said: Instant::now() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state) }), paint }
     }
 
     /// Say how much is to be said.
@@ -79,18 +87,28 @@ impl Screen {
         self.state(|state| state.print(format!("{line}\n").as_bytes()));
     }
 
-    /// Say something that people may want to know.
+    /// Say something that people may want to know. A guest or an agent may have a hand in the words: they stay on one
+    /// line, and do not steer the terminal.
     pub(crate) fn note(&self, line: &str) {
+        self.note_as_is(&harmless(line));
+    }
+
+    /// Say that something is not as it should be. The words are as harmless as a note's.
+    pub(crate) fn warn(&self, line: &str) {
+        self.note_as_is(&format!("{} {}", self.paint.warn("warning:"), harmless(line)));
+    }
+
+    /// Note what can be done next. The command stays whole, however long it is: it is there to be pasted.
+    pub(crate) fn next(&self, what: &str, command: &str) {
+        self.note_as_is(&format!("{what} {}", self.paint.strong(&printable(command))));
+    }
+
+    fn note_as_is(&self, line: &str) {
         self.state(|state| {
             if state.talk != Talk::Quiet {
                 state.print(format!("{line}\n").as_bytes());
             }
         });
-    }
-
-    /// Say that something is not as it should be.
-    pub(crate) fn warn(&self, line: &str) {
-        self.note(&format!("{} {line}", self.paint.warn("warning:")));
     }
 
     /// Show how far the job is.
@@ -139,12 +157,17 @@ impl Screen {
 impl State {
     fn print(&mut self, bytes: &[u8]) {
         // Where standard error is gone there is nobody to tell.
-        let print = || drop(io::stderr().write_all(bytes));
+        let mut print = || drop(self.out.write_all(bytes));
         match &self.bar {
             Some(bar) => bar.bar.suspend(print),
             None => print(),
         }
     }
+}
+
+/// Words of others, as they may be shown.
+fn harmless(line: &str) -> String {
+    fit(&printable(line), WIDEST)
 }
 
 fn bar(paint: Paint) -> ProgressBar {
@@ -218,6 +241,46 @@ impl Drop for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was said, for whoever looks.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(talk: Talk, act: impl FnOnce(&Screen)) -> String {
+        let said = Said::default();
+        let screen = Screen::onto(Box::new(said.clone()), Paint::PLAIN);
+        screen.set_talk(talk);
+        act(&screen);
+        String::from_utf8(std::mem::take(&mut said.0.lock().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn what_a_guest_says_neither_steers_the_terminal_nor_fakes_a_line() {
+        let told = "tried again: busy: \u{1b}[2Jall\r\nerror: is\u{7} \u{9b}1mlost";
+        let harmless = "tried again: busy: \u{fffd}[2Jall\u{fffd}\u{fffd}error: is\u{fffd} \u{fffd}1mlost\n";
+        assert_eq!(said(Talk::All, |screen| screen.note(told)), harmless);
+        assert_eq!(said(Talk::All, |screen| screen.warn(told)), format!("warning: {harmless}"));
+        assert_eq!(said(Talk::Quiet, |screen| screen.warn(told)), "");
+    }
+
+    #[test]
+    fn a_note_is_cut_but_a_command_is_not() {
+        let long = "x".repeat(100_000);
+        let cut = format!("{}\u{2026}\n", "x".repeat(WIDEST - 1));
+        assert_eq!(said(Talk::Notes, |screen| screen.note(&long)), cut);
+        assert_eq!(said(Talk::Notes, |screen| screen.warn(&long)), format!("warning: {cut}"));
+        assert_eq!(said(Talk::Notes, |screen| screen.next("to go on:", &long)), format!("to go on: {long}\n"));
+    }
 
     #[test]
     fn what_is_not_zero_is_told() {

@@ -44,7 +44,7 @@ pub(super) async fn finish(
     let report = Report { sources, retried: driven.retried, ending };
     let reported = write(&client, &status, report, target).await;
     if !status.state.is_final() {
-        screen.note(&format!("to go on: {}", screen.paint.strong(&dirs.resume(job))));
+        screen.next("to go on:", &dirs.resume(job));
     }
     let exit = if driven.interrupted {
         Exit::Interrupted

@@ -298,7 +298,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// Text cut to the columns that there are.
-fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
