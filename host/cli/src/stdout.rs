@@ -5,31 +5,26 @@
 //! `DEVNULL` and Node's `ignore` are `/dev/null` opened for reading and writing too. So it is asked earlier: where the
 //! loader calls what stands in `.init_array`, before Rust's runtime begins.
 
-use std::{
-    os::fd::BorrowedFd,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
-
-use rustix::io::{Errno, fcntl_getfd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::exit::Failed;
-
-/// The number of standard output.
-const STDOUT: i32 = 1;
 
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: what stands in this section is called once, on the only thread, before `main`; `look` has the signature that
-// is expected there, and uses nothing that Rust's runtime would have had to set up.
+// is expected there, and uses nothing that Rust's runtime would have had to set up: two system calls and an atomic.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
+/// Ask by name: what is closed may not be borrowed. Where there is no `/proc` it is taken to be open.
+#[cfg(target_os = "linux")]
 extern "C" fn look() {
-    // SAFETY: nobody else runs yet who could close or open it; and if it is closed, that is the answer.
-    let stdout = unsafe { BorrowedFd::borrow_raw(STDOUT) };
-    CLOSED.store(fcntl_getfd(stdout) == Err(Errno::BADF), Relaxed);
+    use rustix::{fs::lstat, io::Errno};
+
+    let missing = lstat(c"/proc/self/fd/1").is_err_and(|error| error == Errno::NOENT);
+    CLOSED.store(missing && lstat(c"/proc/self/fd").is_ok(), Relaxed);
 }
 
 /// See that what is written to standard output goes somewhere; `instead` is what else can be done.
