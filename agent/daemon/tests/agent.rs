@@ -170,6 +170,7 @@ fn the_log_goes_to_standard_error_unless_that_is_the_journal() {
     let socket = UnixDatagram::bind(journal.join("socket")).unwrap();
     socket.set_nonblocking(true).unwrap();
     let Some(unshare) = unshare() else {
+        eprintln!("no file system may be mounted here: only that nothing is lost without a journal is tried");
         // Then the journal's place is what it is here, and there is none: nothing may be lost.
         if !Path::new("/run/systemd/journal/socket").exists() {
             says(&log_of(&place, Command::new(AGENT).args(&args), this_stream), &[NO_TOKEN]);
@@ -200,7 +201,7 @@ fn the_log_goes_to_standard_error_unless_that_is_the_journal() {
     says(&log_of(&place, &mut inside("true"), this_stream), &[NO_TOKEN]);
 }
 
-/// How `unshare` makes a name space in which we may mount; `None` where it may not.
+/// How `unshare` makes a name space in which a file system may be mounted: as root, or as one who is root in it.
 fn unshare() -> Option<&'static str> {
     ["-m", "-rm"].into_iter().find(|how| {
         let status = Command::new("unshare").args([how, "mount", "-t", "tmpfs", "none", "/run"]).status();
