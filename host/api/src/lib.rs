@@ -79,6 +79,9 @@ pub trait Pigeon: Send + Sync {
     /// Jobs, the newest first.
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>>;
 
+    /// The ids of all jobs, the newest first. Looks at no runs: cheap where there are thousands.
+    async fn job_ids(&self) -> Result<Vec<JobId>>;
+
     /// The items of the job that have an outcome, in the order of the items, a few hundred at a time. Needs memory for
     /// what comes at a time only.
     async fn results(&self, job: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>>;

@@ -226,6 +226,12 @@ impl Pigeon for Client {
         Ok(summaries)
     }
 
+    async fn job_ids(&self) -> Result<Vec<JobId>> {
+        let records = self.store.jobs(pigeon_store::JobFilter::default()).await;
+        let records = records.map_err(|error| store_error("failed to list the jobs", error))?;
+        Ok(records.into_iter().map(|record| record.job.id).collect())
+    }
+
     async fn results(&self, id: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>> {
         let record = self.record(id).await?;
         let vote = self.registry.by_digest(record.job.plugin).await?.metadata.vote;

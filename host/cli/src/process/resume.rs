@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pigeon_api::{ChunkBuilder, JobFilter, JobId, JobSummary, Pigeon, ResumePoint, Work};
+use pigeon_api::{ChunkBuilder, JobFilter, JobId, Pigeon, ResumePoint, Work};
 
 use super::{
     Accepted, LEAVE, Sources, USUAL_MEMORY, cores, cuts::Cuts, embedded_options, feed::Feed, not_over, not_started,
@@ -88,23 +88,20 @@ pub(super) async fn resume(
 
 /// The job that is meant.
 async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
-    let unfinished = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1) }).await?;
     if which == LAST {
-        if let Some(job) = unfinished.first() {
-            return Ok(job.id);
+        for unfinished in [true, false] {
+            if let Some(job) = client.jobs(JobFilter { unfinished, limit: Some(1) }).await?.first() {
+                return Ok(job.id);
+            }
         }
-        let finished = client.jobs(JobFilter { unfinished: false, limit: Some(1) }).await?;
-        return match finished.first() {
-            Some(job) => Ok(job.id),
-            None => Err(Failed::usage("there is no job to go on with")
-                .hint("the queue is empty; was --state-dir given when the job was submitted?")),
-        };
+        return Err(Failed::usage("there is no job to go on with")
+            .hint("the queue is empty; was --state-dir given when the job was submitted?"));
     }
-    let Ok(job) = which.parse::<JobId>() else { return by_part(client, which, &unfinished).await };
+    let Ok(job) = which.parse::<JobId>() else { return by_part(client, which).await };
     match client.job(job).await {
         Ok(_) => Ok(job),
         Err(error) if error.kind == pigeon_api::ErrorKind::NotFound => {
-            Err(Failed::usage(format!("there is no job {job}")).hint(named(&unfinished)))
+            Err(Failed::usage(format!("there is no job {job}")).hint(unfinished(client).await?))
         }
         Err(error) => Err(error.into()),
     }
@@ -112,21 +109,39 @@ async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
 
 /// The only job whose id begins or ends with this. Ids begin with the time, so jobs that were submitted within a
 /// minute differ in their ends only.
-async fn by_part(client: &dyn Pigeon, part: &str, unfinished: &[JobSummary]) -> Result<JobId, Failed> {
+async fn by_part(client: &dyn Pigeon, part: &str) -> Result<JobId, Failed> {
     if !part.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-        return Err(Failed::usage(format!("{part:?} is no job id, and no part of one")).hint(named(unfinished)));
+        return Err(Failed::usage(format!("{part:?} is no job id, and no part of one")).hint(unfinished(client).await?));
     }
     if part.len() < SHORTEST_PART {
         let error = Failed::usage(format!("{part:?} is too short to name a job"));
         return Err(error.hint(format!("give {SHORTEST_PART} or more characters of its id's beginning or end")));
     }
-    let mut jobs = client.jobs(JobFilter { unfinished: false, limit: None }).await?;
-    jobs.retain(|job| is_part(part, job.id));
+    let mut jobs = client.job_ids().await?;
+    jobs.retain(|job| is_part(part, *job));
     match jobs.as_slice() {
-        [job] => Ok(job.id),
-        [] => Err(Failed::usage(format!("no job's id begins or ends with {part:?}")).hint(named(unfinished))),
-        several => Err(Failed::usage(format!("{} jobs' ids begin or end with {part:?}", number(several.len() as u64)))
-            .hint(listed("which of these is meant?", several))),
+        [job] => Ok(*job),
+        [] => {
+            let error = Failed::usage(format!("no job's id begins or ends with {part:?}"));
+            Err(error.hint(unfinished(client).await?))
+        }
+        several => {
+            let count = number(several.len() as u64);
+            let mut lines = Vec::new();
+            for job in several.iter().take(MOST_NAMED) {
+                lines.push(match client.job(*job).await {
+                    Ok(job) => {
+                        let plugin = &job.plugin.metadata;
+                        let plugin = format!("{} {}", plugin.name, plugin.version);
+                        described(job.id, &plugin, job.total_runs, job.planned_runs)
+                    }
+                    // Whatever is wrong with it, it can be meant.
+                    Err(_) => format!("  {job}"),
+                });
+            }
+            let hint = listed("which of these is meant?", lines, several.len());
+            Err(Failed::usage(format!("{count} jobs' ids begin or end with {part:?}")).hint(hint))
+        }
     }
 }
 
@@ -136,21 +151,23 @@ fn is_part(part: &str, job: JobId) -> bool {
 }
 
 /// The jobs that could have been meant.
-fn named(unfinished: &[JobSummary]) -> String {
-    if unfinished.is_empty() {
-        return "there is no unfinished job".to_owned();
+async fn unfinished(client: &dyn Pigeon) -> Result<String, Failed> {
+    let jobs = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1) }).await?;
+    if jobs.is_empty() {
+        return Ok("there is no unfinished job".to_owned());
     }
-    listed("these are unfinished:", unfinished)
+    let lines = jobs.iter().map(|job| described(job.id, &job.plugin, job.total_runs, job.planned_runs));
+    Ok(listed("these are unfinished:", lines.take(MOST_NAMED).collect(), jobs.len()))
 }
 
-fn listed(what: &str, jobs: &[JobSummary]) -> String {
-    let mut lines = vec![what.to_owned()];
-    lines.extend(
-        jobs.iter()
-            .take(MOST_NAMED)
-            .map(|job| format!("  {}  {}  {} of {} runs", job.id, job.plugin, job.total_runs, job.planned_runs)),
-    );
-    if jobs.len() > MOST_NAMED {
+fn described(job: JobId, plugin: &str, total: u64, planned: u64) -> String {
+    format!("  {job}  {plugin}  {total} of {planned} runs")
+}
+
+fn listed(what: &str, mut lines: Vec<String>, count: usize) -> String {
+    let more = count > lines.len();
+    lines.insert(0, what.to_owned());
+    if more {
         lines.push("  ... and more".to_owned());
     }
     lines.join("\n")
@@ -206,17 +223,4 @@ fn shown(given: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_is_named_by_the_ends_of_its_id() {
-        let job: JobId = "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01".parse().unwrap();
-        for part in ["0198", "0198F3C2-7d", "6e01", "51-0A4D2b8f6e01"] {
-            assert!(is_part(part, job), "{part}");
-        }
-        for part in ["7d4e", "198f3", "6e0", "----"] {
-            assert!(!is_part(part, job), "{part}");
-        }
-    }
-}
+mod tests;
