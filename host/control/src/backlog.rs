@@ -141,9 +141,9 @@ impl Bodies {
         freed
     }
 
-    /// Where the bodies of so many items end.
+    /// Where the bodies of so many items end, or of all that there are.
     fn end(&self, items: u64) -> u64 {
-        let last = items.checked_sub(1).and_then(|last| self.ends.get(last as usize));
+        let last = items.checked_sub(1).and_then(|last| self.ends.get(last as usize).or(self.ends.last()));
         last.map_or(0, |end| u64::from(*end))
     }
 }
@@ -214,6 +214,15 @@ mod tests {
         assert_eq!(backlog.judge(901..902), 3);
         assert_eq!(backlog.judge(900..901), 1 << 20);
         assert_eq!(backlog.judge_each([902]), 1 << 19);
+    }
+
+    #[test]
+    fn items_that_are_said_to_be_there_and_are_not_count_nothing() {
+        let mut backlog = Backlog::new(1);
+        let (chunk, items) = chunks(&[vec![5, 6]]).remove(0);
+        backlog.append(ChunkInfo { count: 4, ..chunk }, &items);
+        assert_eq!(backlog.judge(1..3), 6);
+        assert_eq!(backlog.judge(0..1), 5);
     }
 
     #[test]

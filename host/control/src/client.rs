@@ -151,7 +151,6 @@ impl Pigeon for Client {
             return Ok(());
         }
         let items = packed(&chunk)?;
-        let bytes = items.bytes();
         let appended = self.store.append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor).await;
         let appended = match appended {
             Ok(appended) => appended,
@@ -159,8 +158,16 @@ impl Pigeon for Client {
             Err(StoreError::Finished(_)) => return Ok(()),
             Err(error) => return Err(store_error(format!("failed to append items to job {id}"), error)),
         };
-        // A repeat is told as well: the call that it repeats may have been cut off before it told.
-        let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes };
+        let items = match appended.new {
+            true => items,
+            false if job.has_chunk(chunk.seq) => return Ok(()),
+            // The call that it repeats was cut off before it told. What counts is what that one brought.
+            false => {
+                let kept = self.store.items(id, chunk.seq).await;
+                kept.map_err(|error| store_error(format!("failed to read items of job {id}"), error))?
+            }
+        };
+        let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes: items.bytes() };
         let misfits = job.fit.misfits(info.first, &items);
         self.tell(Command::Appended(id, info, items, misfits)).await
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pigeon_api::{
-    ApiError, Chunk, ChunkBuilder, Inspected, InstancePolicy, JobEvent, JobId, JobRequest, JobState, JobStatus,
+    ApiError, Chunk, ChunkBuilder, Inspected, InstancePolicy, ItemResult, JobEvent, JobId, JobRequest, JobState, JobStatus,
     MemoryNeed, PluginKind, PluginMetadata, Stop, Verdict, Vote, Watch, Work,
 };
 use pigeon_hub::HubHandler as _;
@@ -81,6 +81,15 @@ async fn status(app: &App, job: JobId) -> JobStatus {
     app.client.job(job).await.unwrap()
 }
 
+async fn results(app: &App, job: JobId) -> Vec<ItemResult> {
+    let mut results = app.client.results(job).await.unwrap();
+    let mut items = Vec::new();
+    while let Some(some) = results.next().await {
+        items.extend(some.unwrap());
+    }
+    items
+}
+
 const FITS: &str = "0123456789";
 const LARGE: &str = "0123456789a";
 
@@ -98,11 +107,7 @@ async fn what_fits_nowhere_fails_without_an_agent() {
     assert_eq!((told.planned_runs, told.total_runs, told.failures), (12, 6, 6));
     assert_eq!(told.workers, [], "no worker is to blame");
     assert_eq!((&*told.errors[0].code, told.errors[0].count, &*told.errors[0].example), ("does-not-fit", 6, "item-1"));
-    let mut results = app.client.results(job).await.unwrap();
-    let mut items = Vec::new();
-    while let Some(some) = results.next().await {
-        items.extend(some.unwrap());
-    }
+    let items = results(&app, job).await;
     assert_eq!(items.iter().map(|item| (&*item.id, item.runs)).collect::<Vec<_>>(), [("item-1", 3), ("item-3", 3)]);
     assert!(items.iter().all(|item| item.verdict == Verdict::Failure));
     let failure = items[0].failure.as_ref().unwrap();
@@ -111,6 +116,29 @@ async fn what_fits_nowhere_fails_without_an_agent() {
         failure.message,
         "a run of this item asks for 1100MiB of memory, and may have 1GiB: --max-memory 1100MiB would give it that"
     );
+    app.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn what_a_repeat_brings_counts_for_nothing() {
+    let dir = TempDir::new().unwrap();
+    let app = app(dir.path()).await;
+    let job = submit(&app, "plugin", |_| {}).await;
+    // The call is cut off: its items are on disk, and the owner was not told.
+    let owned = app.client.owned(job).unwrap();
+    let mut builder = pigeon_store::ItemsBuilder::default();
+    [FITS, LARGE, FITS].iter().for_each(|body| builder.push("x", 0, Bytes::from_static(body.as_bytes())));
+    let kept = builder.take();
+    app.store.append(job, owned.epoch(), 0, kept.clone(), Bytes::new()).await.unwrap();
+    for _ in 0..2 {
+        app.client.append(job, chunk(0, 0, &[LARGE, LARGE])).await.unwrap();
+    }
+    app.client.append(job, chunk(1, 3, &["0"])).await.unwrap();
+    let mut pulse = owned.pulse();
+    pulse.wait_for(|pulse| (pulse.progress.planned, pulse.progress.done) == (12, 3)).await.unwrap();
+    assert_eq!(pulse.borrow().backlog, 21);
+    assert_eq!(owned.cached(0), Some(kept));
+    assert_eq!(results(&app, job).await.iter().map(|item| item.index).collect::<Vec<_>>(), [1]);
     app.drain(Duration::ZERO).await;
 }
 
