@@ -56,8 +56,8 @@ pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permi
 /// Whoever shows a certificate may renew it, if it is not revoked. Everybody else needs a token. The words of a
 /// refusal go to the peer: they never say what was wrong with a token.
 fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, String> {
-    if request.name.len() > MAX_NAME {
-        return Err(format!("an agent's name has at most {MAX_NAME} bytes"));
+    if request.name.is_empty() || request.name.len() > MAX_NAME {
+        return Err(format!("an agent's name has 1 to {MAX_NAME} bytes"));
     }
     let agent = match tls::peer(connection) {
         Some(peer) if request.secret.is_empty() => {

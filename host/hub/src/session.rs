@@ -117,6 +117,9 @@ fn check(hello: &Hello) -> Result<(u32, IncarnationId), String> {
     if long(&hello.name) || long(&hello.version) || hello.labels.iter().any(long) || hello.labels.len() > MAX_LABELS {
         return Err("a name or label in the hello is too long, or there are too many".to_owned());
     }
+    if hello.name.is_empty() {
+        return Err("the hello does not name the agent".to_owned());
+    }
     if hello.slots == 0 || hello.slots > MAX_SLOTS || hello.in_flight > MAX_SLOTS {
         return Err("the hello has no sensible number of slots".to_owned());
     }

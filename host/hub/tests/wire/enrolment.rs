@@ -29,6 +29,17 @@ async fn a_token_buys_an_identity_as_often_as_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_without_a_name_gets_no_identity_and_costs_no_token() {
+    let host = Host::start().await;
+    let token = host.tokens.issue(1, LONG).unwrap();
+    for name in [String::new(), "n".repeat(257)] {
+        assert_eq!(refused(enrol(host.hub.addr(), &token, &name).await), "an agent's name has 1 to 256 bytes");
+    }
+    let identity = enrol(host.hub.addr(), &token, "a").await.unwrap();
+    assert_eq!(refused(renew(host.hub.addr(), &identity, "").await), "an agent's name has 1 to 256 bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_and_expired_tokens_are_refused_in_the_same_words() {
     let host = Host::start().await;
     let expired = host.tokens.issue(1, Duration::ZERO).unwrap();

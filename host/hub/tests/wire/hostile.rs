@@ -47,7 +47,8 @@ async fn thrown_out(connection: &Connection) -> String {
 }
 
 fn hello() -> Hello {
-    Hello { incarnation: IncarnationId::new().to_bytes().to_vec(), slots: 1, in_flight: 1, ..Hello::default() }
+    let incarnation = IncarnationId::new().to_bytes().to_vec();
+    Hello { name: "agent".to_owned(), incarnation, slots: 1, in_flight: 1, ..Hello::default() }
 }
 
 async fn say(connection: &Connection, say: to_hub::Say) -> (quinn::SendStream, quinn::RecvStream) {
@@ -82,6 +83,7 @@ async fn garbage_instead_of_a_hello_is_refused() {
         Hello { slots: u32::MAX, ..hello() },
         Hello { incarnation: vec![1], ..hello() },
         Hello { name: "n".repeat(1000), ..hello() },
+        Hello { name: String::new(), ..hello() },
         Hello { oldest_minor: 7, newest_minor: 9, ..hello() },
     ];
     for bad in bad {
