@@ -6,7 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use pigeon_api::{ApiError, ErrorKind, ItemResult, Result, Vote};
 use pigeon_protocol::id::{JobId, RunIndex, Shape};
 use pigeon_store::{ItemName, OutcomeRow, Store};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{error::store_error, verdicts::ItemRuns};
 
@@ -41,8 +41,8 @@ struct Reader {
     shape: Shape,
     vote: Vote,
     names: Names,
-    /// The page that is read while the one before is made use of; `None` at the end.
-    ahead: Option<JoinHandle<pigeon_store::Result<Vec<OutcomeRow>>>>,
+    /// The page that is read while the one before is made use of, and no longer; `None` at the end.
+    ahead: Option<AbortOnDropHandle<pigeon_store::Result<Vec<OutcomeRow>>>>,
     /// The item whose runs may go on in the next page.
     open: Option<ItemRuns>,
 }
@@ -51,7 +51,8 @@ impl Reader {
     /// Begin to read the page from this run on.
     fn read_ahead(&mut self, from: u64) {
         let (store, job) = (self.store.clone(), self.job);
-        self.ahead = Some(tokio::spawn(async move { store.results(job, RunIndex(from), PAGE).await }));
+        let read = tokio::spawn(async move { store.results(job, RunIndex(from), PAGE).await });
+        self.ahead = Some(AbortOnDropHandle::new(read));
     }
 
     async fn page(&mut self) -> Result<Option<Vec<ItemResult>>> {
@@ -120,5 +121,22 @@ impl Names {
         let named = named.and_then(|(first, names)| names.get_mut(usize::try_from(index - *first).ok()?));
         // An outcome is only recorded of an item that is there.
         Ok(named.unwrap_or_else(|| self.missing.insert(ItemName { id: format!("item {index}"), line: 0 })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_read_for_who_has_gone() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let store: Arc<dyn Store> = Arc::new(pigeon_store::SqliteStore::open(dir.path(), Default::default()).unwrap());
+        let results = items(store.clone(), JobId::new(), Shape { places: 1, iterations: 1 }, Vote::Worst);
+        assert_eq!(Arc::strong_count(&store), 4, "ours, the reader's, its names', and that of the page read ahead");
+        drop(results);
+        // Whatever there is to be polled is polled now, before this goes on.
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&store), 1);
     }
 }
