@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io::Write as _, process::ExitCode};
 
 use pigeon_api::{ApiError, ErrorKind};
 
-use crate::{input::InputError, paint::Paint};
+use crate::{input::InputError, paint::Paint, report::printable};
 
 /// Exit codes. Published: scripts lean on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,18 +68,34 @@ impl Failed {
 
     /// Print the error, its causes and the hint to standard error.
     pub(crate) fn print(&self, paint: Paint) {
-        let mut text = format!("{} {}\n", paint.bad("error:"), self.message);
+        // Where standard error is gone there is nobody to tell.
+        let _ = std::io::stderr().write_all(self.told(paint).as_bytes());
+    }
+
+    fn told(&self, paint: Paint) -> String {
+        let mut text = format!("{} {}\n", paint.bad("error:"), harmless(&self.message));
         let mut source = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
         while let Some(error) = source {
-            text.push_str(&format!("  {} {error}\n", paint.dim("because:")));
+            text.push_str(&format!("  {} {}\n", paint.dim("because:"), harmless(&error.to_string())));
             source = error.source();
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("{} {hint}\n", paint.good("hint:")));
+            text.push_str(&format!("{} {}\n", paint.good("hint:"), harmless(hint)));
         }
-        // Where standard error is gone there is nobody to tell.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        text
     }
+}
+
+/// Words in which a guest or the name of a file may have a hand: they do not steer the terminal, and what stands on
+/// further lines is indented, so that it cannot be taken for something that we say.
+fn harmless(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut harmless = printable(lines.next().unwrap_or_default());
+    for line in lines {
+        harmless.push_str(if line.starts_with("  ") { "\n" } else { "\n  " });
+        harmless.push_str(&printable(line));
+    }
+    harmless
 }
 
 impl fmt::Display for Failed {
@@ -142,5 +158,20 @@ impl fmt::Display for Causes {
 impl Error for Causes {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_had_a_hand_in_neither_steers_the_terminal_nor_fakes_an_error() {
+        let failed = Failed::usage("failed to read a\u{1b}[2J\nerror: b")
+            .caused_by("one\r\nhint: two\n")
+            .hint("--option o=...: \u{9b}1m\nwhich?\n  this\n\nerror: it is lost");
+        let told = "error: failed to read a\u{fffd}[2J\n  error: b\n  because: one\n  hint: two\n\
+                    hint: --option o=...: \u{fffd}1m\n  which?\n  this\n  \n  error: it is lost\n";
+        assert_eq!(failed.told(Paint::PLAIN), told);
     }
 }
