@@ -177,22 +177,23 @@ fn show(plugin: &PluginInfo, paint: Paint) -> String {
                 (None, true) => " [required]".to_owned(),
                 (None, false) => String::new(),
             };
-            text.push_str(&format!("  {}{default}\n", paint.strong(&option.name)));
+            text.push_str(&format!("  {}{default}\n", paint.strong(&printable(&option.name))));
             text.push_str(&format!("      {}\n", printable(&option.description)));
         }
     }
     if !metadata.codes.is_empty() {
         text.push_str(&format!("\n{}\n", paint.strong("codes")));
-        let width = metadata.codes.iter().map(|code| code.code.width()).max().unwrap_or(0);
-        for code in &metadata.codes {
+        let names: Vec<String> = metadata.codes.iter().map(|code| printable(&code.code)).collect();
+        let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
+        for (code, name) in metadata.codes.iter().zip(&names) {
             let severity = match code.severity {
                 Some(Severity::Error) => "error",
                 Some(Severity::Warning) => "warning",
                 Some(Severity::Info) => "info",
                 None => "failure",
             };
-            let pad = " ".repeat(width - code.code.width());
-            text.push_str(&format!("  {}{pad}  {severity:<7}  {}\n", code.code, printable(&code.description)));
+            let pad = " ".repeat(width - name.width());
+            text.push_str(&format!("  {name}{pad}  {severity:<7}  {}\n", printable(&code.description)));
         }
     }
     text
@@ -200,4 +201,43 @@ fn show(plugin: &PluginInfo, paint: Paint) -> String {
 
 fn words(words: &[String]) -> String {
     if words.is_empty() { "none".to_owned() } else { printable(&words.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use pigeon_api::{CodeSpec, MemoryNeed, OptionSpec, PluginMetadata};
+
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_says_of_itself_does_not_steer_the_terminal() {
+        let evil = || "e\u{1b}[2J\nf".to_owned();
+        let metadata = PluginMetadata {
+            name: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: evil(),
+            formats: vec![evil()],
+            options: vec![OptionSpec { name: evil(), description: evil(), default: Some(evil()), required: false }],
+            codes: vec![CodeSpec { code: evil(), severity: None, description: evil() }],
+            instances: InstancePolicy::Fresh,
+            vote: Vote::Worst,
+            memory: MemoryNeed { base: 0, factor: 0.0 },
+            models: vec![evil()],
+            extensions: Vec::new(),
+        };
+        let plugin = PluginInfo {
+            digest: Digest::from_bytes([0; 32]),
+            kind: PluginKind::Validator,
+            built_in: false,
+            size: 1,
+            metadata,
+            imports: vec![evil()],
+            powers: vec![evil()],
+        };
+        for text in [list(std::slice::from_ref(&plugin), Paint::PLAIN), show(&plugin, Paint::PLAIN)] {
+            assert!(text.contains("e\u{fffd}[2J\u{fffd}f"), "{text:?}");
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(!text.lines().any(|line| line.starts_with('f') && !line.starts_with("formats")), "{text:?}");
+        }
+    }
 }

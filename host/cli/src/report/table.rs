@@ -207,7 +207,7 @@ impl Report for Table<'_> {
             writeln!(out, "  ... and {}", plural(rest, "more finding"))?;
         }
         if let Some(failure) = &item.failure {
-            self.line(out, &format!("  {}: {}", failure.code, printable(&failure.message)))?;
+            self.line(out, &printable(&format!("  {}: {}", failure.code, failure.message)))?;
             if alone {
                 for frame in failure.backtrace.iter().take(MOST_FINDINGS) {
                     self.line(out, &format!("    {}", printable(frame)))?;
@@ -253,7 +253,7 @@ fn row(name: &str, total: u64, [valid, invalid, failures]: [u64; 3], times: Time
     let percent = if valid < total { percent.min(99.9) } else { percent };
     let time = |ms: f64| if total == 0 { "-".to_owned() } else { wall(ms) };
     let success = if total == 0 { "-".to_owned() } else { format!("{percent:.1} %") };
-    let mut row = vec![name.to_owned(), number(total), number(valid), number(invalid), number(failures), success];
+    let mut row = vec![printable(name), number(total), number(valid), number(invalid), number(failures), success];
     row.extend([times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms].map(time));
     row
 }

@@ -229,6 +229,22 @@ fn the_table_fits_whatever_the_width() {
 }
 
 #[test]
+fn nothing_in_a_table_steers_the_terminal() {
+    let evil = || "e\u{1b}[2J\nf".to_owned();
+    let mut status = many();
+    status.items = 1;
+    status.workers[0].name = evil();
+    (status.errors[0].code, status.errors[0].message, status.errors[0].example) = (evil(), evil(), evil());
+    let failure = FailureInfo { cause: evil(), code: evil(), message: evil(), backtrace: vec![evil()] };
+    let finding = Finding { code: evil(), message: evil(), ..finding(Severity::Error, Place::default()) };
+    let item = ItemResult { findings: vec![finding], failure: Some(failure), ..item(&evil(), 1, Verdict::Failure) };
+    let text = report(Format::Table, &status, &[item], &setting(200));
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    // A worker's name, an item's, a finding, a failure, its backtrace, and what went wrong most.
+    assert_eq!(text.matches("[2J\u{fffd}f").count(), 1 + 1 + 2 + 2 + 1 + 3, "{text}");
+}
+
+#[test]
 fn a_table_of_a_part_never_says_that_all_is_valid() {
     let mut status = many();
     (status.valid, status.invalid, status.failures) = (1200, 0, 0);
