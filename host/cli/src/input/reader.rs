@@ -325,8 +325,11 @@ impl Reader {
                 Splitter::Array(_) => self.now.position.after(bytes),
             };
             self.now.offset += taken as u64;
-            if let Splitter::Array(array) = &open.splitter {
-                self.now.phase = array.phase;
+            match &open.splitter {
+                Splitter::Array(array) => self.now.phase = array.phase,
+                // Nothing follows a whole file: whoever goes on here must not find the nothing behind it.
+                Splitter::Whole { given } => self.now.file_done = *given,
+                _ => {}
             }
             open.buffer.take(taken);
             if let Some(body) = body {

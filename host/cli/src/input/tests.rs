@@ -235,16 +235,20 @@ fn a_resumed_reader_goes_on_behind_every_chunk() {
         ("d/c.json", format!("\u{feff}[{}]", elements.join(" ,\n")).as_bytes()),
         ("last.txt", b"x\ny\n"),
     ]);
-    let inputs = inputs(&folder, &["d", "last.txt"], SplitRule::ByExtension);
-    let identities = check(&inputs).unwrap().identities;
-    let all = chunks(Reader::new(inputs.clone(), identities.clone()), (0, 0), 7);
-    assert_eq!(all.iter().map(Chunk::len).sum::<usize>(), 152);
-    let mut first = 0;
-    for (at, chunk) in all.iter().enumerate() {
-        first += chunk.len() as u64;
-        let cursor = serde_json::from_slice(&chunk.cursor).unwrap();
-        let reader = Reader::resume(inputs.clone(), identities.clone(), cursor, Vec::new()).unwrap();
-        assert_eq!(chunks(reader, (at as u64 + 1, first), 7), all[at + 1..]);
+    for (rule, most, items) in
+        [(SplitRule::ByExtension, 7, 152), (SplitRule::Whole, 1, 4), (SplitRule::Whole, 3, 4), (SplitRule::Whole, 7, 4)]
+    {
+        let inputs = inputs(&folder, &["d", "last.txt"], rule);
+        let identities = check(&inputs).unwrap().identities;
+        let all = chunks(Reader::new(inputs.clone(), identities.clone()), (0, 0), most);
+        assert_eq!(all.iter().map(Chunk::len).sum::<usize>(), items);
+        let mut first = 0;
+        for (at, chunk) in all.iter().enumerate() {
+            first += chunk.len() as u64;
+            let cursor = serde_json::from_slice(&chunk.cursor).unwrap();
+            let reader = Reader::resume(inputs.clone(), identities.clone(), cursor, Vec::new()).unwrap();
+            assert_eq!(chunks(reader, (at as u64 + 1, first), most), all[at + 1..], "{rule:?}, behind chunk {at}");
+        }
     }
 }
 

@@ -184,7 +184,9 @@ fn rest(sources: Sources, point: &ResumePoint, mut cuts: Cuts) -> Result<Feed, F
     };
     let mut skipped = vec![false; inputs.roots.len()];
     for (at, root) in inputs.roots.iter().enumerate() {
-        if at < cursor.root {
+        // A stream that was read to its end as one item is not lost.
+        let read = at < cursor.root || at == cursor.root && cursor.file_done && root.kind.is_stream();
+        if read {
             skipped[at] = true;
         } else if root.kind.is_stream() {
             skipped[at] = true;
