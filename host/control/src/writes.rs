@@ -27,6 +27,9 @@ const FAILURES: usize = 4096;
 /// Reasons for which runs are tried again that people are told of, each once.
 const REASONS: usize = 16;
 
+/// Characters of such a reason.
+const REASON: usize = 300;
+
 /// A job, with what the owner knows of it besides.
 pub(crate) struct Owned {
     pub(crate) job: Arc<Job>,
@@ -47,11 +50,20 @@ impl Owned {
     /// Runs are tried again for a reason, of which people are told once.
     pub(crate) fn tried_again(&mut self, reason: impl FnOnce() -> String) {
         if self.reasons.len() < REASONS {
-            let reason = reason();
+            let reason = in_short(&reason());
             if self.reasons.insert(reason.clone()) {
                 self.job.note(format!("tried again: {reason}"));
             }
         }
+    }
+}
+
+/// What a guest may have said at any length, on one line.
+fn in_short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(REASON) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 
@@ -152,4 +164,17 @@ pub(crate) fn remember(
         let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
         Done::Write { job, verdicts: [0; 3], judged: 0, result }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(in_short("busy:\ttry again\r\n\n  later\u{2028}"), "busy: try again later");
+        let told = in_short(&"ä".repeat(301));
+        assert_eq!((told.chars().count(), told.ends_with("ä…")), (301, true));
+        assert_eq!(in_short(&"ä".repeat(300)), "ä".repeat(300));
+    }
 }
