@@ -305,6 +305,20 @@ pub(crate) fn decode_some_names(names: Bytes, first: usize, count: usize) -> Res
     Ok(some)
 }
 
+/// Lengths of the bodies of a chunk.
+pub(crate) fn decode_sizes(lengths: Bytes) -> Result<Vec<u64>> {
+    let mut reader = Reader::new(lengths, "lengths of a chunk of items");
+    let mut sizes = Vec::new();
+    while reader.remaining() > 0 {
+        let word = reader.varint()?;
+        if word & 1 == 1 {
+            reader.take(32)?;
+        }
+        sizes.push(word >> 1);
+    }
+    Ok(sizes)
+}
+
 /// Packs items.
 #[derive(Debug, Default)]
 pub struct ItemsBuilder {
@@ -389,8 +403,9 @@ mod tests {
 
         #[test]
         fn damaged_columns_are_errors(names: Vec<u8>, lengths: Vec<u8>, bodies: Vec<u8>) {
-            let _ = Items::decode(names.clone().into(), lengths.into(), bodies.into(), |_| Ok(Bytes::new()));
+            let _ = Items::decode(names.clone().into(), lengths.clone().into(), bodies.into(), |_| Ok(Bytes::new()));
             let _ = decode_some_names(names.into(), 3, 3);
+            let _ = decode_sizes(lengths.into());
         }
     }
 
@@ -443,6 +458,8 @@ mod tests {
         builder.push("last", 3, Bytes::from_static(b"xyz"));
         assert!(builder.is_full());
         let items = through_disk(&builder.take()).unwrap();
+        let sizes = decode_sizes(items.encode_lengths().0.into()).unwrap();
+        assert_eq!(sizes, [3, LARGE_ITEM as u64 + 1, 3]);
         assert_eq!(items.packed_bodies().len(), 6);
         assert_eq!(items.bytes(), LARGE_ITEM as u64 + 7);
         assert_eq!(items.get(1).unwrap().body, large);

@@ -53,6 +53,9 @@ pub trait Store: Send + Sync + 'static {
     /// The items of a chunk, with their bodies.
     async fn items(&self, job: JobId, seq: u64) -> Result<Items>;
 
+    /// How many bytes the bodies of a chunk's items have, in order, without reading them.
+    async fn sizes(&self, job: JobId, seq: u64) -> Result<Vec<u64>>;
+
     /// Ids and places of the items from number `first` on: `count` of them, or fewer where there are no more.
     async fn item_names(&self, job: JobId, first: u64, count: usize) -> Result<Vec<ItemName>>;
 

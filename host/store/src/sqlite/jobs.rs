@@ -310,6 +310,14 @@ pub(super) fn chunk(connection: &Connection, job: JobId, seq: u64) -> Result<Wri
     Ok(WrittenChunk { names: bytes_of(row, "names")?, lengths: bytes_of(row, "lengths")?, bodies })
 }
 
+/// The lengths of the bodies of a chunk, as they were written.
+pub(super) fn lengths(connection: &Connection, job: JobId, seq: u64) -> Result<Bytes> {
+    let key = known_key(connection, job)?;
+    let mut select = connection.prepare_cached("SELECT lengths FROM body WHERE job = ?1 AND seq = ?2")?;
+    let lengths = select.query_row([key, int(seq)], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    lengths.map(Bytes::from).ok_or(StoreError::NoBodies { job, chunk: seq })
+}
+
 /// Names of items, from number `first` on.
 pub(super) fn item_names(connection: &Connection, key: i64, first: u64, count: usize) -> Result<Vec<ItemName>> {
     let mut some = Vec::new();

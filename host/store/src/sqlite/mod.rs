@@ -40,7 +40,7 @@ use self::{
 use crate::{
     Appended, Attempts, Batch, Bodies, ChunkInfo, Claim, DirBodies, ItemName, Items, JobFilter, JobRecord, JobState,
     LandedBatch, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Store, StoreError, Swept,
-    Tally, bodies::io_error,
+    Tally, bodies::io_error, item::decode_sizes,
 };
 
 /// The database's name in its directory.
@@ -231,6 +231,10 @@ impl Store for SqliteStore {
             })
         };
         self.0.readers.read(read).await
+    }
+
+    async fn sizes(&self, job: JobId, seq: u64) -> Result<Vec<u64>> {
+        self.0.readers.read(move |connection| decode_sizes(jobs::lengths(connection, job, seq)?)).await
     }
 
     async fn item_names(&self, job: JobId, first: u64, count: usize) -> Result<Vec<ItemName>> {

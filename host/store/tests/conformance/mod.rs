@@ -224,6 +224,8 @@ pub(crate) async fn chunks_are_appended_once_and_in_order(store: &impl Store) {
     assert_eq!(store.items(job, 0).await.unwrap(), items(0..3));
     assert_eq!(store.items(job, 1).await.unwrap(), items(3..5));
     assert!(matches!(store.items(job, 2).await, Err(StoreError::NoBodies { chunk: 2, .. })));
+    assert_eq!(store.sizes(job, 0).await.unwrap(), items(0..3).sizes().collect::<Vec<_>>());
+    assert!(matches!(store.sizes(job, 2).await, Err(StoreError::NoBodies { chunk: 2, .. })));
     let chunks = store.chunks(job).await.unwrap();
     assert_eq!(
         chunks.iter().map(|chunk| (chunk.seq, chunk.first, chunk.count)).collect::<Vec<_>>(),
