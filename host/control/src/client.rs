@@ -97,9 +97,9 @@ impl Client {
                 misfits.push(Misfit { item: chunk.first, size: chunk.bytes });
                 continue;
             }
-            let items = self.store.items(job.id, chunk.seq).await;
-            let items = items.map_err(|error| store_error(format!("failed to read items of job {}", job.id), error))?;
-            misfits.extend(job.fit.misfits(chunk.first, &items));
+            let sizes = self.store.sizes(job.id, chunk.seq).await;
+            let sizes = sizes.map_err(|error| store_error(format!("failed to read items of job {}", job.id), error))?;
+            misfits.extend(job.fit.misfits_of(chunk.first, sizes));
         }
         Ok(misfits)
     }

@@ -47,11 +47,15 @@ impl Fit {
 
     /// Those of a chunk that do not fit; its first one has this index.
     pub(crate) fn misfits(&self, first: u64, items: &Items) -> Vec<Misfit> {
-        if self.holds(items.bytes()) {
-            return Vec::new();
+        match self.holds(items.bytes()) {
+            true => Vec::new(),
+            false => self.misfits_of(first, items.sizes()).collect(),
         }
-        let misfits = (first..).zip(items.sizes()).filter(|(_, size)| !self.holds(*size));
-        misfits.map(|(item, size)| Misfit { item, size }).collect()
+    }
+
+    /// The same of items of these sizes.
+    pub(crate) fn misfits_of(&self, first: u64, sizes: impl IntoIterator<Item = u64>) -> impl Iterator<Item = Misfit> {
+        (first..).zip(sizes).filter(|(_, size)| !self.holds(*size)).map(|(item, size)| Misfit { item, size })
     }
 
     /// Why an item of this size could not be judged.

@@ -184,7 +184,7 @@ impl Owner {
             }
             Command::Appended(id, chunk, items, misfits) => {
                 self.appended(now, id, chunk, Some(items));
-                self.resolve(now, id, &misfits);
+                self.resolve(now, id, misfits);
             }
             Command::Sealed(id) => {
                 if let Some(owned) = self.jobs.get(&id) {
@@ -239,7 +239,7 @@ impl Owner {
         }
         let over = bad && request.fail_fast;
         if !over {
-            self.resolve(now, job.id, &misfits);
+            self.resolve(now, job.id, misfits);
         }
         if sealed {
             self.scheduler.seal(now, job.id);

@@ -7,7 +7,7 @@ use pigeon_hub::Recorder;
 use pigeon_protocol::{
     id::{JobId, RunIndex},
     message::RunRange,
-    outcome::{Answer, Failure, Outcome},
+    outcome::{Answer, Outcome},
 };
 use pigeon_scheduler::{End, Grant};
 use pigeon_store::{Store, StoreError};
@@ -17,6 +17,7 @@ use crate::{
     backlog::Backlog,
     dispatch::Needed,
     error::store_error,
+    fit::Misfit,
     job::Job,
     record::{NOBODY, Recording},
 };
@@ -106,43 +107,47 @@ pub(crate) fn write(
     });
 }
 
-/// Record failures of runs that no agent makes, in a task.
+/// Record failures of runs that no agent makes, in a task: they are of some of these items. Both are in ascending order.
 pub(crate) fn fail(
     tasks: &mut JoinSet<Done>,
     store: &Arc<dyn Store>,
     owned: &mut Owned,
-    failed: Vec<(Vec<RunRange>, Failure)>,
+    failed: Vec<RunRange>,
+    misfits: Vec<Misfit>,
 ) {
     owned.writes += 1;
-    let backlog = &mut owned.backlog;
-    let runs = failed.iter().flat_map(|(runs, _)| runs);
-    let judged = runs.map(|range| backlog.judge(range.first..range.first + range.count)).sum();
+    let judged = failed.iter().map(|range| owned.backlog.judge(range.first..range.first + range.count)).sum();
     let (store, job) = (store.clone(), owned.job.clone());
     tasks.spawn(async move {
-        let result = record_failures(&*store, &job, failed).await;
+        let result = record_failures(&*store, &job, &failed, &misfits).await;
         let attempted = || format!("failed to record outcomes of job {}", job.id);
         let result = result.map_err(|error| store_error(attempted(), error));
         Done::Write { job: job.id, verdicts: [0; 3], judged, result }
     });
 }
 
-/// However many runs there are, it takes the memory of some thousands.
+/// However many runs there are, their outcomes take the memory of some thousands.
 async fn record_failures(
     store: &dyn Store,
     job: &Job,
-    failed: Vec<(Vec<RunRange>, Failure)>,
+    failed: &[RunRange],
+    misfits: &[Misfit],
 ) -> Result<(), StoreError> {
     let mut recording = Recording::new(job, NOBODY.into(), 0);
-    for (ranges, failure) in failed {
-        let mut outcome = Outcome { answer: Some(Answer::Failure(failure)), ..Outcome::default() };
-        for run in ranges.iter().flat_map(|range| range.first..range.first + range.count) {
-            outcome.run = run;
-            recording.push(&outcome, 0);
-            if recording.batch.outcomes.len() >= FAILURES {
-                let full = std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES));
-                store.record(full.batch).await?;
-                job.recorded(full.verdicts, 0);
-            }
+    let (mut misfits, mut outcome, mut item) = (misfits.iter(), Outcome::default(), None);
+    for run in failed.iter().flat_map(|range| range.first..range.first + range.count) {
+        let of = run / job.shape.runs_per_item();
+        if item.replace(of) != Some(of) {
+            // Each of them is a misfit: the fallback is never taken.
+            let size = misfits.find(|misfit| misfit.item == of).map_or(0, |misfit| misfit.size);
+            outcome.answer = Some(Answer::Failure(job.fit.failure(size)));
+        }
+        outcome.run = run;
+        recording.push(&outcome, 0);
+        if recording.batch.outcomes.len() >= FAILURES {
+            let full = std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES));
+            store.record(full.batch).await?;
+            job.recorded(full.verdicts, 0);
         }
     }
     store.record(recording.batch).await?;

@@ -79,16 +79,24 @@ impl Scheduler {
         self.lease_ended(now, session, lease, fence);
     }
 
-    /// Runs have an outcome that no agent made, because of what is known of their item. Gives those that had none yet:
-    /// these are to be recorded, the rest has another outcome. Nothing of a job that is stopping or finished is
-    /// resolved, nor of items that were not appended.
-    pub fn resolve(&mut self, now: Time, id: JobId, runs: RunRange, class: LandingClass) -> Vec<RunRange> {
+    /// Runs have an outcome that no agent made, because of what is known of their items. Gives those that had none yet,
+    /// in the order of `ranges`: these are to be recorded, the rest has another outcome. Nothing of a job that is
+    /// stopping or finished is resolved, nor of items that were not appended; and where an outcome stops the job,
+    /// nothing behind the first range that has one.
+    pub fn resolve(
+        &mut self,
+        now: Time,
+        id: JobId,
+        ranges: impl IntoIterator<Item = RunRange>,
+        class: LandingClass,
+    ) -> Vec<RunRange> {
         self.pass(now);
         let Some(job) = self.jobs.get_mut(&id) else { return Vec::new() };
         if job.stopping.is_some() || job.finished.is_some() {
             return Vec::new();
         }
-        let resolved = job.work.settle(runs.first..runs.first.saturating_add(runs.count));
+        let ranges = ranges.into_iter().map(|runs| runs.first..runs.first.saturating_add(runs.count));
+        let resolved = job.work.settle(ranges, job.fail_fast && class != LandingClass::Valid);
         if resolved.is_empty() {
             return resolved;
         }

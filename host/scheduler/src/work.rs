@@ -49,6 +49,8 @@ pub(crate) struct Work {
     done: RunSet,
     /// Fresh runs lie from here on, but for those in `passed`.
     cursor: u64,
+    /// How many they are.
+    fresh: u64,
     /// Runs that were done or tried under an earlier owner, or resolved without a lease: the cursor passes them over.
     passed: RunSet,
     returned: RunSet,
@@ -85,6 +87,7 @@ impl Work {
             sealed: false,
             done: progress.done,
             cursor: 0,
+            fresh: 0,
             passed,
             returned: RunSet::new(),
             again: BTreeSet::new(),
@@ -152,6 +155,8 @@ impl Work {
             for gone in self.passed.ranges() {
                 self.returned.remove_range(gone);
             }
+        } else {
+            self.fresh += new.end - new.start - self.passed.count_in(new);
         }
         true
     }
@@ -164,7 +169,7 @@ impl Work {
 
     /// Whether there is anything to take.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.again.is_empty() || !self.returned.is_empty() || self.fresh().is_some()
+        !self.again.is_empty() || !self.returned.is_empty() || self.fresh > 0
     }
 
     pub(crate) fn has_suspects(&self) -> bool {
@@ -182,8 +187,7 @@ impl Work {
 
     /// About how many runs could be taken now.
     pub(crate) fn ready(&self) -> u64 {
-        let fresh = self.planned().saturating_sub(self.cursor);
-        fresh + self.returned.len() + self.again.len() as u64
+        self.fresh + self.returned.len() + self.again.len() as u64
     }
 
     /// Whether a place has anything to take.
@@ -265,29 +269,39 @@ impl Work {
         new
     }
 
-    /// Records runs of appended items that no agent makes, and gives those that were not done. Nothing of them is
-    /// taken from now on.
-    pub(crate) fn settle(&mut self, runs: Range<u64>) -> Vec<RunRange> {
-        let end = runs.end.min(self.planned());
+    /// Records runs of appended items that no agent makes, and gives those that were not done; if `once`, of the first
+    /// range that has any. Nothing of them is taken from now on.
+    pub(crate) fn settle(&mut self, ranges: impl IntoIterator<Item = Range<u64>>, once: bool) -> Vec<RunRange> {
+        let planned = self.planned();
         let mut settled = Ranges::default();
-        let mut from = self.done.first_missing_from(RunIndex(runs.start)).0;
-        while from < end {
-            let to = self.done.next_from(RunIndex(from)).map_or(end, |run| run.0.min(end));
-            settled.push(from..to);
-            from = self.done.first_missing_from(RunIndex(to)).0;
+        for runs in ranges {
+            let end = runs.end.min(planned);
+            let mut from = self.done.first_missing_from(RunIndex(runs.start)).0;
+            while from < end {
+                let to = self.done.next_from(RunIndex(from)).map_or(end, |run| run.0.min(end));
+                self.settle_undone(from..to);
+                settled.push(from..to);
+                from = self.done.first_missing_from(RunIndex(to)).0;
+            }
+            if once && !settled.0.is_empty() {
+                break;
+            }
         }
-        for range in &settled.0 {
-            let runs = range.first..range.first + range.count;
-            self.done.insert_range(runs.clone());
-            self.passed.insert_range(runs.clone());
-            self.returned.remove_range(runs.clone());
-            self.again.retain(|(_, run)| !runs.contains(run));
-            self.delayed.retain(|(_, run)| !runs.contains(run));
-            self.suspects.retain(|run| !runs.contains(run));
-            self.attempts.retain(|run, _| !runs.contains(run));
-            self.deaths.retain(|run, _| !runs.contains(run));
+        if !settled.0.is_empty() {
+            let undone = |run: u64| !self.done.contains(RunIndex(run));
+            self.again.retain(|(_, run)| undone(*run));
+            self.delayed.retain(|(_, run)| undone(*run));
+            self.suspects.retain(|run| undone(*run));
+            self.attempts.retain(|run, _| undone(*run));
+            self.deaths.retain(|run, _| undone(*run));
         }
         settled.0
+    }
+
+    fn settle_undone(&mut self, runs: Range<u64>) {
+        self.done.insert_range(runs.clone());
+        self.returned.remove_range(runs.clone());
+        self.fresh -= self.passed.insert_range(runs.start.max(self.cursor)..runs.end);
     }
 
     /// Whatever is known of the deaths of a run; forgotten with this call.
@@ -331,12 +345,6 @@ impl Work {
 
     fn attempts_of(&self, run: u64) -> Attempts {
         self.attempts.get(&run).copied().unwrap_or_default()
-    }
-
-    /// The next fresh runs.
-    fn fresh(&self) -> Option<Range<u64>> {
-        let (from, planned) = (self.passed.first_missing_from(RunIndex(self.cursor)), self.planned());
-        (from.0 < planned).then(|| from.0..self.passed.next_from(from).map_or(planned, |run| run.0.min(planned)))
     }
 
     /// A run that has been through something goes where it belongs.
@@ -423,6 +431,7 @@ impl Work {
                     break;
                 }
                 self.cursor = from + fit;
+                self.fresh -= fit;
                 ranges.push(from..from + fit);
             }
         }

@@ -62,20 +62,13 @@ impl Owner {
     }
 
     /// Runs of items that fit nowhere have their outcomes before they are leased.
-    pub(super) fn resolve(&mut self, now: Time, id: JobId, misfits: &[Misfit]) {
-        let Some(owned) = self.jobs.get_mut(&id) else { return };
+    pub(super) fn resolve(&mut self, now: Time, id: JobId, misfits: Vec<Misfit>) {
+        let Some(owned) = self.jobs.get_mut(&id).filter(|_| !misfits.is_empty()) else { return };
         let count = owned.job.shape.runs_per_item();
-        let mut failed = Vec::new();
-        for misfit in misfits {
-            let runs = RunRange { first: misfit.item.saturating_mul(count), count };
-            let class = LandingClass::Failure(FailureClass::Permanent);
-            let resolved = self.scheduler.resolve(now, id, runs, class);
-            if !resolved.is_empty() {
-                failed.push((resolved, owned.job.fit.failure(misfit.size)));
-            }
-        }
-        if !failed.is_empty() {
-            fail(&mut self.tasks, &self.store, owned, failed);
+        let runs = misfits.iter().map(|misfit| RunRange { first: misfit.item.saturating_mul(count), count });
+        let resolved = self.scheduler.resolve(now, id, runs, LandingClass::Failure(FailureClass::Permanent));
+        if !resolved.is_empty() {
+            fail(&mut self.tasks, &self.store, owned, resolved, misfits);
         }
     }
 

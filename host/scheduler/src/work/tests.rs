@@ -151,7 +151,8 @@ fn what_is_resolved_is_taken_from_nowhere_and_said_once() {
     work.put_back(0..3);
     work.suspect(5);
     work.delay(4, Time(7));
-    let settled = |work: &mut Work, runs| work.settle(runs).iter().map(|it| (it.first, it.count)).collect::<Vec<_>>();
+    let settled =
+        |work: &mut Work, runs| work.settle([runs], false).iter().map(|it| (it.first, it.count)).collect::<Vec<_>>();
     assert_eq!(settled(&mut work, 0..2), [(0, 1)], "run 1 has an outcome");
     assert_eq!(settled(&mut work, 4..8), [(4, 4)]);
     assert_eq!(settled(&mut work, 4..8), []);
@@ -166,9 +167,37 @@ fn what_is_resolved_is_taken_from_nowhere_and_said_once() {
 #[test]
 fn a_place_whose_runs_are_resolved_has_none_left() {
     let mut work = work(3, 2, 1, Progress::default());
-    assert_eq!(work.settle(0..3).len(), 1);
+    assert_eq!(work.settle(std::iter::once(0..3), false).len(), 1);
     assert!(!work.is_place_ready(0) && work.is_place_ready(1));
     assert_eq!(ranges(work.take_place(1, 10, MIB)), [(3, 1)]);
-    assert_eq!(work.settle(0..6).len(), 1);
+    assert_eq!(work.settle(std::iter::once(0..6), false).len(), 1);
     assert!(work.is_complete() && !work.is_place_ready(2));
+}
+
+#[test]
+fn many_are_resolved_at_once_or_the_first_that_is_new() {
+    let attempts = [3, 5, 9].map(|run| (RunIndex(run), Attempts { failures: 1, deaths: 0 })).to_vec();
+    let mut work = work(1, 1, 10, Progress { attempts, ..Progress::default() });
+    work.record(1);
+    let settled = |work: &mut Work, runs: &[u64], once| {
+        let settled = work.settle(runs.iter().map(|run| *run..run + 1), once);
+        settled.iter().map(|it| (it.first, it.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(settled(&mut work, &[1, 2, 3], true), [(2, 1)]);
+    assert_eq!(settled(&mut work, &[1, 2, 3, 4, 6], false), [(3, 2), (6, 1)]);
+    assert_eq!(ranges(work.take(10, MIB)), [(5, 1), (9, 1)]);
+}
+
+#[test]
+fn what_is_ready_is_what_can_be_taken() {
+    let progress = Progress { done: [4..6, 18..25].into_iter().collect(), attempts: Vec::new() };
+    let mut work = work(1, 2, 10, progress);
+    assert_eq!(work.ready(), 16);
+    work.take(3, MIB);
+    work.settle([1..7, 10..14, 10..12], false);
+    assert_eq!(work.ready(), 7, "7 to 9 and 14 to 17: the rest is under way or done");
+    work.put_back(0..3);
+    assert_eq!(work.ready(), 8, "0 came back, the others have their outcomes");
+    assert_eq!(ranges(work.take(100, MIB)), [(0, 1), (7, 3), (14, 4)]);
+    assert!(work.ready() == 0 && !work.is_ready());
 }

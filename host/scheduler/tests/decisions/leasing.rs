@@ -279,8 +279,9 @@ fn ten_thousand_agents_share_a_million_runs() {
 fn what_is_resolved_is_not_leased_and_ends_the_job_like_any_outcome() {
     let mut fleet = Fleet::new(1, 1);
     let id = fleet.submit(job(), 3);
-    let resolve =
-        |fleet: &mut Fleet, first, count| fleet.scheduler.resolve(fleet.now, id, RunRange { first, count }, PERMANENT);
+    let resolve = |fleet: &mut Fleet, first, count| {
+        fleet.scheduler.resolve(fleet.now, id, [RunRange { first, count }], PERMANENT)
+    };
     assert_eq!(resolve(&mut fleet, 1, 1), [RunRange { first: 1, count: 1 }]);
     let grant = fleet.poll().pop().unwrap();
     assert_eq!(runs_of(&grant), [0]);
@@ -300,12 +301,14 @@ fn what_is_resolved_is_not_leased_and_ends_the_job_like_any_outcome() {
 fn a_failure_that_is_resolved_stops_a_fail_fast_job() {
     let mut fleet = Fleet::new(1, 1);
     let id = fleet.submit(JobAdmitted { fail_fast: true, ..job() }, 100);
-    let resolve = |fleet: &mut Fleet, first, class| {
-        fleet.scheduler.resolve(fleet.now, id, RunRange { first, count: 1 }, class).len()
+    let run = |first| RunRange { first, count: 1 };
+    let mut resolve = |runs: &[u64], class| {
+        let runs = runs.iter().map(|first| run(*first));
+        fleet.scheduler.resolve(fleet.now, id, runs, class)
     };
-    assert_eq!(resolve(&mut fleet, 7, VALID), 1);
-    assert_eq!(resolve(&mut fleet, 8, PERMANENT), 1);
-    assert_eq!(resolve(&mut fleet, 9, PERMANENT), 0, "reported as not run");
+    assert_eq!(resolve(&[6, 7], VALID), [RunRange { first: 6, count: 2 }]);
+    assert_eq!(resolve(&[7, 8, 9], PERMANENT), [run(8)], "the rest is reported as not run");
+    assert_eq!(resolve(&[9], PERMANENT), []);
     assert!(fleet.poll().is_empty());
     assert_eq!(fleet.ends(), [End::Stopped(Why::FailFast)]);
 }

@@ -1,6 +1,9 @@
 //! Jobs come, grow, and change their owner.
 
-use pigeon_protocol::id::{RunIndex, Shape};
+use pigeon_protocol::{
+    id::{RunIndex, Shape},
+    message::RunRange,
+};
 use pigeon_scheduler::{Chunk, FailureClass, JobAdmitted, LandingClass, Progress, RetryPolicy};
 
 use super::{Job, MS, World, event::Event};
@@ -51,9 +54,9 @@ impl World {
     /// Items from `first` on that fit nowhere have their outcome before they are leased.
     fn resolve_misfits(&mut self, job: usize, first: u64) {
         let (plan, end) = (self.jobs[job].plan, self.jobs[job].appended);
-        for item in (first..end).filter(|item| plan.is_misfit(*item)) {
-            self.resolve(job, item, LandingClass::Failure(FailureClass::Permanent));
-        }
+        let misfits: Vec<_> =
+            (first..end).filter(|item| plan.is_misfit(*item)).map(|item| plan.runs_of(item)).collect();
+        self.resolve(job, &misfits, LandingClass::Failure(FailureClass::Permanent));
     }
 
     /// The runs of some item have an outcome without further work, wherever they are.
@@ -61,15 +64,16 @@ impl World {
         let appended = self.jobs[job].appended;
         if appended > 0 {
             let item = self.below(appended);
-            self.resolve(job, item, LandingClass::Valid);
+            let runs = self.jobs[job].plan.runs_of(item);
+            self.resolve(job, &[runs], LandingClass::Valid);
         }
     }
 
-    fn resolve(&mut self, job: usize, item: u64, class: LandingClass) {
-        let (now, id, runs) = (self.now(), self.jobs[job].id, self.jobs[job].plan.runs_of(item));
-        let resolved = self.scheduler.resolve(now, id, runs, class);
+    fn resolve(&mut self, job: usize, runs: &[RunRange], class: LandingClass) {
+        let (now, id) = (self.now(), self.jobs[job].id);
+        let resolved = self.scheduler.resolve(now, id, runs.iter().copied(), class);
         self.model.resolved(id, &resolved, class);
-        assert_eq!(self.scheduler.resolve(now, id, runs, class), [], "a repeat");
+        assert_eq!(self.scheduler.resolve(now, id, runs.iter().copied(), class), [], "a repeat");
     }
 
     /// A paused job is taken up by another owner, who knows what was recorded. What was resolved last may not have been.
