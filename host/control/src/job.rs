@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use pigeon_api::{ApiError, Clock, ErrorKind, JobRequest, JobState, PluginInfo, Progress, Result, Work};
@@ -30,8 +30,7 @@ pub(crate) struct Job {
     pub(crate) shape: Shape,
     pub(crate) fit: Fit,
     claim: Claim,
-    /// How long earlier processes worked at it, in milliseconds, and since when this one does.
-    worked: (u64, Instant),
+    worked: Mutex<Worked>,
     accepted_ms: u64,
     bodies: Mutex<Bodies>,
     reading: tokio::sync::Mutex<()>,
@@ -53,6 +52,17 @@ pub(crate) struct Pulse {
     pub(crate) broken: Option<Arc<ApiError>>,
 }
 
+/// How long it was worked at.
+///
+/// That is the time from its acceptance, or from when it was taken up again, to its end, less that for which it had runs
+/// to give and no agent had any of them, as far as that took more than a second or two.
+#[derive(Debug)]
+struct Worked {
+    before: Duration,
+    /// Since when it is worked at; nothing while it waits for agents.
+    since: Option<Instant>,
+}
+
 /// Chunks, and the bodies of those that will be leased next.
 #[derive(Debug, Default)]
 struct Bodies {
@@ -70,7 +80,7 @@ impl Job {
             shape: record.job.shape,
             accepted_ms: record.job.created_ms,
             fit: Fit::new(plugin.metadata.memory, request.limits.memory),
-            worked: (record.worked_ms, Instant::now()),
+            worked: Mutex::new(Worked { before: Duration::from_millis(record.worked_ms), since: Some(Instant::now()) }),
             request,
             plugin,
             claim,
@@ -88,8 +98,13 @@ impl Job {
 
     /// How long it was worked at until now, all processes together, in milliseconds.
     pub(crate) fn worked_ms(&self) -> u64 {
-        let (before, since) = self.worked;
-        before.saturating_add(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let worked = self.worked().until(Instant::now());
+        u64::try_from(worked.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// From now on it waits for agents, or is worked at. False if that is nothing new.
+    pub(crate) fn rest(&self, rests: bool) -> bool {
+        self.worked().rest(rests, Instant::now())
     }
 
     /// How far it is, now and from now on.
@@ -182,7 +197,7 @@ impl Job {
     /// What agents are told that its runs have in common.
     pub(crate) fn answer(&self) -> JobAnswer {
         let limits = self.request.limits;
-        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let context = JobContext {
             known: true,
             plugin: self.plugin.digest.as_bytes().to_vec(),
@@ -213,8 +228,26 @@ impl Job {
         }
     }
 
+    fn worked(&self) -> MutexGuard<'_, Worked> {
+        self.worked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn bodies(&self) -> MutexGuard<'_, Bodies> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Worked {
+    fn until(&self, now: Instant) -> Duration {
+        self.before.saturating_add(self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
+    }
+
+    fn rest(&mut self, rests: bool, now: Instant) -> bool {
+        if rests == self.since.is_none() {
+            return false;
+        }
+        *self = Self { before: self.until(now), since: (!rests).then_some(now) };
+        true
     }
 }
 
@@ -278,5 +311,22 @@ pub(crate) fn check_options(plugin: &PluginInfo, options: &BTreeMap<String, Stri
                 .hint(format!("--option {}=...: {}", missing.name, missing.description)))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stands_still_while_a_job_rests() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut worked = Worked { before: Duration::from_secs(10), since: Some(begun) };
+        assert!(!worked.rest(false, at(1)));
+        assert!(worked.rest(true, at(3)) && !worked.rest(true, at(4)));
+        assert_eq!(worked.until(at(50)), Duration::from_secs(13));
+        assert!(worked.rest(false, at(60)));
+        assert_eq!(worked.until(at(62)), Duration::from_secs(15));
     }
 }

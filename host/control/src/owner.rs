@@ -340,7 +340,9 @@ impl Owner {
     }
 
     fn lease(&mut self, grant: Grant) {
-        let Some(owned) = self.jobs.get(&grant.job) else { return };
+        let Some(owned) = self.jobs.get_mut(&grant.job) else { return };
+        owned.waits = false;
+        owned.job.rest(false);
         if grant.attempt > 1 {
             self.attempts.insert(grant.lease, grant.attempt);
         }

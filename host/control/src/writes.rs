@@ -39,13 +39,15 @@ pub(crate) struct Owned {
     /// How it ended, for the scheduler.
     pub(crate) end: Option<End>,
     pub(crate) backlog: Backlog,
+    /// Whether it waited for agents when its work was last looked at.
+    pub(crate) waits: bool,
     reasons: BTreeSet<String>,
 }
 
 impl Owned {
     pub(crate) fn new(job: Arc<Job>) -> Self {
         let backlog = Backlog::new(job.shape.runs_per_item());
-        Self { job, writes: 0, end: None, backlog, reasons: BTreeSet::new() }
+        Self { job, writes: 0, end: None, backlog, waits: false, reasons: BTreeSet::new() }
     }
 
     /// Runs are tried again for a reason, of which people are told once.

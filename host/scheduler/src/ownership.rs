@@ -18,6 +18,8 @@ pub struct JobView {
     pub recorded: u64,
     /// Open leases.
     pub leases: usize,
+    /// Whether it has runs to lease.
+    pub ready: bool,
     /// Sessions that work for it.
     pub sessions: usize,
     /// Why nothing of it is leased now, if nothing is.
@@ -101,13 +103,14 @@ impl Scheduler {
     /// Where a job stands; `None` if it is not owned here.
     pub fn job(&self, id: JobId) -> Option<JobView> {
         let job = self.jobs.get(&id)?;
+        let ready = job.work.is_ready() || job.work.has_suspects();
         let waiting = if job.stopping.is_some() || job.finished.is_some() {
             Some(Waiting::Stopped)
         } else if !job.leases.is_empty() {
             None
         } else if self.agents.is_empty() {
             Some(Waiting::NoAgent)
-        } else if job.work.is_ready() || job.work.has_suspects() {
+        } else if ready {
             Some(Waiting::AgentsBusy)
         } else if job.work.has_delayed() {
             Some(Waiting::Backoff)
@@ -118,6 +121,7 @@ impl Scheduler {
             planned: job.work.planned(),
             recorded: job.work.done().len(),
             leases: job.leases.len(),
+            ready,
             sessions: job.members.len(),
             waiting,
         })

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pigeon_api::{
-    ApiError, Chunk, ChunkBuilder, Inspected, InstancePolicy, ItemResult, JobEvent, JobId, JobRequest, JobState, JobStatus,
-    MemoryNeed, PluginKind, PluginMetadata, Stop, Verdict, Vote, Watch, Work,
+    ApiError, Chunk, ChunkBuilder, Inspected, InstancePolicy, ItemResult, JobEvent, JobId, JobRequest, JobState,
+    JobStatus, MemoryNeed, PluginKind, PluginMetadata, Stop, Verdict, Vote, Watch, Work,
 };
 use pigeon_hub::HubHandler as _;
 use tempfile::TempDir;
@@ -306,14 +306,19 @@ async fn a_process_that_dies_has_noted_its_work() {
     let dir = TempDir::new().unwrap();
     let first = app(dir.path()).await;
     let job = submit(&first, "plugin", |_| {}).await;
+    let owned = first.client.owned(job).unwrap();
+    first.client.append(job, chunk(0, 0, &[FITS])).await.unwrap();
+    // No agent comes, and so its time stands still.
     let noted = loop {
         match first.store.job(job).await.unwrap().worked_ms {
             0 => tokio::time::sleep(Duration::from_millis(20)).await,
             noted => break noted,
         }
     };
+    assert_eq!(owned.worked_ms(), noted);
+    assert!(!owned.rest(true), "it waits for agents");
     die(first).await;
     let second = app(dir.path()).await;
-    assert!(status(&second, job).await.wall_time_ms >= noted as f64);
+    assert_eq!(status(&second, job).await.wall_time_ms, noted as f64);
     second.drain(Duration::ZERO).await;
 }

@@ -68,11 +68,19 @@ impl Owner {
         }
     }
 
-    /// Write down how long the jobs that go on were worked at.
+    /// Write down how long the jobs were worked at of which something is leased. A job whose runs no agent has, now as
+    /// at the last look, rests: its time stands still, and is written once.
     pub(super) fn note_work(&mut self) {
-        for owned in self.jobs.values() {
+        for (id, owned) in &mut self.jobs {
             let pulse = owned.job.pulse();
             if pulse.borrow().ended.is_some() || pulse.borrow().broken.is_some() {
+                continue;
+            }
+            let Some(view) = self.scheduler.job(*id) else { continue };
+            let waits = view.ready && view.leases == 0;
+            let waited = std::mem::replace(&mut owned.waits, waits);
+            let changed = owned.job.rest(waits && waited);
+            if view.leases == 0 && !changed {
                 continue;
             }
             let (store, job, worked_ms) = (self.store.clone(), owned.job.clone(), owned.job.worked_ms());
