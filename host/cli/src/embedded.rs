@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use futures::future::try_join_all;
 use pigeon_agent::{Agent, AgentConfig, AgentError, EnrolError};
 use pigeon_api::Pigeon;
-use pigeon_control::{App, Config, ControlError};
+use pigeon_control::{App, Config, ControlError, MOST_MEMORY};
 use pigeon_runtime::{CacheConfig, CompileMode, Runtime, RuntimeConfig, RuntimeError};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub struct Options {
 impl Options {
     /// No cache, compiling in this process, 1 GiB a run: for tests and benches.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: state_dir.into(), cache: None, compile: CompileMode::InProcess, max_memory: 1 << 30 }
+        Self { state_dir: state_dir.into(), cache: None, compile: CompileMode::InProcess, max_memory: MOST_MEMORY }
     }
 }
 

@@ -104,3 +104,39 @@ fn severity(severity: pigeon_runtime::Severity) -> Severity {
         pigeon_runtime::Severity::Info => Severity::Info,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pigeon_control::MOST_MEMORY;
+    use pigeon_runtime::RuntimeConfig;
+
+    use super::*;
+
+    /// The control host says beforehand what agents would refuse: both have to reckon the same.
+    #[test]
+    fn the_memory_that_a_run_may_have_is_reckoned_in_one_way() {
+        assert_eq!(MOST_MEMORY, RuntimeConfig::default().max_memory);
+        for memory_base in [0, 1, 16 << 20, MOST_MEMORY, u64::MAX] {
+            for memory_factor in [0.0, 0.1, 1.0, 1.5, 24.0, 1e12, f64::MAX] {
+                let said = Metadata {
+                    name: "plugin".to_owned(),
+                    version: "1.0.0".to_owned(),
+                    description: String::new(),
+                    formats: Vec::new(),
+                    options: Vec::new(),
+                    codes: Vec::new(),
+                    shared: false,
+                    vote: pigeon_runtime::Vote::Worst,
+                    memory_base,
+                    memory_factor,
+                    models: Vec::new(),
+                    extensions: Vec::new(),
+                };
+                let need = metadata(&said).memory;
+                for body in [0, 1, 3, 1000, (42 << 20) + 1, MOST_MEMORY, u64::MAX] {
+                    assert_eq!(need.of(body), said.memory(body), "{memory_base} + {memory_factor} x {body}");
+                }
+            }
+        }
+    }
+}

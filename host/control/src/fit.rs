@@ -9,7 +9,7 @@ use pigeon_protocol::outcome::{Cause, Failure};
 use pigeon_store::Items;
 
 /// Linear memory that a run may have where its job sets no bound, in bytes.
-const MOST_MEMORY: u64 = 1 << 30;
+pub const MOST_MEMORY: u64 = 1 << 30;
 
 /// Linear memory that a guest can have at all, in bytes.
 const LARGEST_MEMORY: u64 = 4 << 30;

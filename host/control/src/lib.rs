@@ -39,4 +39,5 @@ mod writes;
 pub use app::App;
 pub use config::Config;
 pub use error::ControlError;
+pub use fit::MOST_MEMORY;
 pub use registry::Inspector;

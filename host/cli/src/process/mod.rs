@@ -66,7 +66,7 @@ struct Accepted {
 }
 
 /// Linear memory that a run may have at most if more was not asked for, in bytes.
-const USUAL_MEMORY: u64 = 1 << 30;
+const USUAL_MEMORY: u64 = pigeon_control::MOST_MEMORY;
 
 /// How long agents may take to leave.
 const LEAVE: Duration = Duration::from_secs(2);
