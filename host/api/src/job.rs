@@ -182,7 +182,8 @@ pub struct JobStatus {
     pub request: JobRequest,
     /// When it was accepted, in milliseconds since 1970.
     pub accepted_ms: i64,
-    /// Wall time that it was worked at up to its end (or now), summed over the processes that did, in milliseconds.
+    /// Wall time that it was worked at up to its end (or now), summed over the processes that did, in milliseconds: from
+    /// its acceptance on, but for the stretches of seconds in which it had runs to give and no agent to take them.
     pub wall_time_ms: f64,
     /// Items appended.
     pub items: u64,

@@ -154,6 +154,35 @@ async fn a_bound_of_the_job_is_what_items_have_to_fit_into() {
 }
 
 #[tokio::test]
+async fn each_of_many_that_fit_nowhere_is_told_of_its_own_size() {
+    let bodies: Vec<&str> = [FITS, LARGE, "0123456789ab"].into_iter().cycle().take(3000).collect();
+    for told in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let mut app = app(dir.path()).await;
+        let job = submit(&app, "plugin", |_| {}).await;
+        if told {
+            app.client.append(job, chunk(0, 0, &bodies)).await.unwrap();
+        } else {
+            let epoch = app.client.owned(job).unwrap().epoch();
+            let mut builder = pigeon_store::ItemsBuilder::default();
+            bodies.iter().for_each(|body| builder.push("x", 0, Bytes::copy_from_slice(body.as_bytes())));
+            app.store.append(job, epoch, 0, builder.take(), Bytes::new()).await.unwrap();
+            die(app).await;
+            app = self::app(dir.path()).await;
+            app.client.resume(job).await.unwrap();
+        }
+        wait(&app, job, 6000).await;
+        let results = results(&app, job).await;
+        assert_eq!((results.len(), status(&app, job).await.total_runs), (2000, 6000));
+        for item in results {
+            let need = format!("asks for {}MiB", bodies[item.index as usize].len() * 100);
+            assert!(item.failure.unwrap().message.contains(&need), "item {}", item.index);
+        }
+        app.drain(Duration::ZERO).await;
+    }
+}
+
+#[tokio::test]
 async fn what_fits_nowhere_fails_once_whatever_dies() {
     let dir = TempDir::new().unwrap();
     let first = app(dir.path()).await;
