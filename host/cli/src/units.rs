@@ -22,6 +22,8 @@ pub(crate) enum UnitError {
     NotWhole(String),
     #[error("it must not be negative")]
     Negative,
+    #[error("a whole number from 1 on is wanted")]
+    NotCount,
     #[error("a time is written like 2026-01-31T12:00:00Z, and is between the years 1678 and 2262")]
     Time,
     #[error("it must be more than zero")]
@@ -77,6 +79,17 @@ pub(crate) fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, Un
         IntErrorKind::NegOverflow => UnitError::TooSmall,
         _ if text.strip_prefix('-').is_some_and(digits) => UnitError::Negative,
         _ => UnitError::NotWhole(text.to_owned()),
+    })
+}
+
+/// Read how many there are to be. That 0 is too few is told elsewhere: there is more to say about it.
+///
+/// # Errors
+/// If it is no whole number, is negative, or does not fit.
+pub(crate) fn count(text: &str) -> Result<u32, UnitError> {
+    whole(text).map_err(|error| match error {
+        UnitError::Negative => UnitError::NotCount,
+        error => error,
     })
 }
 
@@ -166,6 +179,8 @@ mod tests {
         assert_eq!(whole::<u32>("-1"), Err(UnitError::Negative));
         assert_eq!(whole::<u32>("4294967296"), Err(UnitError::TooLarge));
         assert_eq!(whole::<i32>("-4294967296"), Err(UnitError::TooSmall));
+        assert_eq!((count("7"), count("-1")), (Ok(7), Err(UnitError::NotCount)));
+        assert_eq!(count("4294967296"), Err(UnitError::TooLarge));
     }
 
     #[test]

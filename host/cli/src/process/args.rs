@@ -1,6 +1,9 @@
 //! The arguments of `pigeon process`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
@@ -67,15 +70,18 @@ pub(crate) struct ProcessArgs {
     pub(crate) options: Vec<String>,
 
     /// Workers [default: 1 for one item, else one for each core]
-    #[arg(short = 'n', long, value_name = "N", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
+        conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) workers: Option<u32>,
 
     /// Runs of one item by each worker [default: 5], or of each of many items [default: 1]
-    #[arg(short = 'k', long, value_name = "K", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(short = 'k', long, value_name = "K", value_parser = units::count, allow_negative_numbers = true,
+        conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) iterations: Option<u32>,
 
     /// Seed of the guests' randomness [default: drawn, and reported]
-    #[arg(long, value_name = "N", value_parser = units::whole::<u64>, conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(long, value_name = "N", value_parser = units::whole::<u64>, allow_negative_numbers = true,
+        conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) seed: Option<u64>,
 
     /// Time at which the guests' clock starts, such as 2026-01-31T12:00:00Z [default: when the job is accepted]
@@ -103,7 +109,8 @@ pub(crate) struct ProcessArgs {
     pub(crate) priority: i32,
 
     /// Runs under way at once, at most
-    #[arg(long, value_name = "N", value_parser = units::whole::<u32>, conflicts_with = "resume", help_heading = "Runs")]
+    #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
+        conflicts_with = "resume", help_heading = "Runs")]
     pub(crate) max_parallel: Option<u32>,
 
     /// CPU time of one run
@@ -124,7 +131,8 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", conflicts_with = "resume", help_heading = "Limits")]
     pub(crate) max_output: Size,
 
-    /// Go on with a job that was interrupted: its id, 4 or more characters of the id's beginning or end, or `last`
+    /// Go on with a job that was interrupted, or print its report again: its id, 4 or more characters of the id's
+    /// beginning or end, or `last` (the newest that is not finished; the newest if all are)
     #[arg(long, value_name = "JOB", help_heading = "State")]
     pub(crate) resume: Option<String>,
 
@@ -135,7 +143,7 @@ pub(crate) struct ProcessArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     pub(crate) output: Format,
 
-    /// Write the report to this file
+    /// Write the report to this file; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) output_file: Option<PathBuf>,
 
@@ -162,6 +170,11 @@ impl ProcessArgs {
             (None, true) => SplitRule::ByExtension,
             (None, false) => SplitRule::Whole,
         }
+    }
+
+    /// The file that the report goes to; none for standard output.
+    pub(crate) fn report(&self) -> Option<&Path> {
+        self.output_file.as_deref().filter(|path| path.as_os_str() != "-")
     }
 
     /// What the command line alone shows to be wrong.

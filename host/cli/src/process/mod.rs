@@ -8,6 +8,7 @@
 //!
 //! Nothing runs before all that can be known to be wrong has been looked at; from acceptance on nothing is lost.
 
+mod apart;
 mod args;
 mod cuts;
 mod drive;
@@ -19,7 +20,7 @@ mod submit;
 mod target;
 mod validator;
 
-use std::{ffi::OsString, io, path::Path, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, sync::Arc, time::Duration};
 
 use pigeon_api::{JobId, JobState, Pigeon};
 use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode, this_program};
@@ -83,13 +84,16 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         Some(_) => None,
         None => Some(Inputs::new(&args.work_files, args.rule(), args.max_item.0)?),
     };
-    if let (Some(inputs), Some(path)) = (&inputs, &args.output_file) {
-        not_over(inputs, path)?;
-    }
     let dirs = Dirs::new(args.state.state_dir.clone())?;
-    let again = dirs.resume("last");
-    let mut target = Target::open(args.output_file.as_deref(), args.output, colours, again)?;
-    let interrupts = Interrupts::watch()
+    if let Some(inputs) = &inputs {
+        if let Some(report) = args.report() {
+            apart::report_and_inputs(report, inputs)?;
+            apart::report_and_validator(report, &args)?;
+        }
+        apart::queue_and_inputs(&dirs.state, inputs)?;
+    }
+    let mut target = Target::open(args.report(), args.output, colours)?;
+    let interrupts = Interrupts::watch(&screen)
         .map_err(|error| Failed::machinery("failed to set up the handling of signals").caused_by(error))?;
     let mut shutdown = None;
     let ended = go(&args, inputs, &dirs, &mut target, &screen, interrupts, &mut shutdown).await;
@@ -101,19 +105,6 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         target.abandon();
     }
     ended
-}
-
-/// A report that would be written over what is judged, or be judged itself, is refused.
-fn not_over(inputs: &Inputs, report: &Path) -> Result<(), Failed> {
-    match inputs.holding(report) {
-        None => Ok(()),
-        Some(given) if Path::new(given).is_dir() => {
-            Err(Failed::usage(format!("the report {} would be an item of {given}", report.display()))
-                .hint("write it to another folder with --output-file"))
-        }
-        Some(given) => Err(Failed::usage(format!("the report would be written over the input {given}"))
-            .hint("write it to another file with --output-file")),
-    }
 }
 
 async fn go(
@@ -130,7 +121,7 @@ async fn go(
             (None, Some(inputs)) => submit::submit(args, inputs, dirs, screen, started).await,
             (which, _) => {
                 let which = which.as_deref().unwrap_or(resume::LAST);
-                resume::resume(which, args.output_file.as_deref(), dirs, screen, started).await
+                resume::resume(which, args.report(), dirs, screen, started).await
             }
         }
     };
@@ -144,6 +135,8 @@ async fn go(
     };
     let client = embedded.client();
     let Accepted { job, sources, feed, input, over } = accepted;
+    target.accepted(dirs.resume(job));
+    interrupts.accepted(dirs.resume(job));
     let driven = match over {
         Some(state) if args.output != Format::Jsonl => Driven { state: Some(state), ..Driven::default() },
         _ => drive::drive(embedded, job, feed, target, screen, &mut interrupts).await,

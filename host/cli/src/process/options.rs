@@ -1,6 +1,6 @@
 //! `--option key=value`.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use pigeon_api::{OptionSpec, PluginInfo};
 
@@ -13,11 +13,12 @@ use crate::exit::Failed;
 pub(super) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed> {
     let mut options = BTreeMap::new();
     for text in given {
-        let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(
-                Failed::usage(format!("the option {text:?} has no value")).hint("write it as --option key=value")
-            );
-        };
+        let wrong =
+            |lacks| Failed::usage(format!("the option {text:?} has no {lacks}")).hint("write it as --option key=value");
+        let (key, value) = text.split_once('=').ok_or_else(|| wrong("value"))?;
+        if key.is_empty() {
+            return Err(wrong("name"));
+        }
         let value = match value.strip_prefix('@') {
             Some(literal) if literal.starts_with('@') => literal.to_owned(),
             Some(file) => match fs::read(file).map(String::from_utf8) {
@@ -39,6 +40,15 @@ pub(super) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed>
         }
     }
     Ok(options)
+}
+
+/// The files that options are read from, each with the option's name.
+pub(super) fn files(given: &[String]) -> impl Iterator<Item = (&str, &Path)> {
+    given.iter().filter_map(|text| {
+        let (key, value) = text.split_once('=')?;
+        let file = value.strip_prefix('@').filter(|file| !file.starts_with('@'))?;
+        Some((key, Path::new(file)))
+    })
 }
 
 /// Whether the plugin knows these options, and has all that it needs.
@@ -85,7 +95,7 @@ mod tests {
             read(&given.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap_err().to_string()
         };
         assert_eq!(error(&["deep"]), "the option \"deep\" has no value");
-        assert_eq!(error(&["=1"]), "the option \"=1\" has no value");
+        assert_eq!(error(&["=1"]), "the option \"=1\" has no name");
         assert_eq!(error(&["a=1", "a=2"]), "the option \"a\" is given twice");
         assert_eq!(error(&["a=@no/such"]), "failed to read the value of the option \"a\" from no/such");
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use pigeon_api::{ChunkBuilder, JobFilter, JobId, Pigeon, ResumePoint, Work};
 
 use super::{
-    Accepted, LEAVE, Sources, USUAL_MEMORY, cores, cuts::Cuts, embedded_options, feed::Feed, not_over, not_started,
+    Accepted, LEAVE, Sources, USUAL_MEMORY, apart, cores, cuts::Cuts, embedded_options, feed::Feed, not_started,
 };
 use crate::{
     dirs::Dirs,
@@ -58,7 +58,7 @@ pub(super) async fn resume(
     let embedded = started.insert(embedded);
     let client = embedded.client();
     if let (Some(sources), Some(report)) = (&sources, report) {
-        not_over(&sources.inputs, report)?;
+        apart::report_and_inputs(report, &sources.inputs)?;
     }
     let point = client.resume(job).await.map_err(|error| match error.hint {
         Some(_) => Failed::from(error),

@@ -1,6 +1,10 @@
 //! A new job: everything is looked at, then it is accepted.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    pin::pin,
+    time::Duration,
+};
 
 use pigeon_api::{Chunk, ChunkBuilder, JobRequest, Limits, RetryPolicy, Work};
 
@@ -19,6 +23,9 @@ use crate::{
 
 /// Iterations of a single item if not said.
 const ITERATIONS_OF_ONE: u32 = 5;
+
+/// How long a validator may take to be ready before it is said why.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// What is known of the input before the job is accepted.
 struct Looked {
@@ -52,7 +59,7 @@ pub(super) async fn submit(
 
     let (work, agents) = work(args, looked.one);
     let client = embedded.client();
-    let found = find(&client, args, &given);
+    let found = find(&client, args, &given, screen);
     let (plugin, enrolled) = tokio::join!(found, embedded.add_agents(agents));
     let plugin = plugin?;
     enrolled.map_err(not_started(dirs))?;
@@ -94,8 +101,18 @@ async fn find(
     client: &Client,
     args: &ProcessArgs,
     given: &std::collections::BTreeMap<String, String>,
+    screen: &Screen,
 ) -> Result<pigeon_api::PluginInfo, Failed> {
-    let plugin = validator::find(client.as_ref(), args.validator.as_deref().unwrap_or_default()).await?;
+    let name = args.validator.as_deref().unwrap_or_default();
+    let mut finding = pin!(validator::find(client.as_ref(), name));
+    let found = match tokio::time::timeout(PATIENCE, &mut finding).await {
+        Ok(found) => found,
+        Err(_) => {
+            screen.note(&format!("{name} is compiled for this machine, once"));
+            finding.await
+        }
+    };
+    let plugin = found?;
     options::check(given, &plugin)?;
     Ok(plugin)
 }

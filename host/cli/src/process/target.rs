@@ -25,8 +25,8 @@ pub(super) struct Target {
     to: To,
     /// Whether whoever read it has gone.
     gone: bool,
-    /// The command that prints the report again.
-    again: String,
+    /// The command that prints the report again, once there is a job.
+    again: Option<String>,
 }
 
 enum To {
@@ -43,7 +43,7 @@ enum To {
 impl Target {
     /// See that the report can be written, before anything runs. What a file holds is left alone until there is a
     /// report.
-    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours, again: String) -> Result<Self, Failed> {
+    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours) -> Result<Self, Failed> {
         let (to, paint) = match path {
             None => {
                 stdout::check("name a file for the report with --output-file; >/dev/null throws it away")?;
@@ -67,7 +67,12 @@ impl Target {
             None => usize::MAX,
             Some(size) => size.map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0).max(20)),
         };
-        Ok(Self { format, paint, width, to, gone: false, again })
+        Ok(Self { format, paint, width, to, gone: false, again: None })
+    }
+
+    /// There is a job: this command prints its report again.
+    pub(super) fn accepted(&mut self, again: String) {
+        self.again = Some(again);
     }
 
     /// Write a part of the report. Nothing is written, and nothing is wrong, once its reader has gone.
@@ -98,9 +103,14 @@ impl Target {
                 self.gone = true;
                 Ok(None)
             }
-            Err(error) => Err(Failed::machinery(format!("failed to write the report to {}", self.name()))
-                .caused_by(error)
-                .hint(format!("the job is safe: `{}` prints its report again", self.again))),
+            Err(error) => {
+                let failed = Failed::machinery(format!("failed to write the report to {}", self.name()));
+                Err(match &self.again {
+                    Some(again) => failed.hint(format!("the job is safe: `{again}` prints its report again")),
+                    None => failed,
+                }
+                .caused_by(error))
+            }
         }
     }
 

@@ -48,6 +48,11 @@ pub(crate) fn component(named: &str) -> Result<Option<Bytes>, Failed> {
     if is_path(named) { read(named).map(Some) } else { Ok(None) }
 }
 
+/// The path, if one was named.
+pub(super) fn path(named: &str) -> Option<&Path> {
+    is_path(named).then_some(Path::new(named))
+}
+
 /// Names hold no slash and do not end in `.wasm`.
 fn is_path(named: &str) -> bool {
     named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"))

@@ -64,6 +64,10 @@ fn numbers_that_make_no_sense() {
         let ended = place.process(&[&GOOD[..], &args].concat()).expect(2);
         assert!(ended.stderr.contains("invalid value"), "{ended:#?}");
     }
+    for wrong in [["-n", "-1"], ["-k", "-1"], ["--max-parallel", "-1"]] {
+        let ended = place.process(&[&GOOD[..], &wrong].concat()).expect(2);
+        assert!(ended.stderr.contains("a whole number from 1 on is wanted"), "{ended:#?}");
+    }
     let ended = place.process(&[&GOOD[..], &["--workers", "x"]].concat()).expect(2);
     assert!(ended.stderr.contains("\"x\" is not a whole number"), "{ended:#?}");
 }
@@ -117,12 +121,56 @@ fn a_report_is_not_written_over_the_input() {
 }
 
 #[test]
+fn a_report_is_not_written_over_what_judges() {
+    let place = Place::with(&[("a.json", "{}"), ("s.json", "{}")]);
+    let validator = place.hostile();
+    std::os::unix::fs::symlink("hostile.wasm", place.dir.path().join("link")).unwrap();
+    std::fs::hard_link(place.dir.path().join("s.json"), place.dir.path().join("same")).unwrap();
+    for report in ["hostile.wasm", "link"] {
+        let args = ["-f", "a.json", "-v", &validator, "--output-file", report];
+        let error = place.process(&args).refused();
+        assert_eq!(error, "the report would be written over the validator ./hostile.wasm");
+    }
+    for report in ["./s.json", "same"] {
+        let error = place.process(&[&GOOD[..], &["--option", "schema=@s.json", "--output-file", report]].concat());
+        let told = "the report would be written over s.json, which the option \"schema\" is read from";
+        assert_eq!(error.refused(), told);
+    }
+    assert_eq!(place.read("s.json"), "{}");
+    assert!(std::fs::read(place.dir.path().join("link")).unwrap() == pigeon_plugins::HOSTILE, "it was written over");
+    assert!(!place.dir.path().join("state").exists(), "something was begun");
+}
+
+#[test]
+fn a_queue_in_the_input_would_be_judged() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let ended = place.process(&["-f", ".", "-v", "json"]);
+    assert!(ended.stderr.contains("--state-dir"), "{ended:#?}");
+    let queue = place.dir.path().join("state");
+    assert_eq!(ended.refused(), format!("the queue in {} would be an item of .", queue.display()));
+    assert!(!queue.exists());
+    let hidden = ["process", "-f", ".", "-v", "json", "--state-dir", ".state"];
+    self::ended(place.command(&hidden).output().unwrap()).expect(0);
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let report = place.process(&[&GOOD[..], &["-o", "json", "--output-file", "-"]].concat()).report(0);
+    assert_eq!(report["total_runs"], 5);
+    assert!(!place.dir.path().join("-").exists());
+}
+
+#[test]
 fn a_full_disk_is_told_and_the_report_can_be_had_again() {
     let place = Place::with(&[("a.json", "{}")]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = place.process_command(&GOOD).stdout(full).output().unwrap();
     let ended = ended(output).expect(4);
     assert!(ended.stderr.contains("failed to write the report to standard output"), "{ended:#?}");
+    // By its id: the last job may be another by then.
+    let again = format!("`pigeon process --resume {} --state-dir state` prints its report again", ended.job().unwrap());
+    assert!(ended.stderr.contains(&again), "{ended:#?}");
     let again = place.process(&["--resume", "last", "-o", "json"]).report(0);
     assert_eq!(again["total_runs"], 5);
 }

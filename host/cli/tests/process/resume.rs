@@ -60,6 +60,27 @@ fn ctrl_c_ends_a_job_that_can_be_resumed() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_it_at_once_and_says_how_to_go_on() {
+    let place = Place::new();
+    let hostile = place.hostile();
+    place.write("a.txt", b"valid\nspin\n");
+    let args = ["-f", "a.txt", "--items", "-v", &hostile, "--option", "do=body", "-n", "1", "-o", "jsonl"];
+    let (mut child, stdout) = started(&place, &args.map(str::to_owned), 1);
+    let pid = Pid::from_child(&child);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    kill_process(pid, Signal::INT).unwrap();
+    while !said.contains("once more stops at once") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    kill_process(pid, Signal::INT).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    finished(child, stdout).expect(130);
+    let job = said.lines().find_map(|line| line.strip_prefix("job ")).unwrap();
+    assert!(said.ends_with(&format!("to go on: pigeon process --resume {job} --state-dir state\n")), "{said}");
+}
+
+#[test]
 fn a_terminal_that_goes_away_is_a_request_too() {
     let (place, args) = slow_job();
     let (child, stdout) = started(&place, &args, 3);
