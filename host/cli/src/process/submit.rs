@@ -108,7 +108,7 @@ async fn find(
     let found = match tokio::time::timeout(PATIENCE, &mut finding).await {
         Ok(found) => found,
         Err(_) => {
-            screen.note(&format!("{name} is compiled for this machine, once"));
+            screen.note(&format!("{name} is not ready yet: it is compiled once for each machine, and kept"));
             finding.await
         }
     };
