@@ -1,5 +1,4 @@
 //! Fuel: a bound that is the same on every machine, where the runtime was made to count it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! What was appended to a job and is not judged yet, in bytes: by this, appending is held back.
 //!
+//! An item counts as its body and [`AROUND`]: millions of tiny ones are no small matter.
+//!
 //! The bytes of an item count until the last of its runs has its outcome. Outcomes come in stretches of neighbouring
 //! runs, so a stretch is taken at once: of items with one run each it costs two look-ups in a table of where their bodies
 //! end. Chunks of an earlier owner come without such a table; they count as a whole until their last run is done.
@@ -7,6 +9,14 @@
 use std::{collections::VecDeque, ops::Range};
 
 use pigeon_store::{ChunkInfo, Items};
+
+/// What an item takes in memory beside its body, in bytes: its place, its id, and what is on its way of it.
+pub(crate) const AROUND: u64 = 64;
+
+/// What the items of a chunk take in memory, in bytes.
+pub(crate) fn weight(chunk: ChunkInfo) -> u64 {
+    chunk.bytes.saturating_add(chunk.count.saturating_mul(AROUND))
+}
 
 /// The chunks of a job that have runs left.
 #[derive(Debug)]
@@ -29,7 +39,7 @@ struct Chunk {
 /// Four bytes an item, and four more where an item has several runs.
 #[derive(Debug)]
 struct Bodies {
-    /// Where each body ends.
+    /// Where each ends, were they one behind the other.
     ends: Box<[u32]>,
     /// Runs that each item has left; empty where each has one.
     left: Box<[u32]>,
@@ -41,10 +51,10 @@ impl Backlog {
         Self { runs_per_item: runs_per_item.max(1), chunks: VecDeque::new() }
     }
 
-    /// The next chunk, all of it unjudged.
-    pub(crate) fn append(&mut self, chunk: ChunkInfo, items: &Items) {
+    /// The next chunk, all of it unjudged. Gives the bytes that count.
+    pub(crate) fn append(&mut self, chunk: ChunkInfo, items: &Items) -> u64 {
         let bodies = (chunk.count > 1).then(|| Bodies::of(items, self.runs_per_item)).flatten();
-        self.push(chunk, bodies, 0);
+        self.push(chunk, bodies, 0)
     }
 
     /// The next chunk, which an earlier owner appended; so many of its runs are done. Gives the bytes that count.
@@ -86,8 +96,9 @@ impl Backlog {
         if left == 0 {
             return 0;
         }
-        self.chunks.push_back(Chunk { runs: first..first.saturating_add(runs), left, bytes: chunk.bytes, items });
-        chunk.bytes
+        let bytes = weight(chunk);
+        self.chunks.push_back(Chunk { runs: first..first.saturating_add(runs), left, bytes, items });
+        bytes
     }
 }
 
@@ -112,7 +123,7 @@ impl Bodies {
     fn of(items: &Items, runs_per_item: u64) -> Option<Self> {
         let (mut ends, mut end) = (Vec::with_capacity(items.len()), 0u64);
         for size in items.sizes() {
-            end += size;
+            end += size + AROUND;
             ends.push(u32::try_from(end).ok()?);
         }
         let left = match runs_per_item {
@@ -182,8 +193,10 @@ mod tests {
         ) {
             let mut backlog = Backlog::new(runs_per_item);
             let chunks = chunks(&sizes);
-            chunks.iter().for_each(|(chunk, items)| backlog.append(*chunk, items));
-            let sizes: Vec<u64> = sizes.concat().into_iter().map(|size| size as u64).collect();
+            for (chunk, items) in &chunks {
+                prop_assert_eq!(backlog.append(*chunk, items), weight(*chunk));
+            }
+            let sizes: Vec<u64> = sizes.concat().into_iter().map(|size| size as u64 + AROUND).collect();
             // Stretches of neighbours in some order that is not theirs.
             let total = sizes.len() as u64 * runs_per_item;
             let length = 1 + order.index(7) as u64;
@@ -209,11 +222,13 @@ mod tests {
     fn tiny_items_before_huge_ones_free_what_they_are() {
         let mut backlog = Backlog::new(1);
         let chunks = chunks(&[vec![1; 900], vec![1 << 20], vec![3, 1 << 19]]);
-        chunks.iter().for_each(|(chunk, items)| backlog.append(*chunk, items));
-        assert_eq!(backlog.judge(0..900), 900);
-        assert_eq!(backlog.judge(901..902), 3);
-        assert_eq!(backlog.judge(900..901), 1 << 20);
-        assert_eq!(backlog.judge_each([902]), 1 << 19);
+        for (chunk, items) in &chunks {
+            backlog.append(*chunk, items);
+        }
+        assert_eq!(backlog.judge(0..900), 900 * (1 + AROUND));
+        assert_eq!(backlog.judge(901..902), 3 + AROUND);
+        assert_eq!(backlog.judge(900..901), (1 << 20) + AROUND);
+        assert_eq!(backlog.judge_each([902]), (1 << 19) + AROUND);
     }
 
     #[test]
@@ -221,8 +236,8 @@ mod tests {
         let mut backlog = Backlog::new(1);
         let (chunk, items) = chunks(&[vec![5, 6]]).remove(0);
         backlog.append(ChunkInfo { count: 4, ..chunk }, &items);
-        assert_eq!(backlog.judge(1..3), 6);
-        assert_eq!(backlog.judge(0..1), 5);
+        assert_eq!(backlog.judge(1..3), 6 + AROUND);
+        assert_eq!(backlog.judge(0..1), 5 + AROUND);
     }
 
     #[test]
@@ -230,9 +245,10 @@ mod tests {
         let mut backlog = Backlog::new(2);
         let chunk = |seq, first| ChunkInfo { seq, first, count: 5, bytes: 100 };
         assert_eq!(backlog.take_up(chunk(0, 0), 10), 0, "all of it was done");
-        assert_eq!(backlog.take_up(chunk(1, 5), 7), 100);
+        let weight = 100 + 5 * AROUND;
+        assert_eq!(backlog.take_up(chunk(1, 5), 7), weight);
         assert_eq!(backlog.judge(12..14), 0);
-        assert_eq!(backlog.judge(14..15), 100);
+        assert_eq!(backlog.judge(14..15), weight);
         assert!(backlog.chunks.is_empty());
     }
 }

@@ -17,7 +17,7 @@ use pigeon_protocol::{
 use pigeon_store::{ChunkInfo, Claim, Items, JobRecord};
 use tokio::sync::{broadcast, watch};
 
-use crate::fit::Fit;
+use crate::{backlog::weight, fit::Fit};
 
 /// Notes that a slow watcher may be behind by.
 const NOTES: usize = 256;
@@ -67,7 +67,7 @@ struct Worked {
 #[derive(Debug, Default)]
 struct Bodies {
     chunks: Vec<ChunkInfo>,
-    cached: BTreeMap<u64, Items>,
+    cached: BTreeMap<u64, (ChunkInfo, Items)>,
     bytes: u64,
 }
 
@@ -173,7 +173,7 @@ impl Job {
 
     /// The bodies of a chunk, if they are at hand by now.
     pub(crate) fn cached(&self, seq: u64) -> Option<Items> {
-        self.bodies().cached.get(&seq).cloned()
+        self.bodies().cached.get(&seq).map(|(_, items)| items.clone())
     }
 
     /// Held while bodies are read back, so that each is read once, however many leases need it.
@@ -191,7 +191,7 @@ impl Job {
         let bodies = self.bodies();
         let from = bodies.chunks.partition_point(|chunk| chunk.first + chunk.count <= first);
         let touched = bodies.chunks[from..].iter().take_while(|chunk| chunk.first < last);
-        touched.map(|chunk| (*chunk, bodies.cached.get(&chunk.seq).cloned())).collect()
+        touched.map(|chunk| (*chunk, bodies.cached.get(&chunk.seq).map(|(_, items)| items.clone()))).collect()
     }
 
     /// What agents are told that its runs have in common.
@@ -254,13 +254,13 @@ impl Worked {
 impl Bodies {
     /// Items are leased in their order, more or less: what has lain longest is needed least.
     fn keep(&mut self, chunk: ChunkInfo, items: Items, room: u64) {
-        self.bytes += chunk.bytes;
-        if let Some(before) = self.cached.insert(chunk.seq, items) {
-            self.bytes -= before.bytes();
+        self.bytes += weight(chunk);
+        if self.cached.insert(chunk.seq, (chunk, items)).is_some() {
+            self.bytes -= weight(chunk);
         }
         while self.bytes > room && self.cached.len() > 1 {
-            let Some((_, oldest)) = self.cached.pop_first() else { break };
-            self.bytes -= oldest.bytes();
+            let Some((_, (oldest, _))) = self.cached.pop_first() else { break };
+            self.bytes -= weight(oldest);
         }
     }
 }

@@ -262,10 +262,7 @@ impl Owner {
             return self.broke(id, ApiError::new(ErrorKind::Internal, message));
         }
         let unjudged = match &items {
-            Some(items) => {
-                owned.backlog.append(chunk, items);
-                chunk.bytes
-            }
+            Some(items) => owned.backlog.append(chunk, items),
             None => {
                 let runs_per_item = owned.job.shape.runs_per_item();
                 let first = chunk.first.saturating_mul(runs_per_item);
