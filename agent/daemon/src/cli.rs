@@ -16,9 +16,9 @@ const CREDENTIAL: &str = "join-token";
 #[derive(Debug, Parser)]
 #[command(name = "pigeon-agent", version)]
 pub(crate) struct Args {
-    /// Where the control host listens for agents.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) hub: SocketAddr,
+    /// Where the control host listens for agents: a name or an address, and a port.
+    #[arg(long, value_name = "HOST:PORT", value_parser = hub)]
+    pub(crate) hub: String,
     /// A file with the join token; if not given, the systemd credential `join-token`. Read only to enrol.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
@@ -35,13 +35,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     slots: Option<u16>,
     /// Runs begun at once, waiting ones included; if not given, 64 a slot.
-    #[arg(long, value_name = "N")]
-    pub(crate) in_flight: Option<usize>,
-    /// Memory of all runs together, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 30)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: Option<u32>,
+    /// Memory of all runs together: 4GiB, 500MB, or a number of bytes.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "4GiB")]
     pub(crate) memory: u64,
-    /// Memory of one run, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    /// Memory of one run.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1GiB")]
     pub(crate) max_memory: u64,
     /// A label for placement; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
@@ -58,9 +58,67 @@ fn label(text: &str) -> Result<String, String> {
     }
 }
 
+/// See that it is a host and a port. What the host is called is looked up later.
+fn hub(text: &str) -> Result<String, &'static str> {
+    let wrong = "the hub is HOST:PORT, such as hub.example.org:7433, 192.0.2.1:7433 or [2001:db8::1]:7433";
+    let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
+    let named = !host.is_empty() && !host.contains(|c: char| c == ':' || c == '[' || c == ']' || c.is_whitespace());
+    let sound = text.parse::<SocketAddr>().is_ok() || named;
+    match port.parse::<u16>() {
+        Ok(1..) if sound => Ok(text.to_owned()),
+        _ => Err(wrong),
+    }
+}
+
+const UNITS: [(&str, u64); 10] = [
+    ("", 1),
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+];
+
+/// Bytes, as people write them or as they are.
+fn size(text: &str) -> Result<u64, &'static str> {
+    let wrong = "a size is a whole number and a unit, such as 4GiB or 500MB, or a number of bytes";
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = unit.trim_start();
+    let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(wrong)?;
+    if number.is_empty() {
+        return Err(wrong);
+    }
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)) {
+        Some(0) => Err("it must be more than zero"),
+        Some(bytes) => Ok(bytes),
+        None => Err("it is too large"),
+    }
+}
+
 impl Args {
+    /// The hub's address. Of a name that has several an IPv4 one is taken where there is one: `localhost` as a rule has
+    /// both, and a hub that listens on one of them listens there.
+    ///
+    /// # Errors
+    /// If the name is not known.
+    pub(crate) async fn hub(&self) -> Result<SocketAddr, HubError> {
+        let found = tokio::net::lookup_host(&self.hub).await;
+        let found: Vec<_> = found.map_err(|source| HubError::Unknown { hub: self.hub.clone(), source })?.collect();
+        let best = found.iter().find(|address| address.is_ipv4()).or(found.first()).copied();
+        best.ok_or_else(|| HubError::Nowhere { hub: self.hub.clone() })
+    }
+
     pub(crate) fn slots(&self) -> usize {
         self.slots.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+
+    /// Runs begun at once, if that was said.
+    pub(crate) fn in_flight(&self) -> Option<usize> {
+        self.in_flight.map(|runs| runs as usize)
     }
 
     pub(crate) fn cache_dir(&self) -> PathBuf {
@@ -87,6 +145,25 @@ impl Args {
             Err(source) => Err(TokenError::Read { path, source }),
         }
     }
+}
+
+/// The hub's name leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HubError {
+    /// It is not known.
+    #[error("failed to look up the hub {hub}")]
+    Unknown {
+        /// What was looked up.
+        hub: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It has no address.
+    #[error("the name of the hub {hub} has no address")]
+    Nowhere {
+        /// What was looked up.
+        hub: String,
+    },
 }
 
 /// There is no join token to enrol with.
@@ -136,9 +213,41 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(parse(&["--slots", "0"]).is_err());
+        for option in ["--memory", "--max-memory", "--in-flight"] {
+            assert!(parse(&[option, "0"]).is_err(), "{option}");
+        }
         assert!(parse(&["--label", "novalue"]).is_err());
         assert!(parse(&["--token", "pgn1.secret"]).is_err(), "a token is never an argument");
         assert_eq!(parse(&["--label", "a=b", "--label", "c=d=e"]).unwrap().labels, ["a=b", "c=d=e"]);
+    }
+
+    #[test]
+    fn sizes_have_units_or_are_bytes() {
+        let args = parse(&["--memory", "8GiB", "--max-memory", "1000"]).unwrap();
+        assert_eq!((args.memory, args.max_memory), (8 << 30, 1000));
+        assert_eq!((parse(&[]).unwrap().memory, parse(&[]).unwrap().max_memory), (4 << 30, 1 << 30));
+        assert_eq!((size("500 mb"), size("7B")), (Ok(500_000_000), Ok(7)));
+        for wrong in ["", "GiB", "-1", "1.5GiB", "4 parsecs", "0GiB", "99999999TiB", "99999999999999999999"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_hub_is_a_name_or_an_address_with_a_port() {
+        for right in ["localhost:1", "hub.example.org:65535", "192.0.2.1:7433", "[::1]:7433"] {
+            assert_eq!(hub(right), Ok(right.to_owned()));
+        }
+        for wrong in
+            ["localhost", "localhost:", ":1", "localhost:0", "localhost:65536", "::1", "[::1]", "a b:1", "[a]:1"]
+        {
+            assert!(hub(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
+        }
+        let args = Args { hub: "localhost:7433".to_owned(), ..parse(&[]).unwrap() };
+        assert!(args.hub().await.unwrap().ip().is_loopback());
+        assert_eq!(parse(&[]).unwrap().hub().await.unwrap(), "127.0.0.1:1".parse().unwrap());
+        // A name that nobody can have: its label is too long.
+        let args = Args { hub: format!("{}.invalid:1", "x".repeat(64)), ..args };
+        assert!(args.hub().await.unwrap_err().to_string().contains(&args.hub));
     }
 
     #[test]

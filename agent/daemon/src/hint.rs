@@ -2,7 +2,7 @@
 
 use pigeon_agent::{AgentError, EnrolError, IdentityError};
 
-use crate::cli::TokenError;
+use crate::cli::{HubError, TokenError};
 
 /// The next step, where one is known.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
@@ -16,6 +16,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
                     "write the token there that the control host issued, whole and for this user alone to read"
                 }
             })
+        } else if cause.is::<HubError>() {
+            Some("is the name in --hub right, and can this machine look it up? An address will do as well")
         } else if let Some(error) = cause.downcast_ref::<EnrolError>() {
             match error {
                 EnrolError::Refused { .. } => Some("have the control host issue a new join token"),

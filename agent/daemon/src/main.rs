@@ -5,7 +5,7 @@ mod hint;
 mod logging;
 mod notify;
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -46,11 +46,12 @@ fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let identity = identity(&args).await?;
+    let hub = args.hub().await?;
+    let identity = identity(&args, hub).await?;
     let runtime = Runtime::new(runtime_config(&args)?)?;
 
-    let mut config = AgentConfig::new(args.name()?, args.hub, identity, args.slots());
-    config.in_flight = args.in_flight.unwrap_or(config.in_flight);
+    let mut config = AgentConfig::new(args.name()?, hub, identity, args.slots());
+    config.in_flight = args.in_flight().unwrap_or(config.in_flight);
     config.memory = args.memory;
     config.max_memory = args.max_memory;
     config.labels = args.labels.clone();
@@ -89,16 +90,16 @@ fn drain(stop: &CancellationToken, systemd: &mut Systemd) -> bool {
 }
 
 /// The identity in the state folder, or a new one for the join token.
-async fn identity(args: &Args) -> anyhow::Result<Identity> {
+async fn identity(args: &Args, hub: SocketAddr) -> anyhow::Result<Identity> {
     if let Some(identity) = Identity::load(&args.state_dir)? {
         return Ok(identity);
     }
     let token = args.token()?;
     // A token may be good for one use: what it buys must not be lost.
     Identity::prepare(&args.state_dir)?;
-    let identity = enrol(args.hub, &token, &args.name()?).await?;
+    let identity = enrol(hub, &token, &args.name()?).await?;
     identity.save(&args.state_dir)?;
-    tracing::info!(agent = %identity.agent, hub = %args.hub, "enrolled");
+    tracing::info!(agent = %identity.agent, hub = %hub, "enrolled");
     Ok(identity)
 }
 

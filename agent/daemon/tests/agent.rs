@@ -133,6 +133,29 @@ fn a_hub_that_does_not_answer_is_told() {
     assert!(place.was_asked());
 }
 
+#[test]
+fn a_hub_may_be_named() {
+    let place = Place::new();
+    let port = place.hub.local_addr().unwrap().port();
+    let by_name = |hub: &str| {
+        let mut command = Command::new(AGENT);
+        command.args(["--hub", hub, "--state-dir"]).arg(place.path("state")).arg("--token-file").arg(place.token());
+        let output = command.env_clear().output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, words) = by_name("localhost");
+    assert_eq!(code, Some(2), "{words}");
+    says(&words, &["'localhost'", "HOST:PORT"]);
+    let (code, words) = by_name(&format!("{}.invalid:1", "x".repeat(64)));
+    assert_eq!(code, Some(1), "{words}");
+    says(&words, &["failed to look up the hub xxx", "hint: ", "--hub"]);
+    assert!(!place.was_asked());
+    let (code, words) = by_name(&format!("localhost:{port}"));
+    assert_eq!(code, Some(1), "{words}");
+    says(&words, &["did not answer"]);
+    assert!(place.was_asked());
+}
+
 /// What an agent that cannot begin writes to standard error, connected with the journal as `stream` says of it.
 fn log_of(place: &Place, program: &mut Command, stream: impl Fn(&fs::Metadata) -> String) -> String {
     let path = place.path("stderr");
