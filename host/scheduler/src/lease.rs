@@ -82,6 +82,11 @@ impl Answers {
         self.total
     }
 
+    /// Whether none is answered.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.answered == 0
+    }
+
     /// Whether each is answered.
     pub(crate) fn is_complete(&self) -> bool {
         self.answered == self.total

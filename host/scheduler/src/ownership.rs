@@ -1,13 +1,19 @@
 //! Jobs come, grow, and go.
 
-use pigeon_protocol::id::JobId;
+use std::time::Duration;
+
+use pigeon_protocol::id::{JobId, LeaseId};
 
 use crate::{
     RunSet, Scheduler, Time,
     ending::Ending,
     event::{Chunk, JobAdmitted, Why},
     job::Job,
+    lease::Lease,
 };
+
+/// A lease that was given so long ago is not begun if its agent has not said so.
+const BEGUN_TOLD: Duration = Duration::from_millis(200);
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +87,25 @@ impl Scheduler {
         self.pass(now);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.stopping = Some(job.stopping.filter(|_| why != Why::Cancel).unwrap_or(why));
-        let cancelled: Vec<_> = job.leases.iter().copied().filter(|_| why == Why::Cancel).collect();
+        let leases: Vec<_> = job.leases.iter().copied().collect();
+        let cancelled: Vec<_> = match why {
+            Why::Cancel => leases,
+            // What nobody has begun would only be begun now.
+            Why::Interrupt | Why::Pause => leases.into_iter().filter(|id| self.is_waiting(*id)).collect(),
+            Why::FailFast => Vec::new(),
+        };
         self.reindex(id);
         self.cancel(cancelled, Ending::Returned);
         self.conclude(id);
+    }
+
+    /// Whether a lease waits for its turn at an agent that can be told: long given, and nothing heard of its runs.
+    fn is_waiting(&self, id: LeaseId) -> bool {
+        let waits = |lease: &Lease| {
+            let long = self.now.since(lease.given) >= BEGUN_TOLD;
+            long && lease.begun.is_empty() && lease.runs.is_untouched() && self.agents.contains_key(&lease.session)
+        };
+        self.leases.get(&id).is_some_and(waits)
     }
 
     /// The job is owned here no longer, finished or not. Its open leases are cancelled; it is not said to be finished.

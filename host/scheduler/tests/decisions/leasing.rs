@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 
 use pigeon_protocol::{
-    id::{JobId, SessionId, Shape},
+    id::{JobId, RunIndex, SessionId, Shape},
     message::RunRange,
 };
 use pigeon_scheduler::{Chunk, End, JobAdmitted, Refusal, Ruling, Waiting, Why};
@@ -231,6 +231,35 @@ fn a_cancelled_job_ends_at_once_and_a_paused_one_in_its_time() {
     fleet.land(grants.iter().find(|grant| grant.job == paused).unwrap(), VALID, 10);
     fleet.poll();
     assert_eq!(fleet.ends(), [End::Complete], "every run of it was recorded after all");
+}
+
+#[test]
+fn of_an_interrupted_job_what_was_begun_may_end_and_what_waits_is_not_begun() {
+    let mut fleet = Fleet::new(1, 3);
+    let id = fleet.submit(job(), 3);
+    let grants = fleet.poll();
+    let [first, second, third] = grants.as_slice() else { panic!("{grants:?}") };
+    fleet.scheduler.begun(fleet.now, first.session, first.lease, first.fence, &[first.runs[0].first].map(RunIndex));
+    fleet.pass(300 * MS);
+    fleet.scheduler.stop(fleet.now, id, Why::Interrupt);
+    fleet.poll();
+    let mut cancelled = fleet.cancelled();
+    cancelled.sort_unstable();
+    assert_eq!(cancelled, [second.lease, third.lease]);
+    assert_eq!(fleet.ends(), []);
+    assert_eq!(fleet.land(first, VALID, 300_000).recorded, 1);
+    fleet.poll();
+    assert_eq!(fleet.ends(), [End::Stopped(Why::Interrupt)]);
+
+    // What was only just given may have been begun: nobody can have told yet.
+    let mut fleet = Fleet::new(1, 1);
+    let id = fleet.submit(job(), 1);
+    let grant = fleet.poll().remove(0);
+    fleet.pass(5 * MS);
+    fleet.scheduler.stop(fleet.now, id, Why::Interrupt);
+    fleet.poll();
+    assert_eq!(fleet.cancelled(), []);
+    assert_eq!(fleet.land(&grant, VALID, 5_000).recorded, 1);
 }
 
 #[test]
