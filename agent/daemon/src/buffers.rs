@@ -25,11 +25,12 @@ impl Buffers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty buffer: one whose items are all gone, if there is one.
+    /// An empty buffer: one whose items are all gone, if there is one; of several the newest, which is the likeliest to be
+    /// in a cache.
     pub(crate) fn take(&self) -> BytesMut {
         let mut given = self.lock();
         // One byte more than it has at hand makes it look for what it may use again.
-        let free = given.iter_mut().position(|buffer| buffer.try_reclaim(buffer.capacity() + 1));
+        let free = given.iter_mut().rposition(|buffer| buffer.try_reclaim(buffer.capacity() + 1));
         free.and_then(|at| given.remove(at)).unwrap_or_default()
     }
 

@@ -99,10 +99,11 @@ impl ChunkBuilder {
         self.body_ends.push(self.bodies.len() as u64);
     }
 
-    /// A buffer for so many bytes: one that nobody holds anything of, if there is one.
+    /// A buffer for so many bytes: one that nobody holds anything of, if there is one; of several the newest, which is the
+    /// likeliest to be in a cache.
     fn buffer(&mut self, size: usize) -> BytesMut {
         let size = size.max(*BUFFER.start());
-        let free = self.given.iter_mut().position(|given| given.try_reclaim(size));
+        let free = self.given.iter_mut().rposition(|given| given.try_reclaim(size));
         free.and_then(|at| self.given.remove(at)).unwrap_or_else(|| BytesMut::with_capacity(size))
     }
 
