@@ -108,13 +108,7 @@ impl Items {
 
     /// How many bytes each body has, in order.
     pub fn sizes(&self) -> impl Iterator<Item = u64> + '_ {
-        let mut start = START;
-        self.entries.iter().map(move |end| {
-            let large = self.large.get(start.large_end..end.large_end).unwrap_or_default();
-            let size = end.body_end - start.body_end + large.iter().map(Bytes::len).sum::<usize>();
-            start = *end;
-            size as u64
-        })
+        self.heads(0..self.len()).map(|(_, size)| size)
     }
 
     /// The item at an index, from 0.

@@ -8,9 +8,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use conformance::{
-    all_results, batch, failed, items,
+    made::{all_results, batch, failed, items, new_job, outcome},
     model::{Model, Step, steps},
-    new_job, outcome,
 };
 use pigeon_protocol::outcome::Verdict;
 use pigeon_store::{Access, Claim, JobState, Options, Owned, SqliteStore, Store, StoreError};
