@@ -1,8 +1,8 @@
 //! Each form of report, over the same two jobs.
 
 use pigeon_api::{
-    Clock, CodeSpec, Counts, Digest, FailureInfo, InstancePolicy, JobId, JobRequest, JobState, Limits, MemoryNeed,
-    Place, PluginInfo, PluginKind, PluginMetadata, RetryPolicy, RunResult, Times, Vote, Work, WorkerStatus,
+    CodeSpec, Counts, Digest, FailureInfo, InstancePolicy, JobId, JobRequest, JobState, MemoryNeed, Place, PluginInfo,
+    PluginKind, PluginMetadata, RunResult, Times, Vote, Work, WorkerStatus,
 };
 use pigeon_api::{ErrorGroup, Finding, Severity};
 
@@ -78,20 +78,7 @@ fn status(work: Work) -> JobStatus {
         id: JobId::from_bytes([0x11; 16]),
         plugin: plugin(),
         state: JobState::Finished,
-        request: JobRequest {
-            plugin: Digest::from_bytes([7; 32]),
-            options: Default::default(),
-            work,
-            limits: Limits::default(),
-            retry: RetryPolicy::default(),
-            priority: 0,
-            max_parallel: None,
-            fail_fast: false,
-            seed: 42,
-            clock: Clock::Acceptance,
-            grants: Vec::new(),
-            sources: serde_json::Value::Null,
-        },
+        request: JobRequest { seed: 42, ..JobRequest::new(Digest::from_bytes([7; 32]), work) },
         accepted_ms: 0,
         wall_time_ms: 1234.5678,
         items: 1200,
