@@ -23,6 +23,18 @@ pub enum ErrorKind {
     NotFound,
     /// It is there, but in a state in which this cannot be done: sealed, finished, owned by another process.
     Conflict,
+    /// The bearer of the token may not do that.
+    Forbidden,
+    /// There is no token, or it is not good.
+    Unauthorized,
+    /// Larger than can be taken.
+    TooLarge,
+    /// There is too much going on; the same may work later.
+    Overloaded,
+    /// The control host cannot be reached.
+    Unreachable,
+    /// This control host does not offer it: an embedded one has no schedules.
+    Unsupported,
     /// A disk is full, or another thing that the machine ran out of.
     Exhausted,
     /// The machinery failed.

@@ -5,14 +5,19 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, JobId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{ErrorGroup, PluginInfo, result::digest_text};
+use crate::{
+    ErrorGroup, PluginInfo,
+    text::{self, base64 as base64_text, millis},
+};
 
 /// A job to be opened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobRequest {
     /// The plugin, pinned.
-    #[serde(with = "digest_text")]
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
     pub plugin: Digest,
     /// Options for the plugin.
     pub options: BTreeMap<String, String>,
@@ -35,7 +40,11 @@ pub struct JobRequest {
     /// What the job grants of the plugin's powers.
     pub grants: Vec<String>,
     /// The client's own notes on where the items come from. Opaque here; given back on resumption.
+    #[schema(value_type = Object)]
     pub sources: serde_json::Value,
+    /// A key that makes the submission safe to repeat: while the job that it opened is kept, that one is given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl JobRequest {
@@ -54,12 +63,13 @@ impl JobRequest {
             clock: Clock::Acceptance,
             grants: Vec::new(),
             sources: serde_json::Value::Null,
+            key: None,
         }
     }
 }
 
 /// How many runs a job makes of its items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "of")]
 pub enum Work {
     /// One item: each of `workers` makes `iterations` runs of it.
@@ -79,11 +89,16 @@ pub enum Work {
 }
 
 /// Bounds of each run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Limits {
     /// CPU time.
+    #[serde(rename = "cpu_ms", alias = "cpu", with = "millis")]
+    #[schema(value_type = f64)]
     pub cpu: Duration,
     /// Wall-clock time in all.
+    #[serde(rename = "wall_ms", alias = "wall", with = "millis")]
+    #[schema(value_type = f64)]
     pub wall: Duration,
     /// Linear memory, in bytes; what the plugin asks for if not said.
     pub memory: Option<u64>,
@@ -108,28 +123,45 @@ impl Default for Limits {
     }
 }
 
-/// What is tried again, and when. Only transient failures are; invalid verdicts never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What is tried again, and when. Each sort of failure has a bound of its own on the attempts that a run has had in all
+/// when it fails in that way; what is of no sort here is final, and invalid verdicts are never tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct RetryPolicy {
-    /// Attempts in all.
+    /// Attempts in all where the plugin said that it cannot judge now.
     pub attempts: u32,
+    /// Attempts in all where the time was used up: CPU time or wall-clock time.
+    pub timeouts: u32,
+    /// Attempts in all where the guest crashed: a trap, its memory, its stack.
+    pub crashes: u32,
     /// Wait before the second; doubled before each further one, with jitter.
+    #[serde(rename = "backoff_ms", alias = "backoff", with = "millis")]
+    #[schema(value_type = f64)]
     pub backoff: Duration,
     /// No wait is longer.
+    #[serde(rename = "max_backoff_ms", alias = "max_backoff", with = "millis")]
+    #[schema(value_type = f64)]
     pub max_backoff: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 3, backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(30) }
+        Self {
+            attempts: 3,
+            timeouts: 1,
+            crashes: 1,
+            backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(30),
+        }
     }
 }
 
 /// The clock that guests see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
     /// Starts at the job's acceptance, and moves only as it is looked at.
+    #[default]
     Acceptance,
     /// Starts at this time, in nanoseconds since 1970, and moves only as it is looked at.
     At(i64),
@@ -138,7 +170,7 @@ pub enum Clock {
 }
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
     /// Items still come, and runs may be under way.
@@ -147,8 +179,12 @@ pub enum JobState {
     Sealed,
     /// Stopped before its end; can be resumed.
     Interrupted,
+    /// Somebody has it wait; can be resumed.
+    Paused,
     /// Stopped before its end by `--fail-fast`; cannot be resumed.
     Stopped,
+    /// Nobody wants the rest of it; cannot be resumed.
+    Cancelled,
     /// Every run has an outcome.
     Finished,
 }
@@ -156,23 +192,27 @@ pub enum JobState {
 impl JobState {
     /// Whether nothing will ever be added to it.
     pub const fn is_final(self) -> bool {
-        matches!(self, JobState::Stopped | JobState::Finished)
+        matches!(self, JobState::Stopped | JobState::Cancelled | JobState::Finished)
     }
 }
 
 /// Why a job is to lease nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stop {
-    /// Somebody wants to go on later.
-    Interrupt,
-    /// Nobody wants the rest.
-    Abandon,
+    /// Somebody wants to go on later. What is under way ends as it would. A control host that serves many keeps it
+    /// paused until it is resumed, whatever restarts.
+    Pause,
+    /// Nobody wants the rest. What is under way is cancelled.
+    Cancel,
 }
 
 /// All figures of a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobStatus {
     /// The job.
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
     pub id: JobId,
     /// Its plugin.
     pub plugin: PluginInfo,
@@ -204,10 +244,53 @@ pub struct JobStatus {
     pub workers: Vec<WorkerStatus>,
     /// What went wrong, the most frequent first.
     pub errors: Vec<ErrorGroup>,
+    /// Who submitted it; empty where nobody has a name.
+    #[serde(default)]
+    pub author: String,
+    /// When it ended, in milliseconds since 1970.
+    #[serde(default)]
+    pub finished_ms: Option<i64>,
+    /// Runs that could not be judged and that nobody has retried or discarded.
+    #[serde(default)]
+    pub dead: u64,
+    /// Why nothing of it is under way, if nothing is and it has not ended.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
+}
+
+/// Why nothing of a job is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waiting {
+    /// No agent is in.
+    NoAgent,
+    /// The agents have no room: they work for other jobs.
+    AgentsBusy,
+    /// All that is left waits for its next attempt, until this time in milliseconds since 1970.
+    Backoff {
+        /// The time.
+        until_ms: i64,
+    },
+    /// It is open, and all that was appended is done.
+    Items,
+    /// It is paused.
+    Paused,
+    /// Its plugin has as many runs under way as it may.
+    PluginBusy {
+        /// How many that is.
+        max_parallel: u32,
+    },
+    /// Its plugin has made as many runs lately as it may; more from this time on, in milliseconds since 1970.
+    PluginRate {
+        /// The time.
+        until_ms: i64,
+    },
+    /// Nobody works at it: it was interrupted.
+    Nobody,
 }
 
 /// Times of runs, in milliseconds. All zero where there are no runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Times {
     /// Sum.
     pub total_ms: f64,
@@ -222,7 +305,7 @@ pub struct Times {
 }
 
 /// What one worker did for a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStatus {
     /// The agent's name.
     pub name: String,
@@ -241,18 +324,26 @@ pub struct WorkerStatus {
 }
 
 /// Which jobs to list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// Only those that are not in a final state.
     pub unfinished: bool,
+    /// Only those in this state.
+    pub state: Option<JobState>,
+    /// Only those of the plugin with this name.
+    pub plugin: Option<String>,
+    /// Only those that were submitted before this one: the last of the page before.
+    pub before: Option<JobId>,
     /// At most so many.
     pub limit: Option<usize>,
 }
 
 /// A job in a list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobSummary {
     /// The job.
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
     pub id: JobId,
     /// Name and version of its plugin: `gexpr 0.1.0`.
     pub plugin: String,
@@ -264,10 +355,25 @@ pub struct JobSummary {
     pub planned_runs: u64,
     /// Runs with an outcome.
     pub total_runs: u64,
+    /// Of those, valid.
+    #[serde(default)]
+    pub valid: u64,
+    /// Of those, invalid.
+    #[serde(default)]
+    pub invalid: u64,
+    /// Of those, failures.
+    #[serde(default)]
+    pub failures: u64,
+    /// The higher, the sooner.
+    #[serde(default)]
+    pub priority: i32,
+    /// Who submitted it; empty where nobody has a name.
+    #[serde(default)]
+    pub author: String,
 }
 
 /// Where a job that is taken up stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ResumePoint {
     /// What was asked for, with the client's notes on its sources.
     pub request: JobRequest,
@@ -280,5 +386,7 @@ pub struct ResumePoint {
     /// Index of the next item.
     pub next_item: u64,
     /// The cursor of the last chunk; empty if there is none.
+    #[serde(with = "base64_text")]
+    #[schema(value_type = String)]
     pub cursor: Bytes,
 }

@@ -12,12 +12,19 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod chunk;
+mod dead;
 mod error;
 mod event;
+mod fleet;
 mod job;
 mod plugin;
 mod result;
+mod schedule;
+mod stats;
+mod submission;
+mod text;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,17 +32,24 @@ use futures::stream::BoxStream;
 pub use pigeon_protocol::id::{Digest, JobId, RunKey, Shape};
 
 pub use self::{
+    access::{JoinSpec, NewJoinToken, NewToken, Role, TokenInfo, TokenSpec},
     chunk::{Chunk, ChunkBuilder},
+    dead::{DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ParseDeadIdError},
     error::{ApiError, ErrorKind},
-    event::{JobEvent, Progress, Watch},
+    event::{Event, EventFilter, EventKind, JobEvent, Landed, Progress, Watch},
+    fleet::{AgentState, AgentStatus, Health},
     job::{
         Clock, JobFilter, JobRequest, JobState, JobStatus, JobSummary, Limits, ResumePoint, RetryPolicy, Stop, Times,
-        Work, WorkerStatus,
+        Waiting, Work, WorkerStatus,
     },
     plugin::{
-        CodeSpec, Inspected, InstancePolicy, MemoryNeed, OptionSpec, PluginInfo, PluginKind, PluginMetadata, Vote,
+        CodeSpec, Inspected, InstancePolicy, MemoryNeed, OptionSpec, PluginInfo, PluginKind, PluginLimits,
+        PluginMetadata, Rate, Vote,
     },
     result::{Counts, ErrorGroup, FailureInfo, Finding, ItemResult, Place, RunResult, Severity, Verdict},
+    schedule::{CatchUp, Overlap, ScheduleInfo, ScheduleSpec, When},
+    stats::{ErrorStats, Figures, HostStats, HostStatus, QueueStatus, Throughput},
+    submission::{InlineItem, Submission},
 };
 
 /// Where the answer to a call may fail.
@@ -82,16 +96,152 @@ pub trait Pigeon: Send + Sync {
     /// The ids of all jobs, the newest first. Looks at no runs: cheap where there are thousands.
     async fn job_ids(&self) -> Result<Vec<JobId>>;
 
-    /// The items of the job that have an outcome, in the order of the items, a few hundred at a time. Needs memory for
+    /// The items of the job that have an outcome, in the order of the items, some thousand at a time. Needs memory for
     /// what comes at a time only.
     async fn results(&self, job: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>>;
 
-    /// Lease nothing more of the job. Runs that are under way may end; [`watch`](Self::watch) tells when they have.
+    /// Lease nothing more of the job. [`watch`](Self::watch) tells when what was under way has ended.
     async fn stop(&self, job: JobId, stop: Stop) -> Result<()>;
 
-    /// Take up a job that is not finished and that no living process owns, and tell where its input stands.
+    /// Take up a job that is not finished: one that is paused, or that no living process owns. Tells where its input
+    /// stands.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or [`ErrorKind::Conflict`] if another process is at it.
     async fn resume(&self, job: JobId) -> Result<ResumePoint>;
+
+    // The queue.
+
+    /// Remove a job that has ended, with all that is known of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] while it has not.
+    async fn delete(&self, job: JobId) -> Result<()> {
+        Err(unsupported(&format!("deleting job {job}")))
+    }
+
+    /// Runs that could not be judged, the newest first: a page of at most `limit`, behind `after`.
+    async fn dead(&self, filter: DeadFilter, after: Option<DeadId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let _ = (filter, after, limit);
+        Err(unsupported("dead letters"))
+    }
+
+    /// One of them, with its input and log.
+    async fn dead_letter(&self, id: DeadId) -> Result<DeadDetail> {
+        Err(unsupported(&format!("dead letter {id}")))
+    }
+
+    /// Try these again: their failures count no longer, and jobs that had ended go on. Gives how many there were.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the input of one is not kept any more; then none is tried again.
+    async fn retry_dead(&self, filter: DeadFilter) -> Result<u64> {
+        let _ = filter;
+        Err(unsupported("dead letters"))
+    }
+
+    /// Forget that these are dead letters: their failures stand. Gives how many there were.
+    async fn discard_dead(&self, filter: DeadFilter) -> Result<u64> {
+        let _ = filter;
+        Err(unsupported("dead letters"))
+    }
+
+    /// A plugin's limits, by its name: they are those of all its versions.
+    async fn plugin_limits(&self, name: &str) -> Result<PluginLimits> {
+        Err(unsupported(&format!("limits of {name}")))
+    }
+
+    /// Give a plugin other limits. They hold from now on, for jobs under way as well.
+    async fn set_plugin_limits(&self, name: &str, limits: PluginLimits) -> Result<()> {
+        let _ = limits;
+        Err(unsupported(&format!("limits of {name}")))
+    }
+
+    // Schedules.
+
+    /// All schedules, by name.
+    async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
+        Err(unsupported("schedules"))
+    }
+
+    /// Keep a schedule.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if there is one of that name.
+    async fn add_schedule(&self, spec: ScheduleSpec) -> Result<ScheduleInfo> {
+        Err(unsupported(&format!("schedule {}", spec.name)))
+    }
+
+    /// Have a schedule wait, or go on.
+    async fn pause_schedule(&self, name: &str, paused: bool) -> Result<ScheduleInfo> {
+        let _ = paused;
+        Err(unsupported(&format!("schedule {name}")))
+    }
+
+    /// Forget a schedule. Its jobs go on.
+    async fn remove_schedule(&self, name: &str) -> Result<()> {
+        Err(unsupported(&format!("schedule {name}")))
+    }
+
+    // The control host.
+
+    /// Agents that are in, or were since the control host started, by name.
+    async fn agents(&self) -> Result<Vec<AgentStatus>> {
+        Err(unsupported("agents"))
+    }
+
+    /// A token with which agents join.
+    async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken> {
+        let _ = spec;
+        Err(unsupported("join tokens"))
+    }
+
+    /// The tokens for the API that are not revoked, by name.
+    async fn tokens(&self) -> Result<Vec<TokenInfo>> {
+        Err(unsupported("tokens"))
+    }
+
+    /// A token for the API.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if there is one of that name.
+    async fn create_token(&self, spec: TokenSpec) -> Result<NewToken> {
+        Err(unsupported(&format!("token {}", spec.name)))
+    }
+
+    /// Revoke a token for the API: nobody may do anything with it any more.
+    async fn revoke_token(&self, name: &str) -> Result<()> {
+        Err(unsupported(&format!("token {name}")))
+    }
+
+    /// How it stands now.
+    async fn status(&self) -> Result<HostStatus> {
+        Err(unsupported("its status"))
+    }
+
+    /// Figures by plugin and worker.
+    async fn stats(&self) -> Result<HostStats> {
+        Err(unsupported("its figures"))
+    }
+
+    /// The log of all that happened, the oldest first: at most `limit` entries.
+    async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
+        let _ = (filter, limit);
+        Err(unsupported("its log of events"))
+    }
+
+    /// The same from then on, for ever: every entry once.
+    async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {
+        let _ = filter;
+        Err(unsupported("its log of events"))
+    }
+
+    /// All that is kept, as a tar archive that `pigeon restore` understands, consistent as of one moment.
+    async fn backup(&self) -> Result<BoxStream<'static, Result<Bytes>>> {
+        Err(unsupported("a backup"))
+    }
+}
+
+fn unsupported(what: &str) -> ApiError {
+    ApiError::new(ErrorKind::Unsupported, format!("this control host does not offer {what}"))
 }

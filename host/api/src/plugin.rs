@@ -2,14 +2,16 @@
 
 use pigeon_protocol::id::Digest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{Severity, result::digest_text};
+use crate::{Severity, text};
 
 /// A plugin that jobs can name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginInfo {
     /// SHA-256 of the component.
-    #[serde(with = "digest_text")]
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
     pub digest: Digest,
     /// What sort it is.
     pub kind: PluginKind,
@@ -27,13 +29,33 @@ pub struct PluginInfo {
 }
 
 /// Sorts of plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginKind {
     /// Judges one item at a time.
     Validator,
     /// Judges several together.
     BatchValidator,
+}
+
+/// How much of the fleet the runs of a plugin may take, whatever jobs they are of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginLimits {
+    /// Leases under way at once; no bound if not said. A lease makes its runs one after another.
+    pub max_parallel: Option<u32>,
+    /// Runs begun in a stretch of time; no bound if not said.
+    pub rate: Option<Rate>,
+}
+
+/// So many runs in such a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Runs.
+    pub runs: u32,
+    /// In so many milliseconds.
+    pub per_ms: u64,
 }
 
 /// What an inspection of a component finds out. The control host is given an inspector when it is built, since it knows
@@ -51,7 +73,7 @@ pub struct Inspected {
 }
 
 /// What a plugin says of itself: `metadata` of the WIT package.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginMetadata {
     /// Lowercase letters, digits and hyphens.
     pub name: String,
@@ -79,7 +101,7 @@ pub struct PluginMetadata {
 }
 
 /// An option of a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OptionSpec {
     /// Its key.
     pub name: String,
@@ -92,7 +114,7 @@ pub struct OptionSpec {
 }
 
 /// A code that a plugin may give.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CodeSpec {
     /// The code.
     pub code: String,
@@ -103,7 +125,7 @@ pub struct CodeSpec {
 }
 
 /// Whether runs may share an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstancePolicy {
     /// Each run has its own.
@@ -113,7 +135,7 @@ pub enum InstancePolicy {
 }
 
 /// How an item's verdict is made of its runs'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Vote {
     /// The worst of them.
@@ -123,7 +145,7 @@ pub enum Vote {
 }
 
 /// Memory that a run asks for: `base + factor x item size`, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryNeed {
     /// Bytes whatever the item.
     pub base: u64,

@@ -1,9 +1,10 @@
 //! Verdicts, as people see them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A verdict, or that there is none. In the order of gravity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No finding of severity error.
@@ -26,7 +27,7 @@ impl Verdict {
 }
 
 /// How grave a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Makes the verdict invalid.
@@ -38,7 +39,7 @@ pub enum Severity {
 }
 
 /// One thing that a validator says of an item.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// How grave it is.
     pub severity: Severity,
@@ -52,7 +53,7 @@ pub struct Finding {
 }
 
 /// A place relative to the item; what is not known is left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Place {
     /// From 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +70,7 @@ pub struct Place {
 }
 
 /// How many findings of each severity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// Errors.
     pub errors: u64,
@@ -80,7 +81,7 @@ pub struct Counts {
 }
 
 /// Why a run could not be judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureInfo {
     /// What ended it, in our own words: `timeout`, `out-of-memory`, `trap`, `permanent` ...
     pub cause: String,
@@ -94,7 +95,7 @@ pub struct FailureInfo {
 }
 
 /// What became of one run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunResult {
     /// Id of the item.
     pub item: String,
@@ -125,7 +126,7 @@ pub struct RunResult {
 }
 
 /// What became of one item, all its runs taken together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ItemResult {
     /// Its id.
     pub id: String,
@@ -152,7 +153,7 @@ pub struct ItemResult {
 }
 
 /// Runs that went wrong in the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorGroup {
     /// Code of the failure, or of an invalid run's first finding of severity error.
     pub code: String,
@@ -162,18 +163,10 @@ pub struct ErrorGroup {
     pub count: u64,
     /// Id of the first item that it happened to.
     pub example: String,
-}
-
-/// A digest as `sha256:...` in JSON.
-pub(crate) mod digest_text {
-    use pigeon_protocol::id::Digest;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(digest)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
+    /// When it was first seen, in milliseconds since 1970; 0 where that was not written down.
+    #[serde(default)]
+    pub first_ms: i64,
+    /// When it was last seen, in milliseconds since 1970; 0 where that was not written down.
+    #[serde(default)]
+    pub last_ms: i64,
 }

@@ -122,8 +122,16 @@ fn into_source(error: InputError) -> Option<Box<dyn Error + Send + Sync>> {
 impl From<ApiError> for Failed {
     fn from(mut error: ApiError) -> Self {
         let exit = match error.kind {
-            ErrorKind::BadRequest | ErrorKind::NotFound | ErrorKind::Conflict => Exit::Usage,
-            ErrorKind::Exhausted | ErrorKind::Internal => Exit::Machinery,
+            ErrorKind::BadRequest
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Forbidden
+            | ErrorKind::Unauthorized
+            | ErrorKind::TooLarge
+            | ErrorKind::Unsupported => Exit::Usage,
+            ErrorKind::Exhausted | ErrorKind::Overloaded | ErrorKind::Unreachable | ErrorKind::Internal => {
+                Exit::Machinery
+            }
         };
         let hint = error.hint.take();
         let mut causes = Vec::new();

@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pigeon_agent::{Agent, AgentConfig};
-use pigeon_api::{ChunkBuilder, JobEvent, JobId, JobRequest, JobState, Pigeon, Progress, Verdict, Watch, Work};
+use pigeon_api::{ChunkBuilder, JobEvent, JobId, JobRequest, JobState, Landed, Pigeon, Progress, Verdict, Watch, Work};
 use pigeon_cli::inspector::RuntimeInspector;
 use pigeon_control::{App, Config};
 use pigeon_runtime::{Runtime, RuntimeConfig};
@@ -105,7 +105,7 @@ async fn each_run_has_one_outcome_whatever_dies() {
         (1..=3).map(|number| Process::start(app.address(), &token, &format!("agent-{number}"))).collect();
 
     let job = submit(&client).await;
-    let mut events = client.watch(job, Watch { runs: true }).await.unwrap();
+    let mut events = client.watch(job, Watch { runs: true, ..Watch::default() }).await.unwrap();
     let appending = {
         let client = client.clone();
         tokio::spawn(async move { append_all(&client, job).await })
@@ -116,7 +116,7 @@ async fn each_run_has_one_outcome_whatever_dies() {
     let (mut killed, mut stopped) = (false, false);
     let state = loop {
         match events.next().await.unwrap().unwrap() {
-            JobEvent::Landed(runs) => {
+            JobEvent::Landed(Landed { runs, .. }) => {
                 for run in runs {
                     assert_eq!(run.verdict, Verdict::Valid, "{run:?}");
                     assert_eq!(run.item, format!("item {}", run.index));

@@ -59,6 +59,6 @@ async fn a_job_of_higher_priority_gets_its_leases_first() {
     let late = submit(&client, plugin, 1, 20).await;
     finished(&client, late).await;
     assert!(landed(patient).await < PATIENT, "the patient one had ended");
-    client.stop(patient, Stop::Interrupt).await.unwrap();
+    client.stop(patient, Stop::Pause).await.unwrap();
     embedded.stop(Duration::from_secs(5)).await;
 }

@@ -221,13 +221,19 @@ impl Pigeon for Client {
             };
             let tally = self.store.tally(record.job.id).await;
             let tally = tally.map_err(|error| store_error("failed to list the jobs", error))?;
+            let total = tally.total();
             summaries.push(JobSummary {
                 id: record.job.id,
                 plugin,
                 state: self.state(&record),
                 accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
                 planned_runs: record.planned_runs(),
-                total_runs: tally.total().runs(),
+                total_runs: total.runs(),
+                valid: total.valid,
+                invalid: total.invalid,
+                failures: total.failures,
+                priority: record.job.priority,
+                author: String::new(),
             });
         }
         Ok(summaries)
@@ -247,8 +253,8 @@ impl Pigeon for Client {
 
     async fn stop(&self, id: JobId, stop: Stop) -> Result<()> {
         let why = match stop {
-            Stop::Interrupt => scheduler::Why::Interrupt,
-            Stop::Abandon => scheduler::Why::Cancel,
+            Stop::Pause => scheduler::Why::Interrupt,
+            Stop::Cancel => scheduler::Why::Cancel,
         };
         self.must_own(id)?;
         self.tell(Command::Stop(id, why)).await
@@ -293,7 +299,8 @@ impl Client {
     fn state(&self, record: &JobRecord) -> JobState {
         match record.state {
             pigeon_store::JobState::Completed => JobState::Finished,
-            pigeon_store::JobState::FailedFast | pigeon_store::JobState::Cancelled => JobState::Stopped,
+            pigeon_store::JobState::FailedFast => JobState::Stopped,
+            pigeon_store::JobState::Cancelled => JobState::Cancelled,
             pigeon_store::JobState::Active => match self.owned(record.job.id) {
                 Some(job) if job.pulse().borrow().ended.is_some() => JobState::Interrupted,
                 Some(_) if record.sealed.is_some() => JobState::Sealed,

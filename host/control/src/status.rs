@@ -59,6 +59,10 @@ pub(crate) fn status(
         times: times_made,
         workers,
         errors: errors(&total, tally),
+        author: String::new(),
+        finished_ms: record.finished_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        dead: 0,
+        waiting: None,
     })
 }
 
@@ -86,6 +90,8 @@ fn errors(stats: &Stats, tally: &Tally) -> Vec<ErrorGroup> {
         message: group.message.clone(),
         count: count.0,
         example: group.example.clone(),
+        first_ms: 0,
+        last_ms: 0,
     });
     told.collect()
 }

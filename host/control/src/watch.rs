@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use pigeon_api::{ApiError, JobEvent, JobState, Progress, Result, Watch};
+use pigeon_api::{ApiError, JobEvent, JobState, Landed, Progress, Result, Watch};
 use pigeon_protocol::id::{JobId, Shape};
 use pigeon_store::{JobRecord, Store};
 use tokio::{
@@ -31,7 +31,7 @@ const BATCHES: usize = 64;
 /// The events of a job.
 pub(crate) fn events(store: Arc<dyn Store>, job: &Job, watch: Watch) -> BoxStream<'static, Result<JobEvent>> {
     let watcher = Watcher {
-        landings: watch.runs.then(|| Landings::new(store, job.id, job.shape)),
+        landings: watch.runs.then(|| Landings::new(store, job.id, job.shape, watch)),
         pulse: job.pulse(),
         notes: job.notes(),
         told: Instant::now(),
@@ -53,7 +53,7 @@ pub(crate) fn past(
     state: JobState,
     watch: Watch,
 ) -> BoxStream<'static, Result<JobEvent>> {
-    let landings = watch.runs.then(|| Landings::new(store, record.job.id, record.job.shape));
+    let landings = watch.runs.then(|| Landings::new(store, record.job.id, record.job.shape, watch));
     let runs = stream::try_unfold(landings, |landings| async move {
         let Some(mut landings) = landings else { return Ok(None) };
         let read = landings.read().await?;
@@ -84,11 +84,13 @@ struct Landings {
     names: Names,
     /// The last batch of outcomes that was told.
     after: u64,
+    /// Whether the guests' logs are told.
+    logs: bool,
 }
 
 impl Landings {
-    fn new(store: Arc<dyn Store>, job: JobId, shape: Shape) -> Self {
-        Self { names: Names::new(store.clone(), job), store, job, shape, after: 0 }
+    fn new(store: Arc<dyn Store>, job: JobId, shape: Shape, watch: Watch) -> Self {
+        Self { names: Names::new(store.clone(), job), store, job, shape, after: watch.after, logs: watch.logs }
     }
 
     /// What has landed since the last time; nothing if that is all by now.
@@ -101,10 +103,14 @@ impl Landings {
             let mut results = Vec::with_capacity(batch.outcomes.len());
             for row in &batch.outcomes {
                 let name = self.names.of(self.shape.key(row.run).item).await?;
-                results.push(convert::run_result(self.shape, &name.id, &batch.worker, record::outcome(row)));
+                let mut result = convert::run_result(self.shape, &name.id, &batch.worker, record::outcome(row));
+                if !self.logs {
+                    result.log = String::new();
+                }
+                results.push(result);
             }
             self.after = batch.number;
-            events.push(JobEvent::Landed(results));
+            events.push(JobEvent::Landed(Landed { batch: batch.number, runs: results }));
         }
         Ok(events)
     }

@@ -52,7 +52,7 @@ pub(super) async fn drive(
     let client = embedded.client();
     let client = client.as_ref();
     let mut driven = Driven::default();
-    let mut events = match client.watch(job, Watch { runs: target.format == Format::Jsonl }).await {
+    let mut events = match client.watch(job, Watch { runs: target.format == Format::Jsonl, ..Watch::default() }).await {
         Ok(events) => events,
         Err(error) => return Driven { machinery: Some(error.into()), ..driven },
     };
@@ -78,9 +78,9 @@ pub(super) async fn drive(
             }
             () = sleep_until(deadline), if deadline.is_some() => return driven,
             event = events.next() => match event {
-                Some(Ok(JobEvent::Landed(runs))) => {
+                Some(Ok(JobEvent::Landed(landed))) => {
                     if driven.machinery.is_none()
-                        && let Err(error) = target.write(|out| jsonl::write(out, job, &runs))
+                        && let Err(error) = target.write(|out| jsonl::write(out, job, &landed.runs))
                     {
                         driven.machinery = Some(error);
                     }
@@ -128,7 +128,7 @@ pub(super) async fn drive(
             // What was not read is read on resumption.
             feeding = false;
             deadline = Some(Instant::now() + GRACE);
-            if let Err(error) = client.stop(job, Stop::Interrupt).await {
+            if let Err(error) = client.stop(job, Stop::Pause).await {
                 driven.machinery.get_or_insert(error.into());
                 return driven;
             }

@@ -90,7 +90,9 @@ pub(super) async fn resume(
 async fn find(client: &dyn Pigeon, which: &str) -> Result<JobId, Failed> {
     if which == LAST {
         for unfinished in [true, false] {
-            if let Some(job) = client.jobs(JobFilter { unfinished, limit: Some(1) }).await?.first() {
+            if let Some(job) =
+                client.jobs(JobFilter { unfinished, limit: Some(1), ..JobFilter::default() }).await?.first()
+            {
                 return Ok(job.id);
             }
         }
@@ -152,7 +154,7 @@ fn is_part(part: &str, job: JobId) -> bool {
 
 /// The jobs that could have been meant.
 async fn unfinished(client: &dyn Pigeon) -> Result<String, Failed> {
-    let jobs = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1) }).await?;
+    let jobs = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1), ..JobFilter::default() }).await?;
     if jobs.is_empty() {
         return Ok("there is no unfinished job".to_owned());
     }

@@ -86,6 +86,7 @@ pub(super) async fn submit(
         grants: Vec::new(),
         sources: serde_json::to_value(&sources)
             .map_err(|error| Failed::machinery("failed to write down the sources").caused_by(error))?,
+        key: None,
     };
     let job = client.submit(request).await?;
     screen.say(&format!("job {job}"));

@@ -22,7 +22,7 @@ struct Head<'a> {
     times: TimesMs,
     wall_time_ms: f64,
     worker_results: Workers<'a>,
-    error_details: &'a [ErrorGroup],
+    error_details: Errors<'a>,
     seed: u64,
 }
 
@@ -71,7 +71,7 @@ struct Worker<'a> {
     failures: u64,
     #[serde(flatten)]
     times: TimesMs,
-    error_details: &'a [ErrorGroup],
+    error_details: Errors<'a>,
 }
 
 impl<'a> From<&'a WorkerStatus> for Worker<'a> {
@@ -84,8 +84,29 @@ impl<'a> From<&'a WorkerStatus> for Worker<'a> {
             invalid: worker.invalid,
             failures: worker.failures,
             times: worker.times.into(),
-            error_details: &worker.errors,
+            error_details: Errors(&worker.errors),
         }
+    }
+}
+
+/// Error groups, with the keys that are published.
+struct Errors<'a>(&'a [ErrorGroup]);
+
+impl Serialize for Errors<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Error<'a> {
+            code: &'a str,
+            message: &'a str,
+            count: u64,
+            example: &'a str,
+        }
+        serializer.collect_seq(self.0.iter().map(|group| Error {
+            code: &group.code,
+            message: &group.message,
+            count: group.count,
+            example: &group.example,
+        }))
     }
 }
 
@@ -131,7 +152,7 @@ impl Json {
             times: status.times.into(),
             wall_time_ms: milliseconds(status.wall_time_ms),
             worker_results: Workers(&status.workers),
-            error_details: &status.errors,
+            error_details: Errors(&status.errors),
             seed: status.request.seed,
         };
         let head = serde_json::to_string_pretty(&head)?;

@@ -50,12 +50,16 @@ fn groups() -> Vec<ErrorGroup> {
             message: "a value is missing".to_owned(),
             count: 2,
             example: "d/a.jsonl:4".to_owned(),
+            first_ms: 0,
+            last_ms: 0,
         },
         ErrorGroup {
             code: "timeout".to_owned(),
             message: "the run used up its 10 s of CPU time".to_owned(),
             count: 1,
             example: "d/b.csv:9".to_owned(),
+            first_ms: 0,
+            last_ms: 0,
         },
     ]
 }
@@ -90,6 +94,10 @@ fn status(work: Work) -> JobStatus {
         times: times(0.0123),
         workers: vec![worker("worker-1", 800, 1, 1), worker("worker-2", 400, 1, 0)],
         errors: groups(),
+        author: String::new(),
+        finished_ms: None,
+        dead: 0,
+        waiting: None,
     }
 }
 

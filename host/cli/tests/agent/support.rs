@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use pigeon_api::{
-    ChunkBuilder, JobEvent, JobId, JobRequest, JobState, JobStatus, Pigeon, RunResult, Verdict, Watch, Work,
+    ChunkBuilder, JobEvent, JobId, JobRequest, JobState, JobStatus, Landed, Pigeon, RunResult, Verdict, Watch, Work,
 };
 use pigeon_cli::inspector::RuntimeInspector;
 use pigeon_control::{App, Config};
@@ -101,7 +101,7 @@ impl Host {
     }
 
     pub(crate) async fn runs(&self, job: JobId) -> Runs {
-        Runs(self.client.watch(job, Watch { runs: true }).await.unwrap())
+        Runs(self.client.watch(job, Watch { runs: true, ..Watch::default() }).await.unwrap())
     }
 
     /// Waits for its end: every run was made, and was valid.
@@ -132,7 +132,7 @@ impl Runs {
     pub(crate) async fn next(&mut self) -> Option<Vec<RunResult>> {
         loop {
             match timeout(LONG, self.0.next()).await.unwrap().unwrap().unwrap() {
-                JobEvent::Landed(runs) => {
+                JobEvent::Landed(Landed { runs, .. }) => {
                     assert!(runs.iter().all(|run| run.verdict == Verdict::Valid), "{runs:?}");
                     return Some(runs);
                 }

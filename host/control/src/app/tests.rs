@@ -265,7 +265,7 @@ async fn more_is_taken_as_soon_as_what_came_is_judged() {
     // These wait for an agent, and so the next chunk has to wait as well.
     let client = app.client.clone();
     let waiting = tokio::spawn(async move { client.append(job, chunk(10, 21, &[FITS])).await });
-    app.client.stop(job, Stop::Interrupt).await.unwrap();
+    app.client.stop(job, Stop::Pause).await.unwrap();
     waiting.await.unwrap().unwrap();
     assert_eq!(status(&app, job).await.items, 21, "nobody would run it");
     app.drain(Duration::ZERO).await;
@@ -309,7 +309,7 @@ async fn time_when_nobody_works_at_a_job_does_not_count() {
     let first = app(dir.path()).await;
     let begun = Instant::now();
     let job = submit(&first, "plugin", |_| {}).await;
-    first.client.stop(job, Stop::Interrupt).await.unwrap();
+    first.client.stop(job, Stop::Pause).await.unwrap();
     assert_eq!(wait(&first, job, u64::MAX).await, Some(JobState::Interrupted));
     let worked = status(&first, job).await.wall_time_ms;
     assert!(worked <= begun.elapsed().as_secs_f64() * 1e3);
