@@ -7,13 +7,14 @@
 //!
 //! Reading order: [`config`] and [`identity`] (who we are), [`enrol`], [`lanes`] (what runs the runs), then `agent`
 //! (connect, and again), `session` (one connection), `batch` (one lease), `outbox` (what is not delivered), `fetch`
-//! (plugins and jobs).
+//! (plugins and jobs); last [`daemon`], the program around it all.
 //!
 //! Invariant: this crate never looks back at the host's crates.
 
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod daemon;
 pub mod enrol;
 pub mod identity;
 pub mod lanes;

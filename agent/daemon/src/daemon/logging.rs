@@ -2,9 +2,9 @@
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// Send logs on their way. `PIGEON_LOG` filters them (`debug`, `pigeon_agent=trace`); `info` if it is not set.
-pub(crate) fn init() {
-    let filter = EnvFilter::try_from_env("PIGEON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Send logs on their way. `PIGEON_LOG` filters them (`debug`, `pigeon_agent=trace`); `usual` does if it is not set.
+pub fn init(usual: &str) {
+    let filter = EnvFilter::try_from_env("PIGEON_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let registry = tracing_subscriber::registry().with(filter);
     let journal = if systemd_journal_logger::connected_to_journal() { journal::Journal::open() } else { None };
     if let Some(journal) = journal {

@@ -1,8 +1,7 @@
 //! What to do about an error that ends the daemon.
 
-use pigeon_agent::{AgentError, EnrolError, IdentityError};
-
-use crate::cli::{HubError, TokenError};
+use super::cli::{HubError, TokenError};
+use crate::{AgentError, EnrolError, IdentityError};
 
 /// The next step, where one is known.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {

@@ -18,14 +18,14 @@ use tokio::time::{Interval, interval};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The service manager, if there is one.
-pub(crate) struct Systemd {
+pub struct Systemd {
     socket: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Interval>,
 }
 
 impl Systemd {
     /// As `NOTIFY_SOCKET` and `WATCHDOG_USEC` say.
-    pub(crate) fn from_env() -> Self {
+    pub fn from_env() -> Self {
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         // It may be meant for the process that started us.
         let is_ours = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
@@ -50,7 +50,7 @@ impl Systemd {
 
     /// Say that we are ready. That is waited for and must not be lost; what is said afterwards must not stop us: a busy
     /// systemd misses a sign of life, and the next one follows.
-    pub(crate) fn ready(&self) {
+    pub fn ready(&self) {
         self.say("READY=1");
         if let Some((socket, _)) = &self.socket
             && let Err(error) = socket.set_nonblocking(true)
@@ -60,7 +60,7 @@ impl Systemd {
     }
 
     /// Say something. Where nobody listens, nothing is lost.
-    pub(crate) fn say(&self, words: &str) {
+    pub fn say(&self, words: &str) {
         if let Some((socket, address)) = &self.socket
             && let Err(error) = socket.send_to_addr(words.as_bytes(), address)
         {
@@ -69,7 +69,7 @@ impl Systemd {
     }
 
     /// Ends when the watchdog is to be told that we live; never, where there is none.
-    pub(crate) async fn watchdog_due(&mut self) {
+    pub async fn watchdog_due(&mut self) {
         match &mut self.watchdog {
             Some(interval) => {
                 interval.tick().await;
