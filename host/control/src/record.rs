@@ -18,10 +18,20 @@ pub(crate) fn landing(outcome: &Outcome) -> Landing {
     let class = match outcome.verdict() {
         Verdict::Valid => LandingClass::Valid,
         Verdict::Invalid => LandingClass::Invalid,
-        Verdict::Failure if outcome.cause() == Some(Cause::Transient) => LandingClass::Failure(FailureClass::Transient),
-        Verdict::Failure => LandingClass::Failure(FailureClass::Permanent),
+        Verdict::Failure => LandingClass::Failure(failure_class(outcome.cause())),
     };
     Landing { run: RunIndex(outcome.run), class, time_us: outcome.time_us }
+}
+
+/// Which bound of the job's retry policy a failure falls under. Fuel is counted exactly: another attempt would use it up
+/// just so.
+fn failure_class(cause: Option<Cause>) -> FailureClass {
+    match cause {
+        Some(Cause::Transient) => FailureClass::Transient,
+        Some(Cause::Timeout | Cause::WallTimeout) => FailureClass::Timeout,
+        Some(Cause::Trap | Cause::OutOfMemory | Cause::Stack) => FailureClass::Crash,
+        _ => FailureClass::Permanent,
+    }
 }
 
 /// The worker of runs that no agent made.

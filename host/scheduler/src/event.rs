@@ -17,8 +17,10 @@ pub struct JobAdmitted {
     pub priority: i32,
     /// At most this many leases at once, and so at most this many runs: a batch makes its runs one after another.
     pub max_parallel: Option<u32>,
-    /// What becomes of transient failures.
+    /// What becomes of failures.
     pub retry: RetryPolicy,
+    /// The group whose limits it shares: see [`set_group`](crate::Scheduler::set_group).
+    pub group: u64,
     /// Whether the first run that is recorded invalid or failed stops the job.
     pub fail_fast: bool,
     /// At most this many sessions work for it at once. A job of one item waits for so many to have joined before one
@@ -41,7 +43,7 @@ pub struct Progress {
 /// something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Attempts {
-    /// Transient failures.
+    /// Failures after which it was to be tried again, of whatever class.
     pub failures: u32,
     /// Deaths of an agent that made nothing but this run.
     pub deaths: u32,
@@ -130,12 +132,16 @@ pub enum LandingClass {
     Failure(FailureClass),
 }
 
-/// Whether trying again may help.
+/// What sort of failure. The first three are tried again by the job's [`RetryPolicy`], each up to a bound of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
-    /// It may: retried by the job's [`RetryPolicy`].
+    /// The guest could not judge now.
     Transient,
-    /// It will not: recorded at once.
+    /// It used up its time.
+    Timeout,
+    /// It crashed.
+    Crash,
+    /// Trying again will not help: recorded at once.
     Permanent,
 }
 

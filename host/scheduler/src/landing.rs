@@ -11,7 +11,7 @@ use pigeon_protocol::{
 use crate::{
     Scheduler, Time,
     ending::Ending,
-    event::{FailureClass, Landing, LandingClass, Refusal, Ruling, Tally},
+    event::{Landing, LandingClass, Refusal, Ruling, Tally},
     lease::Answer,
 };
 
@@ -128,24 +128,26 @@ impl Scheduler {
                 runs += 1;
                 time_us = time_us.saturating_add(landing.time_us);
             }
-            let failed = landing.class == LandingClass::Failure(FailureClass::Transient);
             let ruling = match answer {
                 Answer::NotLeased => Ruling::Refuse(Refusal::NotLeased),
                 Answer::Repeated => Ruling::Refuse(Refusal::Duplicate),
                 Answer::First if job.work.done().contains(landing.run) => Ruling::Refuse(Refusal::Duplicate),
-                Answer::First if failed => {
-                    let failures = job.work.failed(run);
-                    match job.retry.wait(failures, &mut self.rng) {
-                        Some(wait) => {
-                            let not_before = self.now + wait;
-                            job.work.delay(run, not_before);
-                            self.timers.due.insert((not_before, lease.job));
-                            Ruling::Retry { attempt: failures.saturating_add(1), not_before }
+                Answer::First => match landing.class {
+                    LandingClass::Failure(class) => {
+                        let attempt = job.work.attempts_of(run).failures.saturating_add(1);
+                        match job.retry.wait(class, attempt, &mut self.rng) {
+                            Some(wait) => {
+                                let not_before = self.now + wait;
+                                job.work.failed(run);
+                                job.work.delay(run, not_before);
+                                self.timers.due.insert((not_before, lease.job));
+                                Ruling::Retry { attempt: attempt.saturating_add(1), not_before }
+                            }
+                            None => Ruling::Record,
                         }
-                        None => Ruling::Record,
                     }
-                }
-                Answer::First => Ruling::Record,
+                    LandingClass::Valid | LandingClass::Invalid => Ruling::Record,
+                },
             };
             match ruling {
                 Ruling::Record => {

@@ -33,6 +33,7 @@ mod config;
 mod dispatch;
 mod ending;
 mod event;
+mod group;
 mod job;
 mod landing;
 mod lease;
@@ -57,7 +58,8 @@ pub use event::{
     AgentInfo, Attempts, Chunk, Death, End, FailureClass, JobAdmitted, Landing, LandingClass, Left, Progress, Refusal,
     Ruling, Tally, Why,
 };
-pub use ownership::{JobView, Waiting};
+pub use group::GroupLimits;
+pub use ownership::{JobView, QueueView, Waiting};
 pub use retry::RetryPolicy;
 pub use run_set::RunSet;
 pub use time::Time;

@@ -32,6 +32,15 @@ pub struct JobView {
     pub waiting: Option<Waiting>,
 }
 
+/// What is to be done of all jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueView {
+    /// Runs without a recorded outcome, of the items appended so far; those of jobs that are stopping left aside.
+    pub runs: u64,
+    /// Open leases.
+    pub leases: usize,
+}
+
 /// Why nothing of a job is leased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Waiting {
@@ -40,7 +49,17 @@ pub enum Waiting {
     /// The agents have no room: they work for other jobs, or have given no credit.
     AgentsBusy,
     /// All that is left waits for its next attempt.
-    Backoff,
+    Backoff {
+        /// When the first of them is due.
+        until: Time,
+    },
+    /// Its group has as many leases as it may.
+    GroupBusy,
+    /// Its group has been given as many runs as it may lately.
+    GroupRate {
+        /// When it may be given more.
+        until: Time,
+    },
     /// It is open, and all that was appended is done.
     Items,
     /// It has ended or is stopping.
@@ -133,8 +152,8 @@ impl Scheduler {
             Some(Waiting::NoAgent)
         } else if ready {
             Some(Waiting::AgentsBusy)
-        } else if job.work.has_delayed() {
-            Some(Waiting::Backoff)
+        } else if let Some(until) = job.work.next_attempt() {
+            Some(Waiting::Backoff { until })
         } else {
             (!job.work.is_sealed()).then_some(Waiting::Items)
         };
@@ -146,6 +165,13 @@ impl Scheduler {
             sessions: job.members.len(),
             waiting,
         })
+    }
+
+    /// What is to be done in all.
+    pub fn queue(&self) -> QueueView {
+        let jobs = self.jobs.values().filter(|job| job.stopping.is_none() && job.finished.is_none());
+        let runs = jobs.map(|job| job.work.planned().saturating_sub(job.work.done().len())).sum();
+        QueueView { runs, leases: self.leases.len() }
     }
 
     /// The runs of a job that have a recorded outcome.

@@ -180,9 +180,9 @@ impl Work {
         self.suspects.len()
     }
 
-    /// Whether something waits for its next attempt.
-    pub(crate) fn has_delayed(&self) -> bool {
-        !self.delayed.is_empty()
+    /// When the first run is due that waits for its next attempt.
+    pub(crate) fn next_attempt(&self) -> Option<Time> {
+        self.delayed.iter().find(|(_, run)| !self.done.contains(RunIndex(*run))).map(|(at, _)| *at)
     }
 
     /// About how many runs could be taken now.
@@ -309,11 +309,10 @@ impl Work {
         self.deaths.remove(&run).unwrap_or_default()
     }
 
-    /// A run failed for a passing reason. Gives how often by now.
-    pub(crate) fn failed(&mut self, run: u64) -> u32 {
+    /// A run failed, and is tried again.
+    pub(crate) fn failed(&mut self, run: u64) {
         let attempts = self.attempts.entry(run).or_default();
         attempts.failures = attempts.failures.saturating_add(1);
-        attempts.failures
     }
 
     /// A run is not tried again before this.
@@ -343,7 +342,8 @@ impl Work {
         sets + self.chunks.heap_bytes() + entries * 32 + self.deaths.len() * 128
     }
 
-    fn attempts_of(&self, run: u64) -> Attempts {
+    /// What a run without an outcome has been through.
+    pub(crate) fn attempts_of(&self, run: u64) -> Attempts {
         self.attempts.get(&run).copied().unwrap_or_default()
     }
 

@@ -70,11 +70,12 @@ fn retries_of_one_attempt_go_together_when_due() {
     let mut work = work(1, 1, 10, Progress::default());
     work.take(10, MIB);
     for (run, at) in [(1, 10), (2, 10), (7, 20)] {
-        assert_eq!(work.failed(run), 1);
+        work.failed(run);
+        assert_eq!(work.attempts_of(run).failures, 1);
         work.delay(run, Time(at));
     }
     work.pass(Time(9));
-    assert!(work.take(10, MIB).is_none() && work.has_delayed());
+    assert!(work.take(10, MIB).is_none() && work.next_attempt() == Some(Time(10)));
     work.pass(Time(10));
     let batch = work.take(10, MIB).unwrap();
     assert_eq!((batch.runs.clone(), batch.attempt), (vec![RunRange { first: 1, count: 2 }], 2));
@@ -82,7 +83,8 @@ fn retries_of_one_attempt_go_together_when_due() {
     work.pass(Time(30));
     assert_eq!(ranges(work.take(10, MIB)), [(1, 2), (7, 1)], "still second attempts");
     work.record(7);
-    assert_eq!(work.failed(1), 2);
+    work.failed(1);
+    assert_eq!(work.attempts_of(1).failures, 2);
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn what_is_resolved_is_taken_from_nowhere_and_said_once() {
     assert_eq!(settled(&mut work, 4..8), [(4, 4)]);
     assert_eq!(settled(&mut work, 4..8), []);
     assert_eq!(settled(&mut work, 18..40), [(18, 2)], "nothing behind the last item");
-    assert!(!work.has_suspects() && !work.has_delayed() && work.pass(Time(8)).is_empty());
+    assert!(!work.has_suspects() && work.next_attempt().is_none() && work.pass(Time(8)).is_empty());
     assert_eq!(ranges(work.take(100, MIB)), [(2, 2), (8, 10)]);
     assert!(!work.is_ready() && !work.is_complete());
     (2..18).for_each(|run| _ = work.record(run));

@@ -33,6 +33,7 @@ pub(crate) fn job() -> JobAdmitted {
         priority: 0,
         max_parallel: None,
         retry: RetryPolicy::default(),
+        group: 0,
         fail_fast: false,
         max_agents: None,
         progress: Progress::default(),

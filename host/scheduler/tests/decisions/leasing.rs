@@ -279,7 +279,8 @@ fn a_job_says_what_it_waits_for() {
     assert_eq!(waiting(&fleet), None);
     fleet.land(&grant, crate::fleet::TRANSIENT, 10);
     assert!(matches!(fleet.rulings[..], [Ruling::Retry { attempt: 2, .. }]));
-    assert_eq!(waiting(&fleet), Some(Waiting::Backoff));
+    let Ruling::Retry { not_before: until, .. } = fleet.rulings[0] else { panic!("{:?}", fleet.rulings) };
+    assert_eq!(waiting(&fleet), Some(Waiting::Backoff { until }));
 }
 
 #[test]

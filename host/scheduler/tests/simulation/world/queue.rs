@@ -44,6 +44,7 @@ impl World {
                 priority: plan.priority,
                 max_parallel: plan.max_parallel,
                 retry: RetryPolicy::default(),
+                group: 0,
                 fail_fast: plan.fail_fast,
                 max_agents: plan.max_agents,
                 progress,
