@@ -142,7 +142,7 @@ impl Embedded {
     /// If one of them cannot enrol.
     pub async fn add_agents(&mut self, count: u32) -> Result<(), EmbeddedError> {
         let first = self.agents.len() + 1;
-        let hub = self.app.address();
+        let hub = self.app.hub_address();
         let numbers: Vec<usize> = (first..first + count as usize).collect();
         for numbers in numbers.chunks(ENROLLING) {
             let uses = u32::try_from(numbers.len()).unwrap_or(u32::MAX);

@@ -102,7 +102,7 @@ async fn each_run_has_one_outcome_whatever_dies() {
     let token = dir.path().join("token");
     std::fs::write(&token, app.join_token(3, Duration::from_secs(600)).unwrap().reveal()).unwrap();
     let agents: Vec<_> =
-        (1..=3).map(|number| Process::start(app.address(), &token, &format!("agent-{number}"))).collect();
+        (1..=3).map(|number| Process::start(app.hub_address(), &token, &format!("agent-{number}"))).collect();
 
     let job = submit(&client).await;
     let mut events = client.watch(job, Watch { runs: true, ..Watch::default() }).await.unwrap();
@@ -166,7 +166,7 @@ async fn runs_that_are_tried_again_are_told_with_their_reason() {
     let client = app.client();
     let token = dir.path().join("token");
     std::fs::write(&token, app.join_token(1, Duration::from_secs(600)).unwrap().reveal()).unwrap();
-    let _agent = Process::start(app.address(), &token, "agent");
+    let _agent = Process::start(app.hub_address(), &token, "agent");
 
     let plugin = client.plugin("echo").await.unwrap().digest;
     let mut request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });

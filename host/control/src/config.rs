@@ -11,21 +11,56 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where agents connect (UDP); port 0 for any.
     pub listen: SocketAddr,
-    /// Time between two beats of an agent.
+    /// Time between two beats of an agent; at most 30 s. One that is silent for three of them is gone.
     pub beat: Duration,
-    /// Bytes of items that may be appended and not yet judged before an append has to wait.
+    /// Bytes of a job's items that may be appended and not yet judged before an append has to wait.
     pub backlog: u64,
-    /// Bytes of item bodies kept in memory for the leases to come. More than `backlog`, or bodies are read back from disk.
+    /// Bytes of item bodies kept in memory for the leases to come, shared out among the jobs under way. More than
+    /// `backlog`, or bodies are read back from disk.
     pub body_cache: u64,
     /// Outcomes that may wait for the disk at once, in messages of an agent.
     pub unrecorded: usize,
     /// How long things are kept.
     pub retention: Retention,
-    /// How long the store may be swept on the way out; what is left then, the next process sweeps.
+    /// How long the store of an embedded control host may be swept on the way out; what is left then, the next process
+    /// sweeps. One that serves sweeps while it runs.
     pub sweep: Duration,
     /// How long free worker places wait for agents that have none yet, so that each of the workers of a job of one item
     /// gets its own.
     pub place_grace: Duration,
+    /// What only a control host that serves many is told. None: it is embedded in the process of its one client.
+    pub server: Option<ServerSettings>,
+}
+
+/// What a control host that serves many is told besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where agents are told to connect: `HOST:PORT`. The address that is listened on, if not said; it must be said where
+    /// that is no address that others can reach, such as 0.0.0.0.
+    pub advertise: Option<String>,
+    /// Most agents connected at once.
+    pub max_agents: usize,
+    /// How long agents' certificates are good for. Agents renew them when two thirds of that have passed.
+    pub agent_certificates: Duration,
+    /// Time between two sweeps, which remove what [`Config::retention`] need not keep.
+    pub sweep_every: Duration,
+    /// How long going down may take: so long agents may bring in what they have, and writes may reach the disk.
+    pub drain: Duration,
+    /// Bytes that have to be free on the disk of the state directory for this control host to call itself ready.
+    pub least_free: u64,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            advertise: None,
+            max_agents: 10_000,
+            agent_certificates: Duration::from_secs(7 * 24 * 3600),
+            sweep_every: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+            least_free: 64 << 20,
+        }
+    }
 }
 
 impl Config {
@@ -44,6 +79,22 @@ impl Config {
             retention: Retention::default(),
             sweep: Duration::from_millis(100),
             place_grace: Duration::from_millis(500),
+            server: None,
+        }
+    }
+
+    /// A control host that many clients and agents share: the state directory is its own alone, its CA, keys and tokens
+    /// are kept there, and it works at every job that is not finished.
+    pub fn server(state_dir: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            beat: Duration::from_secs(5),
+            backlog: 64 << 20,
+            body_cache: 384 << 20,
+            unrecorded: 4096,
+            place_grace: Duration::from_secs(2),
+            server: Some(ServerSettings::default()),
+            ..Self::embedded(state_dir)
         }
     }
 }

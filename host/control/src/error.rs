@@ -20,6 +20,28 @@ pub enum ControlError {
     /// The hub cannot be brought up.
     #[error("failed to start the hub")]
     Hub(#[from] pigeon_hub::HubError),
+    /// A file that this control host keeps to itself cannot be used.
+    #[error("failed to {attempt} {path}")]
+    Secret {
+        /// What was attempted: `read`, `write`, `create`.
+        attempt: &'static str,
+        /// On what.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The key with which plugins are signed is none.
+    #[error("{path} holds no signing key: restore it, or remove it to begin with a new one")]
+    SigningKey {
+        /// Which file.
+        path: std::path::PathBuf,
+    },
+    /// What is kept of the queue cannot be taken up.
+    #[error("failed to take up the queue")]
+    Queue(#[source] ApiError),
+    /// The task that decides what runs where has ended, and should not have.
+    #[error("the owner of the queue ended badly")]
+    OwnerLost,
     /// The system gave no random bytes.
     #[error("failed to draw random bytes from the system")]
     NoRandomness,

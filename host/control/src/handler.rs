@@ -11,23 +11,23 @@ use pigeon_protocol::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{client::Client, owner::Command};
+use crate::{client::Core, owner::Command};
 
 /// Passes on to the owner what it has to decide, and answers the rest itself.
 pub(crate) struct Handler {
-    client: Arc<Client>,
+    core: Arc<Core>,
     /// Bounds the outcomes that wait for the disk: an agent whose outcomes find no room here waits.
     unrecorded: Arc<Semaphore>,
 }
 
 impl Handler {
-    pub(crate) fn new(client: Arc<Client>, unrecorded: Arc<Semaphore>) -> Self {
-        Self { client, unrecorded }
+    pub(crate) fn new(core: Arc<Core>, unrecorded: Arc<Semaphore>) -> Self {
+        Self { core, unrecorded }
     }
 
     async fn tell(&self, command: Command) {
         // The owner is gone only when the hub goes too.
-        let _ = self.client.tell(command).await;
+        let _ = self.core.tell(command).await;
     }
 }
 
@@ -52,7 +52,7 @@ impl HubHandler for Handler {
     }
 
     async fn plugin(&self, digest: Digest) -> Option<PluginAnswer> {
-        match self.client.registry().answer(digest).await {
+        match self.core.registry().answer(digest).await {
             Ok((signed, component)) => Some(PluginAnswer { signed, component }),
             Err(error) => {
                 tracing::warn!(%digest, error = &error as &dyn std::error::Error, "an agent asked for a plugin in vain");
@@ -66,7 +66,7 @@ impl HubHandler for Handler {
     }
 
     async fn job(&self, job: JobId) -> Option<JobAnswer> {
-        self.client.owned(job).map(|job| job.answer())
+        self.core.owned(job).map(|job| job.answer())
     }
 
     fn admit(&self, _agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {

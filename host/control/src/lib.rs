@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod app;
 mod backlog;
 mod client;
@@ -27,17 +28,22 @@ mod error;
 mod fit;
 mod handler;
 mod job;
+mod metrics;
 mod owner;
 mod record;
 mod registry;
 mod results;
+mod secrets;
 mod status;
 mod verdicts;
 mod watch;
 mod writes;
 
+pub use access::Principal;
 pub use app::App;
-pub use config::Config;
+pub use config::{Config, ServerSettings};
 pub use error::ControlError;
 pub use fit::MOST_MEMORY;
+pub use metrics::Metrics;
+pub use pigeon_hub::ca::ServerCertificate;
 pub use registry::Inspector;

@@ -20,7 +20,7 @@ use pigeon_store::{PluginRecord, Store};
 use prost::Message as _;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::{ControlError, clock, error::store_error};
+use crate::{clock, error::store_error};
 
 /// Finds out what a component is.
 #[async_trait]
@@ -47,12 +47,9 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// A registry with a signing key of its own.
-    pub(crate) fn new(store: Arc<dyn Store>, inspector: Arc<dyn Inspector>) -> std::result::Result<Self, ControlError> {
-        let random = ring::rand::SystemRandom::new();
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).map_err(|_| ControlError::NoRandomness)?;
-        let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| ControlError::NoRandomness)?;
-        Ok(Self { store, inspector, key, known: Mutex::default() })
+    /// A registry that signs with this key.
+    pub(crate) fn new(store: Arc<dyn Store>, inspector: Arc<dyn Inspector>, key: Ed25519KeyPair) -> Self {
+        Self { store, inspector, key, known: Mutex::default() }
     }
 
     /// The key that agents have to trust.

@@ -55,7 +55,7 @@ pub(crate) fn past(
 ) -> BoxStream<'static, Result<JobEvent>> {
     let landings = watch.runs.then(|| Landings::new(store, record.job.id, record.job.shape, watch));
     let runs = stream::try_unfold(landings, |landings| async move {
-        let Some(mut landings) = landings else { return Ok(None) };
+        let Some(mut landings) = landings else { return Ok::<_, ApiError>(None) };
         let read = landings.read().await?;
         Ok((!read.is_empty()).then(|| (stream::iter(read.into_iter().map(Ok)), Some(landings))))
     });

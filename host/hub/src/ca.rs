@@ -1,12 +1,12 @@
 //! The control host's own certificate authority.
 //!
-//! ECDSA P-256. It signs one kind of server certificate, for the hub, and one kind of client certificate, for agents;
-//! extended key usages tell them apart, so that an agent can never pose as the hub.
+//! ECDSA P-256. It signs one kind of server certificate, for the hub and whatever else the control host serves, and one
+//! kind of client certificate, for agents; extended key usages tell them apart, so that an agent can never pose as the hub.
 
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -72,10 +72,18 @@ pub enum CaError {
     },
 }
 
-/// A certificate for the hub, with its key.
-pub(crate) struct ServerCertificate {
-    pub(crate) chain: Vec<CertificateDer<'static>>,
-    pub(crate) key: PrivateKeyDer<'static>,
+/// A certificate of a server, with its key.
+pub struct ServerCertificate {
+    /// The server's own certificate first, then the CA's.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The server's key, made with the certificate and kept nowhere.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl fmt::Debug for ServerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerCertificate").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
 }
 
 impl CertificateAuthority {
@@ -104,7 +112,8 @@ impl CertificateAuthority {
                     let path = path.to_owned();
                     move |source| CaError::Io { attempt, path, source }
                 };
-                fs::create_dir_all(dir).map_err(io("create", dir))?;
+                let private = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+                private.map_err(io("create", dir))?;
                 write(&key_path, ca.0.issuer.key().serialized_der(), 0o600).map_err(io("write", &key_path))?;
                 write(&certificate_path, &ca.0.certificate, 0o644).map_err(io("write", &certificate_path))?;
                 fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync", dir))?;
@@ -131,12 +140,21 @@ impl CertificateAuthority {
     }
 
     /// A certificate for the hub, with a new key.
-    pub(crate) fn server(&self) -> Result<ServerCertificate, CaError> {
-        let key = KeyPair::generate().map_err(crypto("make the hub's key"))?;
+    pub(crate) fn hub(&self) -> Result<ServerCertificate, CaError> {
+        self.server(&[SERVER_NAME])
+    }
+
+    /// A certificate for a server that is reached under these names: DNS names, or addresses. Its key is made anew with
+    /// every call, and what it signs lives as long as the CA: whoever has pinned the CA needs nothing else.
+    ///
+    /// # Errors
+    /// If a name cannot stand in a certificate.
+    pub fn server<N: AsRef<str>>(&self, names: &[N]) -> Result<ServerCertificate, CaError> {
+        let key = KeyPair::generate().map_err(crypto("make a server's key"))?;
         let mut params = leaf_params("pigeon control host", CA_LIFETIME);
-        params.subject_alt_names = vec![dns(SERVER_NAME)?];
+        params.subject_alt_names = names.iter().map(|name| alternative(name.as_ref())).collect::<Result<_, _>>()?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let leaf = params.signed_by(&key, &self.0.issuer).map_err(crypto("make the hub's certificate"))?;
+        let leaf = params.signed_by(&key, &self.0.issuer).map_err(crypto("make a server's certificate"))?;
         Ok(ServerCertificate {
             chain: vec![leaf.der().clone(), self.0.certificate.clone()],
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
@@ -171,6 +189,10 @@ fn crypto(attempt: &'static str) -> impl FnOnce(rcgen::Error) -> CaError {
 
 fn dns(name: &str) -> Result<SanType, CaError> {
     Ok(SanType::DnsName(name.try_into().map_err(crypto("write a name into a certificate"))?))
+}
+
+fn alternative(name: &str) -> Result<SanType, CaError> {
+    name.parse().map_or_else(|_| dns(name), |address| Ok(SanType::IpAddress(address)))
 }
 
 fn ca_params() -> CertificateParams {
@@ -222,6 +244,18 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_file(dir.path().join("ca/ca.key")).unwrap();
         assert!(matches!(CertificateAuthority::load_or_create(&dir.path().join("ca")), Err(CaError::Half { .. })));
+    }
+
+    #[test]
+    fn a_server_is_reached_under_its_names_and_addresses() {
+        let ca = CertificateAuthority::new_in_memory().unwrap();
+        let server = ca.server(&["localhost", "127.0.0.1", "::1"]).unwrap();
+        let (_, certificate) = x509_parser::parse_x509_certificate(&server.chain[0]).unwrap();
+        let names = certificate.subject_alternative_name().unwrap().unwrap().value;
+        assert_eq!(names.general_names.len(), 3);
+        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.server_auth && !usage.client_auth);
+        assert!(ca.server(&["näh"]).is_err());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) fn server_config(ca: &CertificateAuthority) -> Result<rustls::ServerC
         .allow_unauthenticated()
         .build()
         .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let certificate = ca.server()?;
+    let certificate = ca.hub()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(Verifier(verifier)))

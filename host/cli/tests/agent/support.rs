@@ -63,7 +63,7 @@ impl Host {
     pub(crate) fn agent(&self, name: &str) -> Command {
         let mut command = Command::new(binary());
         command
-            .args(["--hub", &self.app.address().to_string(), "--name", name, "--slots", "1"])
+            .args(["--hub", &self.app.hub_address().to_string(), "--name", name, "--slots", "1"])
             .arg("--state-dir")
             .arg(self.path(name))
             .env_clear()

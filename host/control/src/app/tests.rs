@@ -44,9 +44,10 @@ async fn app(dir: &Path) -> App {
 
 /// The process dies: nothing more is written, and its claims are gone.
 async fn die(app: App) {
-    app.owner.abort();
-    let _ = app.owner.await;
-    app.client.release();
+    let owner = app.owner.lock().unwrap().take().unwrap();
+    owner.abort();
+    let _ = owner.await;
+    app.core.release();
 }
 
 async fn submit(app: &App, plugin: &'static str, change: impl FnOnce(&mut JobRequest)) -> JobId {
@@ -126,11 +127,11 @@ async fn what_a_repeat_brings_counts_for_nothing() {
     let app = app(dir.path()).await;
     let job = submit(&app, "plugin", |_| {}).await;
     // The call is cut off: its items are on disk, and the owner was not told.
-    let owned = app.client.owned(job).unwrap();
+    let owned = app.core.owned(job).unwrap();
     let mut builder = pigeon_store::ItemsBuilder::default();
     [FITS, LARGE, FITS].iter().for_each(|body| builder.push("x", 0, Bytes::from_static(body.as_bytes())));
     let kept = builder.take();
-    app.store.append(job, owned.epoch(), 0, kept.clone(), Bytes::new()).await.unwrap();
+    app.core.store.append(job, owned.epoch(), 0, kept.clone(), Bytes::new()).await.unwrap();
     for _ in 0..2 {
         app.client.append(job, chunk(0, 0, &[LARGE, LARGE])).await.unwrap();
     }
@@ -164,10 +165,10 @@ async fn each_of_many_that_fit_nowhere_is_told_of_its_own_size() {
         if told {
             app.client.append(job, chunk(0, 0, &bodies)).await.unwrap();
         } else {
-            let epoch = app.client.owned(job).unwrap().epoch();
+            let epoch = app.core.owned(job).unwrap().epoch();
             let mut builder = pigeon_store::ItemsBuilder::default();
             bodies.iter().for_each(|body| builder.push("x", 0, Bytes::copy_from_slice(body.as_bytes())));
-            app.store.append(job, epoch, 0, builder.take(), Bytes::new()).await.unwrap();
+            app.core.store.append(job, epoch, 0, builder.take(), Bytes::new()).await.unwrap();
             die(app).await;
             app = self::app(dir.path()).await;
             app.client.resume(job).await.unwrap();
@@ -189,11 +190,11 @@ async fn what_fits_nowhere_fails_once_whatever_dies() {
     let first = app(dir.path()).await;
     let job = submit(&first, "plugin", |_| {}).await;
     // The items are on disk, and the process dies before anything is made of that.
-    let epoch = first.client.owned(job).unwrap().epoch();
+    let epoch = first.core.owned(job).unwrap().epoch();
     for (seq, bodies) in [(0, &[LARGE, LARGE][..]), (1, &[LARGE])] {
         let mut builder = pigeon_store::ItemsBuilder::default();
         bodies.iter().for_each(|body| builder.push("x", 0, Bytes::from_static(body.as_bytes())));
-        first.store.append(job, epoch, seq, builder.take(), Bytes::new()).await.unwrap();
+        first.core.store.append(job, epoch, seq, builder.take(), Bytes::new()).await.unwrap();
     }
     die(first).await;
 
@@ -210,7 +211,7 @@ async fn what_fits_nowhere_fails_once_whatever_dies() {
     let told = status(&third, job).await;
     assert_eq!((told.planned_runs, told.total_runs, told.failures), (12, 12, 12));
     let mut runs: Vec<u64> = Vec::new();
-    let landed = third.store.landed_after(job, 0, 1000).await.unwrap();
+    let landed = third.core.store.landed_after(job, 0, 1000).await.unwrap();
     landed.iter().for_each(|batch| runs.extend(batch.outcomes.iter().map(|row| row.run.0)));
     runs.sort_unstable();
     assert_eq!(runs, (0..12).collect::<Vec<_>>());
@@ -233,11 +234,11 @@ async fn a_fail_fast_job_that_failed_is_not_gone_on_with() {
     let dir = TempDir::new().unwrap();
     let first = app(dir.path()).await;
     let job = submit(&first, "plugin", |request| request.fail_fast = true).await;
-    let mut recording = crate::record::Recording::new(&first.client.owned(job).unwrap(), "worker".into(), 1);
+    let mut recording = crate::record::Recording::new(&first.core.owned(job).unwrap(), "worker".into(), 1);
     recording.push(&pigeon_protocol::outcome::Outcome { run: 4, ..Default::default() }, 1);
     first.client.append(job, chunk(0, 0, &[FITS, FITS])).await.unwrap();
     first.client.seal(job).await.unwrap();
-    first.store.record(recording.batch).await.unwrap();
+    first.core.store.record(recording.batch).await.unwrap();
     die(first).await;
 
     let second = app(dir.path()).await;
@@ -259,7 +260,7 @@ async fn more_is_taken_as_soon_as_what_came_is_judged() {
         app.client.append(job, chunk(seq, 2 * seq, &[LARGE, LARGE])).await.unwrap();
     }
     app.client.append(job, chunk(9, 18, &["0", FITS, FITS])).await.unwrap();
-    let mut pulse = app.client.owned(job).unwrap().pulse();
+    let mut pulse = app.core.owned(job).unwrap().pulse();
     pulse.wait_for(|pulse| (pulse.progress.planned, pulse.progress.done) == (63, 54)).await.unwrap();
     assert_eq!(pulse.borrow().backlog, 21 + 3 * AROUND);
     // These wait for an agent, and so the next chunk has to wait as well.
@@ -282,8 +283,8 @@ async fn a_plugin_that_cannot_be_read_is_a_failure_of_the_machinery() {
             std::fs::write(&path, b"something else").unwrap();
         }
     }
-    let handler = Handler::new(app.client.clone(), Arc::new(Semaphore::new(1)));
-    let digest = app.client.owned(job).unwrap().plugin.digest;
+    let handler = Handler::new(app.core.clone(), Arc::new(Semaphore::new(1)));
+    let digest = app.core.owned(job).unwrap().plugin.digest;
     assert!(handler.plugin(digest).await.is_none());
     let mut events = app.client.watch(job, Watch::default()).await.unwrap();
     let error = loop {
@@ -295,7 +296,7 @@ async fn a_plugin_that_cannot_be_read_is_a_failure_of_the_machinery() {
     assert_eq!(error.message, format!("failed to give plugin {digest} to an agent"));
     assert!(std::error::Error::source(&error).is_some());
     // What other jobs run is not lacking, and who asks for what nobody runs breaks nothing.
-    assert!(handler.plugin(app.client.owned(other).unwrap().plugin.digest).await.is_some());
+    assert!(handler.plugin(app.core.owned(other).unwrap().plugin.digest).await.is_some());
     assert!(handler.plugin(pigeon_api::Digest::of(b"unheard of")).await.is_none());
     app.client.append(other, chunk(0, 0, &[LARGE])).await.unwrap();
     app.client.seal(other).await.unwrap();
@@ -336,11 +337,11 @@ async fn a_process_that_dies_has_noted_its_work() {
     let dir = TempDir::new().unwrap();
     let first = app(dir.path()).await;
     let job = submit(&first, "plugin", |_| {}).await;
-    let owned = first.client.owned(job).unwrap();
+    let owned = first.core.owned(job).unwrap();
     first.client.append(job, chunk(0, 0, &[FITS])).await.unwrap();
     // No agent comes, and so its time stands still.
     let noted = loop {
-        match first.store.job(job).await.unwrap().worked_ms {
+        match first.core.store.job(job).await.unwrap().worked_ms {
             0 => tokio::time::sleep(Duration::from_millis(20)).await,
             noted => break noted,
         }

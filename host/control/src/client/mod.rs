@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
@@ -27,25 +30,47 @@ use crate::{
     results, status, watch,
 };
 
-/// The trait's implementation in process.
+/// The trait's implementation in process, for one author.
 pub(crate) struct Client {
-    store: Arc<dyn Store>,
-    registry: Arc<Registry>,
+    core: Arc<Core>,
+    /// Who it is that asks; empty where nobody has a name.
+    author: Arc<str>,
+}
+
+/// What all clients share.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<Registry>,
     commands: mpsc::Sender<Command>,
     /// Bytes that may be appended and not yet judged.
-    backlog: u64,
+    backlog: AtomicU64,
     /// Jobs that this process owns.
     jobs: Mutex<HashMap<JobId, Arc<Job>>>,
 }
 
 impl Client {
+    pub(crate) fn new(core: Arc<Core>, author: &str) -> Self {
+        Self { core, author: author.into() }
+    }
+}
+
+impl Core {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
         commands: mpsc::Sender<Command>,
         backlog: u64,
     ) -> Self {
-        Self { store, registry, commands, backlog, jobs: Mutex::default() }
+        Self { store, registry, commands, backlog: AtomicU64::new(backlog), jobs: Mutex::default() }
+    }
+
+    /// Whether the owner of the queue is there.
+    pub(crate) fn is_up(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    pub(crate) fn set_backlog(&self, bytes: u64) {
+        self.backlog.store(bytes, Relaxed);
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -112,20 +137,20 @@ impl Client {
 #[async_trait]
 impl Pigeon for Client {
     async fn plugins(&self) -> Result<Vec<PluginInfo>> {
-        self.registry.list().await
+        self.core.registry.list().await
     }
 
     async fn plugin(&self, reference: &str) -> Result<PluginInfo> {
-        self.registry.resolve(reference).await
+        self.core.registry.resolve(reference).await
     }
 
     async fn publish(&self, component: Bytes) -> Result<PluginInfo> {
-        self.registry.publish(component).await
+        self.core.registry.publish(component).await
     }
 
     async fn submit(&self, request: JobRequest) -> Result<JobId> {
         let shape = job::shape(request.work)?;
-        let plugin = self.registry.pin(request.plugin).await?;
+        let plugin = self.core.registry.pin(request.plugin).await?;
         job::check_options(&plugin, &request.options)?;
         let spec = serde_json::to_vec(&request)
             .map_err(|error| ApiError::new(ErrorKind::Internal, "failed to write down the job").caused_by(error))?;
@@ -138,20 +163,21 @@ impl Pigeon for Client {
             created_ms: clock::now_ms(),
         };
         let id = job.id;
-        let claim = self.store.create(job).await.map_err(|error| store_error("failed to accept the job", error))?;
-        let record = self.record(id).await?;
-        self.own(Job::new(&record, request, plugin, claim), Admission::default()).await?;
+        let claim =
+            self.core.store.create(job).await.map_err(|error| store_error("failed to accept the job", error))?;
+        let record = self.core.record(id).await?;
+        self.core.own(Job::new(&record, request, plugin, claim), Admission::default()).await?;
         Ok(id)
     }
 
     async fn append(&self, id: JobId, chunk: Chunk) -> Result<()> {
-        let job = self.must_own(id)?;
-        if !has_room(&job, self.backlog).await? {
+        let job = self.core.must_own(id)?;
+        if !has_room(&job, self.core.backlog.load(Relaxed)).await? {
             // The job was stopped: nobody will run this.
             return Ok(());
         }
         let items = packed(&chunk)?;
-        let appended = self.store.append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor).await;
+        let appended = self.core.store.append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor).await;
         let appended = match appended {
             Ok(appended) => appended,
             // It was stopped meanwhile: only we can have ended it.
@@ -163,46 +189,46 @@ impl Pigeon for Client {
             false if job.has_chunk(chunk.seq) => return Ok(()),
             // The call that it repeats was cut off before it told. What counts is what that one brought.
             false => {
-                let kept = self.store.items(id, chunk.seq).await;
+                let kept = self.core.store.items(id, chunk.seq).await;
                 kept.map_err(|error| store_error(format!("failed to read items of job {id}"), error))?
             }
         };
         let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes: items.bytes() };
         let misfits = job.fit.misfits(info.first, &items);
-        self.tell(Command::Appended(id, info, items, misfits)).await
+        self.core.tell(Command::Appended(id, info, items, misfits)).await
     }
 
     async fn seal(&self, id: JobId) -> Result<()> {
-        let job = self.must_own(id)?;
+        let job = self.core.must_own(id)?;
         if job.pulse().borrow().stopping {
             return Ok(());
         }
-        match self.store.seal(id, job.epoch(), Bytes::new()).await {
-            Ok(()) => self.tell(Command::Sealed(id)).await,
+        match self.core.store.seal(id, job.epoch(), Bytes::new()).await {
+            Ok(()) => self.core.tell(Command::Sealed(id)).await,
             Err(StoreError::Finished(_)) => Ok(()),
             Err(error) => Err(store_error(format!("failed to seal job {id}"), error)),
         }
     }
 
     async fn watch(&self, id: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
-        match self.owned(id) {
-            Some(job) => Ok(watch::events(self.store.clone(), &job, watch)),
+        match self.core.owned(id) {
+            Some(job) => Ok(watch::events(self.core.store.clone(), &job, watch)),
             None => {
-                let record = self.record(id).await?;
-                let state = self.state(&record);
-                Ok(watch::past(self.store.clone(), &record, state, watch))
+                let record = self.core.record(id).await?;
+                let state = self.core.state(&record);
+                Ok(watch::past(self.core.store.clone(), &record, state, watch))
             }
         }
     }
 
     async fn job(&self, id: JobId) -> Result<JobStatus> {
         // Looked at first: what has ended by now is on disk with all its time.
-        let at_work = self.owned(id).filter(|job| job.pulse().borrow().ended.is_none());
-        let record = self.record(id).await?;
-        let tally = self.store.tally(id).await;
+        let at_work = self.core.owned(id).filter(|job| job.pulse().borrow().ended.is_none());
+        let record = self.core.record(id).await?;
+        let tally = self.core.store.tally(id).await;
         let tally = tally.map_err(|error| store_error(format!("failed to read the figures of job {id}"), error))?;
-        let plugin = self.registry.by_digest(record.job.plugin).await?;
-        let state = self.state(&record);
+        let plugin = self.core.registry.by_digest(record.job.plugin).await?;
+        let state = self.core.state(&record);
         let worked_ms = at_work.map_or(record.worked_ms, |job| job.worked_ms());
         status::status(&record, state, plugin, &tally, worked_ms)
     }
@@ -212,20 +238,21 @@ impl Pigeon for Client {
             unfinished: filter.unfinished,
             limit: filter.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
         };
-        let records = self.store.jobs(filter).await.map_err(|error| store_error("failed to list the jobs", error))?;
+        let records =
+            self.core.store.jobs(filter).await.map_err(|error| store_error("failed to list the jobs", error))?;
         let mut summaries = Vec::with_capacity(records.len());
         for record in records {
-            let plugin = match self.registry.by_digest(record.job.plugin).await {
+            let plugin = match self.core.registry.by_digest(record.job.plugin).await {
                 Ok(plugin) => format!("{} {}", plugin.metadata.name, plugin.metadata.version),
                 Err(_) => record.job.plugin.to_string(),
             };
-            let tally = self.store.tally(record.job.id).await;
+            let tally = self.core.store.tally(record.job.id).await;
             let tally = tally.map_err(|error| store_error("failed to list the jobs", error))?;
             let total = tally.total();
             summaries.push(JobSummary {
                 id: record.job.id,
                 plugin,
-                state: self.state(&record),
+                state: self.core.state(&record),
                 accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
                 planned_runs: record.planned_runs(),
                 total_runs: total.runs(),
@@ -240,15 +267,15 @@ impl Pigeon for Client {
     }
 
     async fn job_ids(&self) -> Result<Vec<JobId>> {
-        let records = self.store.jobs(pigeon_store::JobFilter::default()).await;
+        let records = self.core.store.jobs(pigeon_store::JobFilter::default()).await;
         let records = records.map_err(|error| store_error("failed to list the jobs", error))?;
         Ok(records.into_iter().map(|record| record.job.id).collect())
     }
 
     async fn results(&self, id: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>> {
-        let record = self.record(id).await?;
-        let vote = self.registry.by_digest(record.job.plugin).await?.metadata.vote;
-        Ok(results::items(self.store.clone(), id, record.job.shape, vote))
+        let record = self.core.record(id).await?;
+        let vote = self.core.registry.by_digest(record.job.plugin).await?.metadata.vote;
+        Ok(results::items(self.core.store.clone(), id, record.job.shape, vote))
     }
 
     async fn stop(&self, id: JobId, stop: Stop) -> Result<()> {
@@ -256,12 +283,12 @@ impl Pigeon for Client {
             Stop::Pause => scheduler::Why::Interrupt,
             Stop::Cancel => scheduler::Why::Cancel,
         };
-        self.must_own(id)?;
-        self.tell(Command::Stop(id, why)).await
+        self.core.must_own(id)?;
+        self.core.tell(Command::Stop(id, why)).await
     }
 
     async fn resume(&self, id: JobId) -> Result<ResumePoint> {
-        let record = self.record(id).await?;
+        let record = self.core.record(id).await?;
         let request = status::request(&record)?;
         let point = |record: &JobRecord, state| ResumePoint {
             request: request.clone(),
@@ -272,30 +299,30 @@ impl Pigeon for Client {
             cursor: record.cursor.clone(),
         };
         if record.state.is_finished() {
-            return Ok(point(&record, self.state(&record)));
+            return Ok(point(&record, self.core.state(&record)));
         }
         let attempted = || format!("failed to take up job {id}");
-        let claim = self.store.claim(id).await.map_err(|error| store_error(attempted(), error))?;
+        let claim = self.core.store.claim(id).await.map_err(|error| store_error(attempted(), error))?;
         // From here on nobody else writes: what is read now stays true.
-        let record = self.record(id).await?;
+        let record = self.core.record(id).await?;
         if record.state.is_finished() {
-            return Ok(point(&record, self.state(&record)));
+            return Ok(point(&record, self.core.state(&record)));
         }
-        let plugin = self.registry.pin(record.job.plugin).await?;
-        let progress = self.store.progress(id).await.map_err(|error| store_error(attempted(), error))?;
-        let tally = self.store.tally(id).await.map_err(|error| store_error(attempted(), error))?;
-        let chunks = self.store.chunks(id).await.map_err(|error| store_error(attempted(), error))?;
+        let plugin = self.core.registry.pin(record.job.plugin).await?;
+        let progress = self.core.store.progress(id).await.map_err(|error| store_error(attempted(), error))?;
+        let tally = self.core.store.tally(id).await.map_err(|error| store_error(attempted(), error))?;
+        let chunks = self.core.store.chunks(id).await.map_err(|error| store_error(attempted(), error))?;
         let job = Job::new(&record, request.clone(), plugin, claim);
         let total = tally.total();
         job.recorded([total.valid, total.invalid, total.failures], 0);
         let progress = scheduled(progress);
-        let misfits = self.misfits(&job, &chunks, &progress.done).await?;
-        self.own(job, Admission { progress, chunks, misfits, bad: total.invalid + total.failures > 0 }).await?;
+        let misfits = self.core.misfits(&job, &chunks, &progress.done).await?;
+        self.core.own(job, Admission { progress, chunks, misfits, bad: total.invalid + total.failures > 0 }).await?;
         Ok(point(&record, JobState::Interrupted))
     }
 }
 
-impl Client {
+impl Core {
     fn state(&self, record: &JobRecord) -> JobState {
         match record.state {
             pigeon_store::JobState::Completed => JobState::Finished,
