@@ -40,10 +40,14 @@ impl Dirs {
 
     /// The command that takes up a job of this state directory.
     pub(crate) fn resume(&self, job: impl fmt::Display) -> String {
-        match &self.given {
-            Some(given) => format!("pigeon process --resume {job} --state-dir {}", quoted(&given.to_string_lossy())),
-            None => format!("pigeon process --resume {job}"),
-        }
+        format!("pigeon process --resume {job}{}", self.flags())
+    }
+
+    /// The flags with which a command finds this state directory, with a space before them.
+    pub(crate) fn flags(&self) -> String {
+        self.given
+            .as_ref()
+            .map_or_else(String::new, |given| format!(" --state-dir {}", quoted(&given.to_string_lossy())))
     }
 
     /// That compiled plugins cannot be kept, why, and what to do about it.

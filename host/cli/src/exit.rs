@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io::Write as _, process::ExitCode};
 
 use pigeon_api::{ApiError, ErrorKind};
 
-use crate::{input::InputError, paint::Paint, report::printable};
+use crate::{input::InputError, paint::Paint, text::printable};
 
 /// Exit codes. Published: scripts lean on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

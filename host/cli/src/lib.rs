@@ -7,18 +7,22 @@
 //! Invariant: nothing here judges, queues or runs anything.
 
 mod args;
+mod connect;
 mod dirs;
 pub mod embedded;
 mod exit;
 mod input;
 pub mod inspector;
+mod job_id;
 mod paint;
+mod paper;
 mod plugins;
 mod process;
 mod report;
 mod screen;
 mod signals;
 mod stdout;
+mod text;
 mod units;
 
 use std::process::ExitCode;

@@ -16,8 +16,8 @@ use crate::{
     inspector::RuntimeInspector,
     paint::{Colours, Paint},
     process::{embedded_options, find_validator, no_validator, not_started, read_component},
-    report::printable,
     stdout,
+    text::printable,
     units::Size,
 };
 

@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     paint::{Colours, Paint},
-    report::{fit, number, printable},
+    text::{fit, number, printable},
 };
 
 /// Between two plain lines.

@@ -33,7 +33,7 @@ pub(super) fn report_and_validator(report: &Path, args: &ProcessArgs) -> Result<
         let path = path.display();
         return Err(Failed::usage(format!("the report would be written over the validator {path}")).hint(ANOTHER_FILE));
     }
-    match options::files(&args.options).find(|(_, path)| is_same_file(report, path)) {
+    match options::files(&args.job.options).find(|(_, path)| is_same_file(report, path)) {
         None => Ok(()),
         Some((key, path)) => {
             let path = path.display();

@@ -10,9 +10,10 @@ use super::{cuts::Cut, feed::Feed, target::Target};
 use crate::{
     embedded::Embedded,
     exit::Failed,
-    report::{Format, jsonl, plural},
+    report::{Format, jsonl},
     screen::Screen,
     signals::Interrupts,
+    text::plural,
 };
 
 /// How long runs that are under way may go on after the first Ctrl-C.

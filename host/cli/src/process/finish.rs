@@ -10,8 +10,9 @@ use super::{Client, Sources, cuts::Cut, drive::Driven, target::Target};
 use crate::{
     dirs::Dirs,
     exit::{Exit, Failed},
-    report::{self, Count, Ending, Format, Setting, plural},
+    report::{self, Count, Ending, Format, Setting},
     screen::Screen,
+    text::plural,
 };
 
 /// Parts of the results that may wait to be written.

@@ -34,6 +34,7 @@ use crate::{
     embedded::{Embedded, EmbeddedError, Options},
     exit::{Exit, Failed},
     input::{Inputs, RootIdentity},
+    job_id,
     paint::{Colours, Paint},
     report::Format,
     screen::{Screen, Talk},
@@ -74,7 +75,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// Run the command.
 pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
-    args.check()?;
+    args.job.check()?;
     screen.set_talk(match (args.quiet, args.no_progress) {
         (true, _) => Talk::Quiet,
         (false, true) => Talk::Notes,
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
     });
     let inputs = match args.resume {
         Some(_) => None,
-        None => Some(Inputs::new(&args.work_files, args.rule(), args.max_item.0)?),
+        None => Some(Inputs::new(&args.work_files, args.job.rule(), args.job.max_item.0)?),
     };
     let dirs = Dirs::new(args.state.state_dir.clone())?;
     if let Some(inputs) = &inputs {
@@ -120,7 +121,7 @@ async fn go(
         match (&args.resume, inputs) {
             (None, Some(inputs)) => submit::submit(args, inputs, dirs, screen, started).await,
             (which, _) => {
-                let which = which.as_deref().unwrap_or(resume::LAST);
+                let which = which.as_deref().unwrap_or(job_id::LAST);
                 resume::resume(which, args.report(), dirs, screen, started).await
             }
         }

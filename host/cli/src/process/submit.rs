@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use pigeon_api::{Chunk, ChunkBuilder, JobRequest, Limits, RetryPolicy, Work};
+use pigeon_api::{Chunk, ChunkBuilder, JobRequest, RetryPolicy, Work};
 
 use super::{
     Accepted, Client, ProcessArgs, Sources, cores, cuts::Cuts, embedded_options, feed::Feed, not_started, options,
@@ -17,8 +17,8 @@ use crate::{
     embedded::Embedded,
     exit::Failed,
     input::{self, Checked, InputError, Inputs, Reader},
-    report::plural,
     screen::Screen,
+    text::plural,
 };
 
 /// Iterations of a single item if not said.
@@ -44,8 +44,8 @@ pub(super) async fn submit(
     screen: &Screen,
     started: &mut Option<Embedded>,
 ) -> Result<Accepted, Failed> {
-    let given = options::read(&args.options)?;
-    let clock = args.clock()?;
+    let given = options::read(&args.job.options)?;
+    let clock = args.job.clock()?;
 
     // The input is read while the rest comes up.
     let cuts = Cuts::none(&dirs.state);
@@ -70,18 +70,12 @@ pub(super) async fn submit(
         plugin: plugin.digest,
         options: given,
         work,
-        limits: Limits {
-            cpu: args.timeout,
-            wall: args.wall_timeout,
-            memory: args.max_memory.map(|size| size.0),
-            output: args.max_output.0,
-            ..Limits::default()
-        },
+        limits: args.job.limits(),
         retry: RetryPolicy::default(),
-        priority: args.priority,
-        max_parallel: args.max_parallel,
-        fail_fast: args.fail_fast,
-        seed: args.seed.unwrap_or_else(drawn_seed),
+        priority: args.job.priority,
+        max_parallel: args.job.max_parallel,
+        fail_fast: args.job.fail_fast,
+        seed: args.job.seed.unwrap_or_else(drawn_seed),
         clock,
         grants: Vec::new(),
         sources: serde_json::to_value(&sources)
@@ -94,7 +88,7 @@ pub(super) async fn submit(
 }
 
 async fn start(args: &ProcessArgs, dirs: &Dirs) -> Result<Embedded, Failed> {
-    let options = embedded_options(dirs, args.max_memory.map(|size| size.0))?;
+    let options = embedded_options(dirs, args.job.max_memory.map(|size| size.0))?;
     Embedded::start(options).await.map_err(not_started(dirs))
 }
 
@@ -150,11 +144,11 @@ fn look(inputs: Inputs, cuts: Cuts) -> Result<Looked, InputError> {
 /// How many runs there will be, and how many agents they need.
 fn work(args: &ProcessArgs, one: bool) -> (Work, u32) {
     if one {
-        let workers = args.workers.unwrap_or(1);
-        (Work::One { workers, iterations: args.iterations.unwrap_or(ITERATIONS_OF_ONE) }, workers)
+        let workers = args.job.workers.unwrap_or(1);
+        (Work::One { workers, iterations: args.job.iterations.unwrap_or(ITERATIONS_OF_ONE) }, workers)
     } else {
-        let work = Work::Many { iterations: args.iterations.unwrap_or(1), workers: args.workers };
-        (work, args.workers.unwrap_or_else(cores))
+        let work = Work::Many { iterations: args.job.iterations.unwrap_or(1), workers: args.job.workers };
+        (work, args.job.workers.unwrap_or_else(cores))
     }
 }
 

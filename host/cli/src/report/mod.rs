@@ -14,7 +14,7 @@ mod tests;
 use std::io::{self, Write};
 
 use pigeon_api::{ItemResult, JobStatus, Verdict};
-pub(crate) use table::{fit, number, plural, printable};
+pub(crate) use table::{figures, row};
 
 use crate::{
     input::{Inputs, Split},

@@ -6,9 +6,13 @@
 use std::io::{self, Write};
 
 use pigeon_api::{ErrorGroup, Finding, ItemResult, JobState, JobStatus, Severity, Times, Verdict, Work};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{Ending, Report, Setting, junit::place, rate};
+use super::{Ending, Report, Setting, junit::place};
+use crate::{
+    paint::Paint,
+    text::{Cell, Column, Grid, cell, fit, number, percent, plural, printable, wall},
+};
 
 /// Items and findings of an item that are shown.
 const MOST_ITEMS: u64 = 20;
@@ -53,41 +57,14 @@ impl<'a> Table<'a> {
 
     fn figures(&self, out: &mut dyn Write) -> io::Result<()> {
         let status = self.status;
-        let mut rows = vec![
-            ["", "runs", "valid", "invalid", "failures", "success", "mean", "p50", "p95", "p99"]
-                .map(str::to_owned)
-                .to_vec(),
-        ];
+        let mut grid = figures();
         for worker in &status.workers {
-            rows.push(row(&worker.name, worker.total, [worker.valid, worker.invalid, worker.failures], worker.times));
+            let counts = [worker.total, worker.valid, worker.invalid, worker.failures];
+            grid.row(row(&worker.name, counts, worker.times));
         }
-        rows.push(row("job", status.total_runs, [status.valid, status.invalid, status.failures], status.times));
-        let widths: Vec<usize> =
-            (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
-        // On a narrow screen the least important columns give way, from the right: percentiles, then the mean, then
-        // what the last lines say as well.
-        let mut columns = widths.len();
-        let most = self.setting.width.saturating_add(2);
-        while columns > 2 && widths[..columns].iter().map(|width| width + 2).sum::<usize>() > most {
-            columns -= 1;
-        }
-        let paint = self.setting.paint;
-        for (at, row) in rows.iter().enumerate() {
-            let mut line = String::new();
-            for (column, (cell, width)) in row.iter().zip(&widths).take(columns).enumerate() {
-                let pad = " ".repeat(width - cell.width());
-                let cell = match column {
-                    _ if at == 0 => paint.dim(cell),
-                    2 if cell != "0" => paint.good(cell),
-                    3 | 4 if cell != "0" => paint.bad(cell),
-                    0 => paint.strong(cell),
-                    _ => cell.clone(),
-                };
-                line.push_str(&if column == 0 { format!("{cell}{pad}") } else { format!("  {pad}{cell}") });
-            }
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        Ok(())
+        let counts = [status.total_runs, status.valid, status.invalid, status.failures];
+        grid.row(row("job", counts, status.times));
+        write!(out, "{}", grid.text(self.setting.paint, self.setting.width))
     }
 
     fn item_head(&self, out: &mut dyn Write, item: &ItemResult) -> io::Result<()> {
@@ -247,13 +224,25 @@ fn work(status: &JobStatus) -> String {
     }
 }
 
-fn row(name: &str, total: u64, [valid, invalid, failures]: [u64; 3], times: Times) -> Vec<String> {
-    let percent = 100.0 * rate(valid, total);
-    // 99.96 % are not all of them, and must not look so.
-    let percent = if valid < total { percent.min(99.9) } else { percent };
-    let time = |ms: f64| if total == 0 { "-".to_owned() } else { wall(ms) };
-    let success = if total == 0 { "-".to_owned() } else { format!("{percent:.1} %") };
-    let mut row = vec![printable(name), number(total), number(valid), number(invalid), number(failures), success];
+/// A table of what came of runs, by whom: a [`row`] each. On a narrow screen the least important columns give way, from
+/// the right: percentiles, then the mean, then what other lines say as well.
+pub(crate) fn figures() -> Grid {
+    let name = Column::left("").kept().cut(8);
+    let figures = ["valid", "invalid", "failures", "success", "mean", "p50", "p95", "p99"].map(Column::right);
+    Grid::new([name, Column::right("runs").kept()].into_iter().chain(figures))
+}
+
+/// What came of the runs of one worker, plugin or job: of all of them, those that are valid, invalid, and failures.
+pub(crate) fn row(name: &str, [total, valid, invalid, failures]: [u64; 4], times: Times) -> Vec<Cell> {
+    let time = |ms: f64| cell(if total == 0 { "-".to_owned() } else { wall(ms) });
+    let mut row = vec![
+        cell(name).painted(Paint::strong),
+        cell(number(total)),
+        cell(number(valid)).painted_if(valid > 0, Paint::good),
+        cell(number(invalid)).painted_if(invalid > 0, Paint::bad),
+        cell(number(failures)).painted_if(failures > 0, Paint::bad),
+        cell(percent(valid, total)),
+    ];
     row.extend([times.mean_ms, times.p50_ms, times.p95_ms, times.p99_ms].map(time));
     row
 }
@@ -261,56 +250,4 @@ fn row(name: &str, total: u64, [valid, invalid, failures]: [u64; 3], times: Time
 fn group_line(group: &ErrorGroup, digits: usize) -> String {
     let (code, message) = (printable(&group.code), printable(&group.message));
     format!("  {:>digits$} x {code}: {message} (first: {})", number(group.count), printable(&group.example))
-}
-
-/// A time in the unit that suits it.
-fn wall(ms: f64) -> String {
-    match ms {
-        ms if ms < 1.0 => format!("{:.0} us", ms * 1000.0),
-        ms if ms < 100.0 => format!("{ms:.2} ms"),
-        ms if ms < 1000.0 => format!("{ms:.0} ms"),
-        ms if ms < 120_000.0 => format!("{:.2} s", ms / 1000.0),
-        ms => format!("{:.1} min", ms / 60_000.0),
-    }
-}
-
-/// A number with its thousands apart.
-pub(crate) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count and what it counts.
-pub(crate) fn plural(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{} {what}s", number(count)) }
-}
-
-/// Text without control characters: what a guest says must not steer the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// Text cut to the columns that there are.
-pub(crate) fn fit(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut fitting = String::new();
-    let mut used = 0;
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
-        if used + 1 > width {
-            break;
-        }
-        fitting.push(c);
-    }
-    fitting.push('\u{2026}');
-    fitting
 }

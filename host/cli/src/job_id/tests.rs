@@ -92,10 +92,10 @@ async fn among_many_jobs_only_those_that_could_be_meant_are_looked_at() {
     let jobs: Vec<JobId> =
         (0..3000).map(|at| format!("0198f3c2-7d4e-7c11-9a51-0a4d0000{at:04x}").parse().unwrap()).collect();
     let ids = Ids { jobs: jobs.clone(), asked: AtomicUsize::new(0) };
-    assert_eq!(find(&ids, "00000abc").await.unwrap(), jobs[0xabc]);
+    assert_eq!(find(&ids, "00000abc", Last::Any).await.unwrap(), jobs[0xabc]);
     assert_eq!(ids.asked.load(Relaxed), 0);
 
-    let several = find(&ids, "0198").await.unwrap_err();
+    let several = find(&ids, "0198", Last::Any).await.unwrap_err();
     assert_eq!(several.to_string(), "3,000 jobs' ids begin or end with \"0198\"");
     assert_eq!(ids.asked.load(Relaxed), MOST_NAMED);
 }
