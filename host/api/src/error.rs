@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// An error with what to do next.
 #[derive(Debug)]
 pub struct ApiError {
@@ -15,7 +18,8 @@ pub struct ApiError {
 }
 
 /// Sorts of error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// The request cannot be right: an unknown option, a component that is none.
     BadRequest,

@@ -70,7 +70,7 @@ impl JobRequest {
 
 /// How many runs a job makes of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", tag = "of")]
+#[serde(rename_all = "kebab-case", tag = "of", deny_unknown_fields)]
 pub enum Work {
     /// One item: each of `workers` makes `iterations` runs of it.
     One {
@@ -90,7 +90,7 @@ pub enum Work {
 
 /// Bounds of each run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// CPU time.
     #[serde(rename = "cpu_ms", alias = "cpu", with = "millis")]
@@ -126,7 +126,7 @@ impl Default for Limits {
 /// What is tried again, and when. Each sort of failure has a bound of its own on the attempts that a run has had in all
 /// when it fails in that way; what is of no sort here is final, and invalid verdicts are never tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
     /// Attempts in all where the plugin said that it cannot judge now.
     pub attempts: u32,

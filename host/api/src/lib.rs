@@ -19,12 +19,16 @@ mod error;
 mod event;
 mod fleet;
 mod job;
+pub mod page;
 mod plugin;
+mod problem;
 mod result;
 mod schedule;
+pub mod sse;
 mod stats;
 mod submission;
 mod text;
+pub mod wire;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,6 +50,7 @@ pub use self::{
         CodeSpec, Inspected, InstancePolicy, MemoryNeed, OptionSpec, PluginInfo, PluginKind, PluginLimits,
         PluginMetadata, Rate, Vote,
     },
+    problem::{PROBLEM_MEDIA_TYPE, Problem},
     result::{Counts, ErrorGroup, FailureInfo, Finding, ItemResult, Place, RunResult, Severity, Verdict},
     schedule::{CatchUp, Overlap, ScheduleInfo, ScheduleSpec, When},
     stats::{ErrorStats, Figures, HostStats, HostStatus, QueueStatus, Throughput},

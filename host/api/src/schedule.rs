@@ -25,7 +25,7 @@ pub struct ScheduleSpec {
 
 /// When a schedule is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum When {
     /// At the times that a cron expression of five fields names, in a time zone.
     Cron {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use pigeon_protocol::id::Digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Clock, Limits, RetryPolicy, Work};
+use crate::{Clock, JobRequest, Limits, RetryPolicy, Work};
 
 /// A job to be opened, perhaps with its items.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -55,9 +56,55 @@ pub struct Submission {
     pub sources: serde_json::Value,
 }
 
+impl Submission {
+    /// Each item once, by whichever agents there are.
+    pub const USUAL_WORK: Work = Work::Many { iterations: 1, workers: None };
+
+    /// The job that it asks for, now that it is known which component its plugin names. `seed` is what was drawn; it
+    /// counts where none is said. Its items are left out.
+    pub fn request(&self, plugin: Digest, seed: u64) -> JobRequest {
+        JobRequest {
+            plugin,
+            options: self.options.clone(),
+            work: self.work.unwrap_or(Self::USUAL_WORK),
+            limits: self.limits,
+            retry: self.retry,
+            priority: self.priority,
+            max_parallel: self.max_parallel,
+            fail_fast: self.fail_fast,
+            seed: self.seed.unwrap_or(seed),
+            clock: self.clock,
+            grants: self.grants.clone(),
+            sources: self.sources.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+impl From<JobRequest> for Submission {
+    fn from(request: JobRequest) -> Self {
+        Self {
+            plugin: request.plugin.to_string(),
+            items: None,
+            options: request.options,
+            work: Some(request.work),
+            limits: request.limits,
+            retry: request.retry,
+            priority: request.priority,
+            max_parallel: request.max_parallel,
+            fail_fast: request.fail_fast,
+            seed: Some(request.seed),
+            clock: request.clock,
+            grants: request.grants,
+            key: request.key,
+            sources: request.sources,
+        }
+    }
+}
+
 /// An item within a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum InlineItem {
     /// Its text; its id is its number, from 1.
     Text(String),

@@ -39,6 +39,28 @@ pub(crate) mod option {
     }
 }
 
+/// Several of them, with commas between them.
+pub(crate) mod list {
+    use std::{fmt::Display, str::FromStr};
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+        let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+        serializer.serialize_str(&texts.join(","))
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(deserializer)?;
+        let texts = text.split(',').filter(|text| !text.is_empty());
+        texts.map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+}
+
 /// Bytes as base64.
 pub(crate) mod base64 {
     use bytes::Bytes;
@@ -52,6 +74,25 @@ pub(crate) mod base64 {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         let text = String::deserialize(deserializer)?;
         BASE64.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
+    }
+}
+
+/// The same of what may be missing.
+pub(crate) mod base64_option {
+    use bytes::Bytes;
+    use data_encoding::BASE64;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &Option<Bytes>, serializer: S) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => super::base64::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| BASE64.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)).transpose()
     }
 }
 
