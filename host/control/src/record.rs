@@ -48,7 +48,7 @@ pub(crate) struct Recording {
 impl Recording {
     /// Nothing yet, with room for so many.
     pub(crate) fn new(job: &Job, worker: Arc<str>, room: usize) -> Self {
-        let batch = Batch { job: job.id, epoch: job.epoch(), worker, outcomes: Vec::with_capacity(room) };
+        let batch = Batch { job: job.id, epoch: job.epoch(), worker, landed_ms: crate::clock::now_ms(), outcomes: Vec::with_capacity(room) };
         Self { batch, verdicts: [0; 3], judged: 0 }
     }
 

@@ -91,6 +91,8 @@ async fn new_job(store: &SqliteStore) -> Claim {
         shape: Shape { places: 1, iterations: 1 },
         priority: 0,
         created_ms: 0,
+        key: None,
+        author: String::new(),
     };
     store.create(job).await.unwrap()
 }
@@ -140,7 +142,7 @@ fn batch(claim: &Claim, first: u64, count: u64) -> Batch {
         detail: Bytes::new(),
     };
     let outcomes = (first..first + count).map(outcome).collect();
-    Batch { job: claim.job(), epoch: claim.epoch(), worker: "worker-1".into(), outcomes }
+    Batch { job: claim.job(), epoch: claim.epoch(), worker: "worker-1".into(), landed_ms: 0, outcomes }
 }
 
 async fn results(store: &SqliteStore, claim: &Claim, runs: u64) {

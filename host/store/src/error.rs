@@ -61,6 +61,18 @@ pub enum StoreError {
     /// There is a job of that id already.
     #[error("there is a job {0} already")]
     JobExists(JobId),
+    /// A job that is kept was submitted with this key already.
+    #[error("job {0} has the same key")]
+    KeyTaken(JobId),
+    /// There is something of that kind and name already.
+    #[error("there is one of the name {0:?} already")]
+    NameTaken(String),
+    /// The job is not finished.
+    #[error("job {0} is not finished")]
+    NotFinished(JobId),
+    /// The bodies of the job's items were dropped, so none of it can run again.
+    #[error("the items of job {0} are not kept any more")]
+    BodiesGone(JobId),
     /// The job is sealed: it takes no more items.
     #[error("job {0} is sealed and takes no more items")]
     Sealed(JobId),
@@ -85,6 +97,18 @@ pub enum StoreError {
         /// The chunk.
         chunk: u64,
     },
+    /// A directory into which a backup is restored has something in it.
+    #[error("{path} is not empty")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An archive is no backup, or not all of one.
+    #[error("it is no backup of a store: {what}")]
+    Archive {
+        /// What is wrong with it.
+        what: String,
+    },
     /// A file or directory could not be used.
     #[error("failed to {doing} {path}")]
     Io {
@@ -107,12 +131,19 @@ impl StoreError {
     /// Whether a write was turned down before it began, for what it was, and not because the disk or the database
     /// failed.
     pub fn is_refusal(&self) -> bool {
-        use StoreError::{ChunkGap, Finished, JobExists, NoBodies, Sealed, StaleEpoch, UnknownJob};
+        use StoreError::{
+            BodiesGone, ChunkGap, Finished, JobExists, KeyTaken, NameTaken, NoBodies, NotFinished, Sealed, StaleEpoch,
+            UnknownJob,
+        };
         matches!(
             self,
             StaleEpoch { .. }
                 | UnknownJob(_)
                 | JobExists(_)
+                | KeyTaken(_)
+                | NameTaken(_)
+                | NotFinished(_)
+                | BodiesGone(_)
                 | Sealed(_)
                 | Finished(_)
                 | ChunkGap { .. }

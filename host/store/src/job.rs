@@ -20,6 +20,10 @@ pub struct NewJob {
     pub priority: i32,
     /// When it was accepted, in milliseconds since 1970.
     pub created_ms: u64,
+    /// What its submission is known by, if it is: no two jobs that are kept have the same one.
+    pub key: Option<String>,
+    /// Who submitted it. Empty where nobody has a name.
+    pub author: String,
 }
 
 /// A job as it stands.
@@ -47,6 +51,12 @@ pub struct JobRecord {
     pub worked_ms: u64,
     /// When it was finished, in milliseconds since 1970.
     pub finished_ms: Option<u64>,
+    /// Whether it waits until somebody has it go on. Never if it is finished.
+    pub paused: bool,
+    /// Whether the bodies of its items are kept still.
+    pub has_bodies: bool,
+    /// Its dead letters.
+    pub dead: u64,
 }
 
 impl JobRecord {
@@ -88,13 +98,36 @@ impl JobState {
     }
 }
 
-/// Which jobs to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which jobs to list: those that all of this is true of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobFilter {
     /// Only those that are not finished.
     pub unfinished: bool,
+    /// Only those that are paused, or only those that are not.
+    pub paused: Option<bool>,
+    /// Only those in one of these states; in whichever, if none is given.
+    pub states: Vec<JobState>,
+    /// Only those of a plugin with this name, in whatever version.
+    pub plugin: Option<String>,
+    /// Only those that come behind this one in the list: the last of the page before.
+    pub before: Option<JobId>,
     /// At most so many of the newest.
     pub limit: Option<u32>,
+}
+
+/// How many jobs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobCounts {
+    /// Those that are not finished, without those that are paused.
+    pub active: u64,
+    /// Those that are paused.
+    pub paused: u64,
+    /// Those of which every run has an outcome.
+    pub completed: u64,
+    /// Those that stopped at the first run that was invalid or failed.
+    pub failed_fast: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
 }
 
 /// The ownership of a job. It ends when this is dropped, or its process dies.

@@ -17,9 +17,13 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod backup;
 mod bodies;
 mod codec;
+mod dead;
 mod error;
+mod event;
 mod item;
 mod job;
 mod ledger;
@@ -32,10 +36,14 @@ mod sqlite;
 mod store;
 mod tally;
 
+pub use access::{ScheduleRecord, TokenRecord};
+pub use backup::{Backup, restore};
 pub use bodies::{Bodies, DirBodies};
+pub use dead::{DeadQuery, DeadRow};
 pub use error::{Owned, Result, StoreError};
+pub use event::{NewEvent, StoredEvent};
 pub use item::{Appended, CHUNK_BYTES, ChunkInfo, Item, ItemName, Items, ItemsBuilder, LARGE_ITEM};
-pub use job::{Claim, JobFilter, JobRecord, JobState, NewJob};
+pub use job::{Claim, JobCounts, JobFilter, JobRecord, JobState, NewJob};
 pub use outcome::{Attempts, Batch, LandedBatch, OutcomeRow, Progress, Recorded, RunError};
 pub use plugin::PluginRecord;
 pub use retention::{Retention, Swept};

@@ -17,6 +17,8 @@ pub struct Batch {
     pub epoch: Epoch,
     /// The worker's name, as it stands in reports.
     pub worker: Arc<str>,
+    /// When they landed, in milliseconds since 1970.
+    pub landed_ms: u64,
     /// The outcomes, in any order. They are best recorded as they come, some hundreds at a time.
     pub outcomes: Vec<OutcomeRow>,
 }
@@ -56,7 +58,9 @@ pub struct LandedBatch {
     pub number: u64,
     /// The worker's name.
     pub worker: Arc<str>,
-    /// The outcomes, ascending by run.
+    /// When they landed, in milliseconds since 1970; 0 if that was not kept.
+    pub landed_ms: u64,
+    /// The outcomes, ascending by run, without those that were taken back since.
     pub outcomes: Vec<OutcomeRow>,
 }
 

@@ -11,24 +11,39 @@ pub struct Retention {
     pub results: Duration,
     /// Whether the items' bodies are kept as long as the results, and not only until the job is finished.
     pub keep_bodies: bool,
+    /// The most that the store may take on disk, in bytes: if it takes more, finished jobs go before their time, those
+    /// that were finished first before the others, until it does not.
+    pub max_bytes: Option<u64>,
+    /// How long the log of events is kept.
+    pub events: Duration,
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Default for Retention {
-    /// Results for 7 days, bodies until the job is finished.
+    /// Results for 7 days, bodies until the job is finished, events for 30 days, however much that is.
     fn default() -> Self {
-        Self { results: Duration::from_secs(7 * 24 * 60 * 60), keep_bodies: false }
+        Self { results: 7 * DAY, keep_bodies: false, max_bytes: None, events: 30 * DAY }
     }
 }
 
 /// What a sweep removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Jobs of which nothing is left.
+    /// Jobs of which nothing is left, because their time was over.
     pub jobs: Vec<JobId>,
+    /// Jobs of which nothing is left, because the store took more room than it may.
+    pub for_room: Vec<JobId>,
+    /// Jobs of which the last is gone now: they were deleted before, and no sweep or backup was in the way this time.
+    pub deleted: u64,
     /// Jobs that lost the bodies of their items, and keep their results.
     pub bodies: Vec<JobId>,
+    /// Events whose time was over.
+    pub events: u64,
     /// Files that nobody names any more: large items and components.
     pub files: u64,
-    /// Bytes that the database gave back to the disk.
+    /// Bytes that the database gave back to the disk, and bytes of files of items.
     pub freed: u64,
+    /// Bytes that the store takes on disk now. May be more than allowed, if nothing is left that may go.
+    pub bytes: u64,
 }

@@ -1,12 +1,15 @@
 //! The trait that every store has to fulfil. The suite in `tests/conformance` says what it means.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use crate::{
-    Appended, Attempts, Batch, ChunkInfo, Claim, ItemName, Items, JobFilter, JobRecord, JobState, LandedBatch, NewJob,
-    OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, Swept, Tally,
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
+    JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
+    Retention, ScheduleRecord, StoredEvent, Swept, Tally, TokenRecord,
 };
 
 /// The durable queue and registry.
@@ -28,7 +31,8 @@ pub trait Store: Send + Sync + 'static {
     /// A plugin's component. What is returned has the digest that was asked for.
     async fn component(&self, digest: Digest) -> Result<Option<Bytes>>;
 
-    /// Accept a job, and own it.
+    /// Accept a job, and own it. Refused with [`KeyTaken`](crate::StoreError::KeyTaken) if a job that is kept has the same
+    /// key.
     async fn create(&self, job: NewJob) -> Result<Claim>;
 
     /// Own a job that nobody owns now. Refused with [`Busy`](crate::StoreError::Busy) while another owner lives.
@@ -39,6 +43,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Jobs, the newest first.
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobRecord>>;
+
+    /// How many jobs there are.
+    async fn job_counts(&self) -> Result<JobCounts>;
 
     /// Append chunk number `seq`, from 0. `cursor` says where the reader stands behind it. A chunk that was appended
     /// already is ignored.
@@ -68,6 +75,9 @@ pub trait Store: Send + Sync + 'static {
     /// Say how long a job was worked at so far, over all its owners, in milliseconds. Less than before changes nothing.
     async fn put_worked(&self, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()>;
 
+    /// Have a job wait, or go on. Refused with [`Finished`](crate::StoreError::Finished) if nothing of it is left to do.
+    async fn set_paused(&self, job: JobId, epoch: Epoch, paused: bool) -> Result<()>;
+
     /// End a job. `state` is one of those that are finished; `summary` is kept for those who ask later.
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()>;
 
@@ -84,6 +94,72 @@ pub trait Store: Send + Sync + 'static {
     /// What landed behind batch number `after` (0 for the beginning), in the order in which it was committed: at most
     /// `limit` batches, and fewer where they are large. Empty if there is nothing more yet.
     async fn landed_after(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LandedBatch>>;
+
+    /// Dead letters: of the jobs that were accepted last before the others, and of each job the highest run first. At
+    /// most as many as the query says, and fewer where they are large; empty if there are no more.
+    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadRow>>;
+
+    /// A dead letter.
+    async fn dead_letter(&self, job: JobId, run: RunIndex) -> Result<Option<DeadRow>>;
+
+    /// How many dead letters there are, of one job or of all.
+    async fn dead_count(&self, job: Option<JobId>) -> Result<u64>;
+
+    /// Take outcomes back, as if those runs had never been made: they count no longer, they are in no batch that landed,
+    /// they are no dead letters, attempts at them are forgotten, and each may be recorded again. The job is active again.
+    /// Gives how many of the runs had an outcome; if none had, nothing changes.
+    ///
+    /// Refused with [`BodiesGone`](crate::StoreError::BodiesGone) if the bodies of the job's items are not kept.
+    async fn take_back(&self, job: JobId, epoch: Epoch, runs: Vec<RunIndex>) -> Result<u64>;
+
+    /// Forget that these runs are dead letters: their outcomes stand. Gives how many were.
+    async fn forget_dead(&self, job: JobId, runs: Vec<RunIndex>) -> Result<u64>;
+
+    /// Remove a finished job with all that is known of it, at once. Refused with
+    /// [`NotFinished`](crate::StoreError::NotFinished) before, and with [`Busy`](crate::StoreError::Busy) while somebody owns
+    /// it. Its room is free when this returns, or after a later sweep if a backup is being taken.
+    async fn delete(&self, job: JobId) -> Result<()>;
+
+    /// Add to the log, in this order. Gives the number of the last event there is.
+    async fn put_events(&self, events: Vec<NewEvent>) -> Result<u64>;
+
+    /// The log behind event number `after` (0 for its beginning), as far as it concerns this job if one is given: at most
+    /// `limit` events.
+    async fn events(&self, after: u64, job: Option<JobId>, limit: usize) -> Result<Vec<StoredEvent>>;
+
+    /// Keep a token. Refused with [`NameTaken`](crate::StoreError::NameTaken) if there is one of that name.
+    async fn put_token(&self, token: TokenRecord) -> Result<()>;
+
+    /// All tokens, by name.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>>;
+
+    /// Forget a token; whether there was one.
+    async fn remove_token(&self, name: &str) -> Result<bool>;
+
+    /// Keep a schedule. Refused with [`NameTaken`](crate::StoreError::NameTaken) if there is one of that name.
+    async fn add_schedule(&self, schedule: ScheduleRecord) -> Result<()>;
+
+    /// Keep what a schedule says and how far it is now; whether there is one of that name. Else nothing changes.
+    async fn put_schedule(&self, schedule: ScheduleRecord) -> Result<bool>;
+
+    /// All schedules, by name.
+    async fn schedules(&self) -> Result<Vec<ScheduleRecord>>;
+
+    /// Forget a schedule; whether there was one.
+    async fn remove_schedule(&self, name: &str) -> Result<bool>;
+
+    /// Keep the limits of the plugins of a name, or forget them.
+    async fn put_plugin_limits(&self, name: &str, limits: Option<Bytes>) -> Result<()>;
+
+    /// The limits of all plugins that have some, by name.
+    async fn plugin_limits(&self) -> Result<Vec<(String, Bytes)>>;
+
+    /// Bytes that the store takes on disk.
+    async fn disk_bytes(&self) -> Result<u64>;
+
+    /// Copy all that is kept as of one moment, while others write. `beside` are files and directories that go with it:
+    /// paths within the state directory, such as `ca`. Meanwhile nothing that takes much room is removed.
+    async fn backup(&self, beside: Vec<PathBuf>) -> Result<Backup>;
 
     /// Remove what need not be kept at the time `now_ms`, and jobs that somebody owns never.
     async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept>;

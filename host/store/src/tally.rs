@@ -27,8 +27,12 @@ pub struct ErrorGroup {
     pub code: String,
     /// Its message, the first 512 bytes of it.
     pub message: String,
-    /// The first run of the group, by its index.
+    /// The first run of the group, by its index. It may have been taken back since, unless all of them were.
     pub first_run: RunIndex,
+    /// When the first of its runs landed, in milliseconds since 1970; 0 if that was not kept, or all were taken back.
+    pub first_ms: u64,
+    /// When the last did.
+    pub last_ms: u64,
     /// The id of that run's item.
     pub example: String,
 }

@@ -67,8 +67,16 @@ async fn child() {
         Ok(claim) => claim,
         Err(_) => {
             let shape = Shape { places: 1, iterations: 1 };
-            let job =
-                NewJob { id: JOB, spec: Bytes::new(), plugin: Digest::of(b""), shape, priority: 0, created_ms: 0 };
+            let job = NewJob {
+                id: JOB,
+                spec: Bytes::new(),
+                plugin: Digest::of(b""),
+                shape,
+                priority: 0,
+                created_ms: 0,
+                key: None,
+                author: String::new(),
+            };
             store.create(job).await.unwrap()
         }
     };
@@ -95,8 +103,13 @@ async fn record(store: &SqliteStore, claim: &Claim, remainder: u64) {
     for number in (remainder..).step_by(2) {
         let outcomes = outcomes(number);
         if !done.contains(&outcomes[0].run.0) {
-            let batch =
-                Batch { job: JOB, epoch: claim.epoch(), worker: format!("worker-{remainder}").into(), outcomes };
+            let batch = Batch {
+                job: JOB,
+                epoch: claim.epoch(),
+                worker: format!("worker-{remainder}").into(),
+                landed_ms: 0,
+                outcomes,
+            };
             assert_eq!(store.record(batch).await.unwrap().recorded, BATCH);
             tell("batch", number);
         }

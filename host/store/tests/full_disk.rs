@@ -29,6 +29,8 @@ fn new_job() -> NewJob {
         shape: Shape { places: 1, iterations: 1 },
         priority: 0,
         created_ms: 0,
+        key: None,
+        author: String::new(),
     }
 }
 
@@ -47,7 +49,7 @@ fn batch(claim: &Claim, run: u64) -> Batch {
         error: None,
         detail: Bytes::new(),
     };
-    Batch { job: claim.job(), epoch: claim.epoch(), worker: "a".into(), outcomes: vec![row] }
+    Batch { job: claim.job(), epoch: claim.epoch(), worker: "a".into(), landed_ms: 0, outcomes: vec![row] }
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&database).unwrap();
     let error = SqliteStore::open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 3 }), "{error}");
     assert_eq!(std::fs::read(&database).unwrap(), before);
 }
 

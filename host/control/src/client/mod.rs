@@ -161,6 +161,8 @@ impl Pigeon for Client {
             shape,
             priority: request.priority,
             created_ms: clock::now_ms(),
+            key: None,
+            author: String::new(),
         };
         let id = job.id;
         let claim =
@@ -237,6 +239,7 @@ impl Pigeon for Client {
         let filter = pigeon_store::JobFilter {
             unfinished: filter.unfinished,
             limit: filter.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            ..pigeon_store::JobFilter::default()
         };
         let records =
             self.core.store.jobs(filter).await.map_err(|error| store_error("failed to list the jobs", error))?;

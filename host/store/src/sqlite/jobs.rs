@@ -1,4 +1,4 @@
-//! Plugins, jobs and their items, as SQL.
+//! Jobs and their items, as SQL.
 
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, Shape};
@@ -10,46 +10,12 @@ use super::{
     writer::Work,
 };
 use crate::{
-    Appended, ChunkInfo, ItemName, JobFilter, JobRecord, JobState, NewJob, PluginRecord, Result, StoreError,
+    Appended, ChunkInfo, ItemName, JobCounts, JobFilter, JobRecord, JobState, NewJob, Result, StoreError,
     item::decode_some_names,
 };
 
-/// Insert a plugin, or replace its record.
-pub(super) fn put_plugin(connection: &Connection, plugin: &PluginRecord) -> Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO plugin (digest, name, version, manifest, listed, published_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (digest) DO UPDATE SET name = ?2, version = ?3, manifest = ?4, listed = max(listed, ?5), published_ms = ?6",
-    )?;
-    let PluginRecord { digest, name, version, manifest, listed, published_ms } = plugin;
-    insert.execute(params![&digest.as_bytes()[..], name, version, &manifest[..], listed, int(*published_ms)])?;
-    Ok(())
-}
-
-/// A plugin by its digest.
-pub(super) fn plugin(connection: &Connection, digest: Digest) -> Result<Option<PluginRecord>> {
-    let mut select = connection.prepare_cached("SELECT * FROM plugin WHERE digest = ?1")?;
-    select.query_row([&digest.as_bytes()[..]], |row| Ok(plugin_of(row))).optional()?.transpose()
-}
-
-/// The plugins that are listed.
-pub(super) fn plugins(connection: &Connection) -> Result<Vec<PluginRecord>> {
-    let mut select =
-        connection.prepare_cached("SELECT * FROM plugin WHERE listed ORDER BY name, published_ms DESC, digest")?;
-    select.query_and_then([], plugin_of)?.collect()
-}
-
-fn plugin_of(row: &Row<'_>) -> Result<PluginRecord> {
-    Ok(PluginRecord {
-        digest: digest_of(row, "digest")?,
-        name: row.get("name")?,
-        version: row.get("version")?,
-        manifest: bytes_of(row, "manifest")?,
-        listed: row.get("listed")?,
-        published_ms: number(row.get("published_ms")?),
-    })
-}
-
-fn digest_of(row: &Row<'_>, column: &str) -> Result<Digest> {
+/// A column with a digest.
+pub(super) fn digest_of(row: &Row<'_>, column: &str) -> Result<Digest> {
     let digest = Digest::from_slice(row.get_ref(column)?.as_blob().unwrap_or_default());
     digest.ok_or_else(|| StoreError::Corrupt { what: "a digest has not 32 bytes".to_owned() })
 }
@@ -61,15 +27,27 @@ pub(super) fn bytes_of(row: &Row<'_>, column: &str) -> Result<Bytes> {
 
 /// Insert a job whose first owner is the caller.
 pub(super) fn create(connection: &Connection, job: &NewJob) -> Result<()> {
-    if key(connection, job.id)?.is_some() {
+    let (id, plugin) = (job.id.to_bytes(), job.plugin.as_bytes());
+    // One that is gone has its id still.
+    let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1)")?;
+    if select.query_row([&id[..]], |row| row.get(0))? {
         return Err(StoreError::JobExists(job.id));
     }
+    if let Some(submission) = &job.key {
+        let mut select = connection.prepare_cached("SELECT id FROM job WHERE submission = ?1")?;
+        let mut rows = select.query([submission])?;
+        if let Some(row) = rows.next()? {
+            return Err(StoreError::KeyTaken(id_of(row)?));
+        }
+    }
     let mut insert = connection.prepare_cached(
-        "INSERT INTO job (id, plugin, places, iterations, priority, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO job (id, plugin, places, iterations, priority, created_ms, submission, author)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let Shape { places, iterations } = job.shape;
-    let (id, plugin) = (job.id.to_bytes(), job.plugin.as_bytes());
-    let key = insert.insert(params![&id[..], &plugin[..], places, iterations, job.priority, int(job.created_ms)])?;
+    let (priority, created_ms) = (job.priority, int(job.created_ms));
+    let key =
+        insert.insert(params![&id[..], &plugin[..], places, iterations, priority, created_ms, job.key, job.author])?;
     connection
         .prepare_cached("INSERT INTO job_text (job, spec) VALUES (?1, ?2)")?
         .execute(params![key, &job.spec[..]])?;
@@ -78,7 +56,7 @@ pub(super) fn create(connection: &Connection, job: &NewJob) -> Result<()> {
 
 /// A job's key in the other tables, if there is such a job.
 pub(super) fn key(connection: &Connection, job: JobId) -> Result<Option<i64>> {
-    let mut select = connection.prepare_cached("SELECT key FROM job WHERE id = ?1")?;
+    let mut select = connection.prepare_cached("SELECT key FROM job WHERE id = ?1 AND NOT gone")?;
     Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?)
 }
 
@@ -98,8 +76,8 @@ pub(super) struct Head {
 
 /// A job's head, for its owner alone.
 pub(super) fn owned(connection: &Connection, job: JobId, given: Epoch) -> Result<Head> {
-    let mut select =
-        connection.prepare_cached("SELECT key, epoch, items, chunks, sealed, state FROM job WHERE id = ?1")?;
+    let mut select = connection
+        .prepare_cached("SELECT key, epoch, items, chunks, sealed, state FROM job WHERE id = ?1 AND NOT gone")?;
     let mut rows = select.query([&job.to_bytes()[..]])?;
     let row = rows.next()?.ok_or(StoreError::UnknownJob(job))?;
     let current = Epoch(number(row.get("epoch")?));
@@ -122,7 +100,8 @@ fn state_of(row: &Row<'_>) -> Result<JobState> {
 
 /// Raise a job's epoch for a new owner.
 pub(super) fn claim(connection: &Connection, job: JobId) -> Result<Epoch> {
-    let mut update = connection.prepare_cached("UPDATE job SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?;
+    let mut update =
+        connection.prepare_cached("UPDATE job SET epoch = epoch + 1 WHERE id = ?1 AND NOT gone RETURNING epoch")?;
     let epoch = update.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?;
     epoch.map(|epoch| Epoch(number(epoch))).ok_or(StoreError::UnknownJob(job))
 }
@@ -131,30 +110,80 @@ const RECORD: &str = "SELECT * FROM job JOIN job_text ON job_text.job = job.key"
 
 /// A job as it stands.
 pub(super) fn job(connection: &Connection, job: JobId) -> Result<JobRecord> {
-    let mut select = connection.prepare_cached(&format!("{RECORD} WHERE id = ?1"))?;
+    let mut select = connection.prepare_cached(&format!("{RECORD} WHERE id = ?1 AND NOT gone"))?;
     let record = select.query_row([&job.to_bytes()[..]], |row| Ok(record_of(row))).optional()?;
     record.ok_or(StoreError::UnknownJob(job))?
 }
 
 /// Jobs, the newest first.
-pub(super) fn jobs(connection: &Connection, filter: JobFilter) -> Result<Vec<JobRecord>> {
-    let sql = format!("{RECORD} WHERE (state = 0 OR NOT ?1) ORDER BY created_ms DESC, key DESC LIMIT ?2");
+pub(super) fn jobs(connection: &Connection, filter: &JobFilter) -> Result<Vec<JobRecord>> {
+    let (behind_ms, behind_key) = match filter.before {
+        Some(before) => place(connection, before)?,
+        None => (i64::MAX, i64::MAX),
+    };
+    // Bits by the number of the state.
+    let states = filter.states.iter().fold(0, |states, &state| states | 1u32 << state as u8);
+    let states = if states == 0 { u32::MAX } else { states };
+    // Those that are not finished are few among many: they have an index of their own.
+    let unfinished = if filter.unfinished { "state = 0 AND" } else { "" };
+    let sql = format!(
+        "{RECORD} WHERE {unfinished} NOT gone AND (created_ms, key) < (?1, ?2) AND (1 << state & ?3) <> 0
+         AND (?4 IS NULL OR paused = ?4) AND (?5 IS NULL OR plugin IN (SELECT digest FROM plugin WHERE name = ?5))
+         ORDER BY created_ms DESC, key DESC LIMIT ?6"
+    );
     let mut select = connection.prepare_cached(&sql)?;
     let limit = filter.limit.map_or(-1, i64::from);
-    select.query_and_then(params![filter.unfinished, limit], record_of)?.collect()
+    let params = params![behind_ms, behind_key, states, filter.paused, filter.plugin, limit];
+    select.query_and_then(params, record_of)?.collect()
+}
+
+/// Where a job stands in the list. One that is not kept any more stood about where its id says: that begins with the
+/// time at which it was made.
+fn place(connection: &Connection, job: JobId) -> Result<(i64, i64)> {
+    let id = job.to_bytes();
+    let mut select = connection.prepare_cached("SELECT created_ms, key FROM job WHERE id = ?1")?;
+    let place = select.query_row([&id[..]], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let made_ms = id.iter().take(6).fold(0, |ms, &byte| ms << 8 | i64::from(byte));
+    Ok(place.unwrap_or((made_ms, i64::MAX)))
+}
+
+/// How many jobs there are.
+pub(super) fn counts(connection: &Connection) -> Result<JobCounts> {
+    let mut select =
+        connection.prepare_cached("SELECT state, paused, count(*) FROM job WHERE NOT gone GROUP BY state, paused")?;
+    let mut rows = select.query([])?;
+    let mut counts = JobCounts::default();
+    while let Some(row) = rows.next()? {
+        let counted = match (state_of(row)?, row.get("paused")?) {
+            (JobState::Active, false) => &mut counts.active,
+            (JobState::Active, true) => &mut counts.paused,
+            (JobState::Completed, _) => &mut counts.completed,
+            (JobState::FailedFast, _) => &mut counts.failed_fast,
+            (JobState::Cancelled, _) => &mut counts.cancelled,
+        };
+        *counted += number(row.get(2)?);
+    }
+    Ok(counts)
+}
+
+/// A column with a job's id.
+pub(super) fn id_of(row: &Row<'_>) -> Result<JobId> {
+    let id = JobId::from_slice(row.get_ref("id")?.as_blob().unwrap_or_default());
+    id.ok_or_else(|| StoreError::Corrupt { what: "a job's id has not 16 bytes".to_owned() })
 }
 
 fn record_of(row: &Row<'_>) -> Result<JobRecord> {
-    let id = JobId::from_slice(row.get_ref("id")?.as_blob().unwrap_or_default());
     let sealed: bool = row.get("sealed")?;
     Ok(JobRecord {
         job: NewJob {
-            id: id.ok_or_else(|| StoreError::Corrupt { what: "a job's id has not 16 bytes".to_owned() })?,
+            id: id_of(row)?,
             spec: bytes_of(row, "spec")?,
             plugin: digest_of(row, "plugin")?,
             shape: Shape { places: row.get("places")?, iterations: row.get("iterations")? },
             priority: row.get("priority")?,
             created_ms: number(row.get("created_ms")?),
+            key: row.get("submission")?,
+            author: row.get("author")?,
         },
         state: state_of(row)?,
         epoch: Epoch(number(row.get("epoch")?)),
@@ -166,6 +195,9 @@ fn record_of(row: &Row<'_>) -> Result<JobRecord> {
         summary: bytes_of(row, "summary")?,
         worked_ms: number(row.get("worked_ms")?),
         finished_ms: row.get::<_, Option<i64>>("finished_ms")?.map(number),
+        paused: row.get("paused")?,
+        has_bodies: row.get::<_, i64>("has_bodies")? == 1,
+        dead: number(row.get("dead")?),
     })
 }
 
@@ -247,13 +279,21 @@ pub(super) fn put_worked(connection: &Connection, job: JobId, epoch: Epoch, work
     Ok(())
 }
 
+/// Have a job wait, or go on.
+pub(super) fn set_paused(connection: &Connection, job: JobId, epoch: Epoch, paused: bool) -> Result<()> {
+    let head = owned(connection, job, epoch)?;
+    if head.state.is_finished() {
+        return Err(StoreError::Finished(job));
+    }
+    connection.prepare_cached("UPDATE job SET paused = ?2 WHERE key = ?1")?.execute(params![head.key, paused])?;
+    Ok(())
+}
+
 /// End a job.
 pub(super) fn finish(connection: &Connection, key: i64, state: JobState, summary: &[u8], now_ms: u64) -> Result<()> {
-    connection.prepare_cached("UPDATE job SET state = ?2, finished_ms = ?3 WHERE key = ?1")?.execute(params![
-        key,
-        state as u8,
-        int(now_ms)
-    ])?;
+    connection
+        .prepare_cached("UPDATE job SET state = ?2, finished_ms = ?3, paused = 0 WHERE key = ?1")?
+        .execute(params![key, state as u8, int(now_ms)])?;
     connection.prepare_cached("UPDATE job_text SET summary = ?2 WHERE job = ?1")?.execute(params![key, summary])?;
     connection.prepare_cached("DELETE FROM attempt WHERE job = ?1")?.execute([key])?;
     Ok(())

@@ -68,10 +68,12 @@ impl Work {
         self.with_ledger(batch.job, batch.epoch, |connection, key, ledger| {
             let (rows, refused) = ledger.record(batch);
             let mut insert = connection.prepare_cached(
-                "INSERT INTO outcome (job, number, first_run, last_run, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO outcome (job, number, first_run, last_run, body, landed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
+            let landed_ms = int(batch.landed_ms);
             for row in rows {
-                insert.execute(params![key, int(row.number), int(row.first_run), int(row.last_run), row.body])?;
+                let (number, first, last) = (int(row.number), int(row.first_run), int(row.last_run));
+                insert.execute(params![key, number, first, last, row.body, landed_ms])?;
             }
             if ledger.is_due() {
                 write_ledger(connection, key, ledger)?;
@@ -144,6 +146,8 @@ pub(super) fn tally(connection: &Connection, job: JobId, ledger: Ledger) -> Resu
             message: group.error.message,
             first_run: RunIndex(group.first_run),
             example: name.map_or_else(String::new, |name| name.id),
+            first_ms: 0,
+            last_ms: 0,
         });
     }
     Ok(Tally { workers: ledger.workers, groups })
@@ -209,7 +213,7 @@ pub(super) fn results(connection: &Connection, key: i64, from: RunIndex, limit: 
 /// What landed behind a batch, in the order in which it was committed. Batches are numbered from 1, rows from 0.
 pub(super) fn landed_after(connection: &Connection, key: i64, after: u64, limit: usize) -> Result<Vec<LandedBatch>> {
     let mut select = connection.prepare_cached(
-        "SELECT number, first_run, body FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
+        "SELECT number, first_run, body, landed_ms FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
     )?;
     let mut rows = select.query([key, int(after)])?;
     let (mut batches, mut bytes) = (Vec::new(), 0);
@@ -224,7 +228,12 @@ pub(super) fn landed_after(connection: &Connection, key: i64, after: u64, limit:
         while let Some((outcome, _)) = decoder.next()? {
             outcomes.push(outcome);
         }
-        batches.push(LandedBatch { number: number(row.get("number")?) + 1, worker: decoder.worker.into(), outcomes });
+        batches.push(LandedBatch {
+            number: number(row.get("number")?) + 1,
+            worker: decoder.worker.into(),
+            landed_ms: number(row.get("landed_ms")?),
+            outcomes,
+        });
     }
     Ok(batches)
 }

@@ -24,6 +24,16 @@ struct Due {
 }
 
 impl Inner {
+    /// Remove a finished job.
+    pub(super) async fn delete(self: &Arc<Self>, job: JobId) -> Result<()> {
+        let _lock = self.locks.job(job)?;
+        let read = move |connection: &_| super::jobs::job(connection, job);
+        if !self.readers.read(read).await?.state.is_finished() {
+            return Err(StoreError::NotFinished(job));
+        }
+        Err(StoreError::Closed)
+    }
+
     pub(super) async fn sweep(self: &Arc<Self>, now_ms: u64, retention: Retention) -> Result<Swept> {
         let mut swept = Swept::default();
         let kept_ms = u64::try_from(retention.results.as_millis()).unwrap_or(u64::MAX);

@@ -17,6 +17,8 @@ pub(crate) fn new_job(places: u32, iterations: u32) -> NewJob {
         shape: Shape { places, iterations },
         priority: 3,
         created_ms: 1_000,
+        key: None,
+        author: String::new(),
     }
 }
 
@@ -51,7 +53,13 @@ pub(crate) fn failed(run: u64, code: &str, message: &str) -> OutcomeRow {
 }
 
 pub(crate) fn batch(claim: &Claim, worker: &str, outcomes: impl IntoIterator<Item = OutcomeRow>) -> Batch {
-    Batch { job: claim.job(), epoch: claim.epoch(), worker: worker.into(), outcomes: outcomes.into_iter().collect() }
+    Batch {
+        job: claim.job(),
+        epoch: claim.epoch(),
+        worker: worker.into(),
+        landed_ms: 0,
+        outcomes: outcomes.into_iter().collect(),
+    }
 }
 
 /// All results, read in pages of so many.

@@ -357,15 +357,15 @@ pub(crate) async fn jobs_are_listed_newest_first(store: &impl Store) {
         store.jobs(filter).await.unwrap().into_iter().map(|record| record.job.id).collect()
     };
     assert_eq!(list(JobFilter::default()).await, [ids[0], ids[2], ids[1]]);
-    assert_eq!(list(JobFilter { unfinished: true, limit: None }).await, [ids[0], ids[1]]);
-    assert_eq!(list(JobFilter { unfinished: false, limit: Some(1) }).await, [ids[0]]);
+    assert_eq!(list(JobFilter { unfinished: true, ..JobFilter::default() }).await, [ids[0], ids[1]]);
+    assert_eq!(list(JobFilter { limit: Some(1), ..JobFilter::default() }).await, [ids[0]]);
 }
 
 pub(crate) async fn what_is_not_there_is_unknown(store: &impl Store) {
     let job = JobId::new();
     let epoch = Epoch(1);
     let unknown = |error| matches!(error, StoreError::UnknownJob(id) if id == job);
-    let nothing = Batch { job, epoch, worker: Arc::from("a"), outcomes: vec![outcome(0)] };
+    let nothing = Batch { job, epoch, worker: Arc::from("a"), landed_ms: 0, outcomes: vec![outcome(0)] };
     assert!(unknown(store.job(job).await.unwrap_err()));
     assert!(unknown(store.claim(job).await.unwrap_err()));
     assert!(unknown(store.append(job, epoch, 0, items(0..1), Bytes::new()).await.unwrap_err()));
@@ -423,7 +423,7 @@ pub(crate) async fn plugins_of_jobs_alone_go_with_them(store: &impl Store) {
     let (hidden, component) = plugin(b"hidden", false);
     store.put_plugin(hidden.clone(), component).await.unwrap();
     let claim = store.create(NewJob { plugin: hidden.digest, ..new_job(1, 1) }).await.unwrap();
-    let now = Retention { results: Duration::from_millis(10), keep_bodies: false };
+    let now = Retention { results: Duration::from_millis(10), ..Retention::default() };
     assert_eq!(store.sweep(DAY_MS, now).await.unwrap().files, 0);
     store.finish(claim.job(), claim.epoch(), JobState::Cancelled, Bytes::new(), DAY_MS).await.unwrap();
     drop(claim);

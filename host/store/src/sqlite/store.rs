@@ -1,0 +1,244 @@
+//! What every store has to do, done with SQLite.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
+
+use super::{
+    SqliteStore, access, dead, events,
+    jobs::{self, NewChunk, Packed},
+    outcomes, plugins,
+};
+use crate::{
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
+    JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
+    Retention, ScheduleRecord, Store, StoreError, StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
+};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn put_plugin(&self, plugin: PluginRecord, component: Bytes) -> Result<()> {
+        let _named = self.0.put_bodies(vec![(plugin.digest, component)]).await?;
+        self.0.writer.write(move |work| plugins::put(&work.connection, &plugin)).await
+    }
+
+    async fn plugin(&self, digest: Digest) -> Result<Option<PluginRecord>> {
+        self.0.readers.read(move |connection| plugins::one(connection, digest)).await
+    }
+
+    async fn plugins(&self) -> Result<Vec<PluginRecord>> {
+        self.0.readers.read(plugins::listed).await
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Option<Bytes>> {
+        let bodies = self.0.bodies.clone();
+        let read = move |connection: &_| match plugins::one(connection, digest)? {
+            Some(_) => bodies.read(digest),
+            None => Ok(None),
+        };
+        self.0.readers.read(read).await
+    }
+
+    async fn create(&self, job: NewJob) -> Result<Claim> {
+        let lock = self.0.locks.job(job.id)?;
+        let id = job.id;
+        self.0.writer.write(move |work| jobs::create(&work.connection, &job)).await?;
+        Ok(Claim::new(id, Epoch(1), lock))
+    }
+
+    async fn claim(&self, job: JobId) -> Result<Claim> {
+        // Before the lock's file is made.
+        self.job(job).await?;
+        let lock = self.0.locks.job(job)?;
+        let epoch = self.0.writer.write(move |work| jobs::claim(&work.connection, job)).await?;
+        Ok(Claim::new(job, epoch, lock))
+    }
+
+    async fn job(&self, job: JobId) -> Result<JobRecord> {
+        self.0.readers.read(move |connection| jobs::job(connection, job)).await
+    }
+
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobRecord>> {
+        self.0.readers.read(move |connection| jobs::jobs(connection, &filter)).await
+    }
+
+    async fn job_counts(&self) -> Result<JobCounts> {
+        self.0.readers.read(jobs::counts).await
+    }
+
+    async fn append(&self, job: JobId, epoch: Epoch, seq: u64, items: Items, cursor: Bytes) -> Result<Appended> {
+        let (lengths, files) = items.encode_lengths();
+        let chunk = NewChunk {
+            seq,
+            count: items.len() as u64,
+            bytes: items.bytes(),
+            names: items.encode_names(),
+            lengths,
+            bodies: items.packed_bodies().clone(),
+            files: files.iter().map(|(digest, _)| *digest).collect(),
+            cursor,
+        };
+        let _named = self.0.put_bodies(files).await?;
+        self.0.writer.write(move |work| jobs::append(work, job, epoch, &chunk)).await
+    }
+
+    async fn seal(&self, job: JobId, epoch: Epoch, note: Bytes) -> Result<()> {
+        self.0.writer.write(move |work| jobs::seal(&work.connection, job, epoch, &note)).await
+    }
+
+    async fn chunks(&self, job: JobId) -> Result<Vec<ChunkInfo>> {
+        self.0.readers.read(move |connection| jobs::chunks(connection, job)).await
+    }
+
+    async fn items(&self, job: JobId, seq: u64) -> Result<Items> {
+        let (bodies, spools) = (self.0.bodies.clone(), self.0.spools.clone());
+        let read = move |connection: &_| {
+            let chunk = jobs::chunk(connection, job, seq)?;
+            let packed = match chunk.bodies {
+                Packed::Here(packed) => packed,
+                Packed::Spooled(span) => spools.read(job, span)?,
+            };
+            Items::decode(chunk.names, chunk.lengths, packed, |digest| {
+                let missing = || StoreError::Corrupt { what: format!("the body {digest} is missing") };
+                bodies.read(digest)?.ok_or_else(missing)
+            })
+        };
+        self.0.readers.read(read).await
+    }
+
+    async fn sizes(&self, job: JobId, seq: u64) -> Result<Vec<u64>> {
+        self.0.readers.read(move |connection| decode_sizes(jobs::lengths(connection, job, seq)?)).await
+    }
+
+    async fn item_names(&self, job: JobId, first: u64, count: usize) -> Result<Vec<ItemName>> {
+        let read = move |connection: &_| jobs::item_names(connection, jobs::known_key(connection, job)?, first, count);
+        self.0.readers.read(read).await
+    }
+
+    async fn record(&self, mut batch: Batch) -> Result<Recorded> {
+        self.0.writer.write(move |work| work.record(&mut batch)).await
+    }
+
+    async fn put_attempts(&self, job: JobId, epoch: Epoch, attempts: Vec<(RunIndex, Attempts)>) -> Result<()> {
+        self.0.writer.write(move |work| work.put_attempts(job, epoch, &attempts)).await
+    }
+
+    async fn put_worked(&self, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()> {
+        self.0.writer.write(move |work| jobs::put_worked(&work.connection, job, epoch, worked_ms)).await
+    }
+
+    async fn set_paused(&self, job: JobId, epoch: Epoch, paused: bool) -> Result<()> {
+        self.0.writer.write(move |work| jobs::set_paused(&work.connection, job, epoch, paused)).await
+    }
+
+    async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
+        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
+    }
+
+    async fn progress(&self, job: JobId) -> Result<Progress> {
+        let ledger = self.0.ledger(job).await?;
+        let read = move |connection: &_| outcomes::progress(connection, jobs::known_key(connection, job)?, &ledger);
+        self.0.readers.read(read).await
+    }
+
+    async fn tally(&self, job: JobId) -> Result<Tally> {
+        let ledger = self.0.ledger(job).await?;
+        self.0.readers.read(move |connection| outcomes::tally(connection, job, ledger)).await
+    }
+
+    async fn results(&self, job: JobId, from: RunIndex, limit: usize) -> Result<Vec<OutcomeRow>> {
+        let read = move |connection: &_| outcomes::results(connection, jobs::known_key(connection, job)?, from, limit);
+        self.0.readers.read(read).await
+    }
+
+    async fn landed_after(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LandedBatch>> {
+        let read =
+            move |connection: &_| outcomes::landed_after(connection, jobs::known_key(connection, job)?, after, limit);
+        self.0.readers.read(read).await
+    }
+
+    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadRow>> {
+        self.0.readers.read(move |connection| dead::list(connection, &query)).await
+    }
+
+    async fn dead_letter(&self, job: JobId, run: RunIndex) -> Result<Option<DeadRow>> {
+        self.0.readers.read(move |connection| dead::one(connection, job, run)).await
+    }
+
+    async fn dead_count(&self, job: Option<JobId>) -> Result<u64> {
+        self.0.readers.read(move |connection| dead::count(connection, job)).await
+    }
+
+    async fn take_back(&self, job: JobId, epoch: Epoch, runs: Vec<RunIndex>) -> Result<u64> {
+        self.0.writer.write(move |work| work.take_back(job, epoch, &runs)).await
+    }
+
+    async fn forget_dead(&self, job: JobId, runs: Vec<RunIndex>) -> Result<u64> {
+        self.0.writer.write(move |work| dead::forget(&work.connection, job, &runs)).await
+    }
+
+    async fn delete(&self, job: JobId) -> Result<()> {
+        self.0.delete(job).await
+    }
+
+    async fn put_events(&self, events: Vec<NewEvent>) -> Result<u64> {
+        self.0.writer.write(move |work| events::put(&work.connection, &events)).await
+    }
+
+    async fn events(&self, after: u64, job: Option<JobId>, limit: usize) -> Result<Vec<StoredEvent>> {
+        self.0.readers.read(move |connection| events::after(connection, after, job, limit)).await
+    }
+
+    async fn put_token(&self, token: TokenRecord) -> Result<()> {
+        self.0.writer.write(move |work| access::put_token(&work.connection, &token)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        self.0.readers.read(access::tokens).await
+    }
+
+    async fn remove_token(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.0.writer.write(move |work| access::remove_token(&work.connection, &name)).await
+    }
+
+    async fn add_schedule(&self, schedule: ScheduleRecord) -> Result<()> {
+        self.0.writer.write(move |work| access::add_schedule(&work.connection, &schedule)).await
+    }
+
+    async fn put_schedule(&self, schedule: ScheduleRecord) -> Result<bool> {
+        self.0.writer.write(move |work| access::put_schedule(&work.connection, &schedule)).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRecord>> {
+        self.0.readers.read(access::schedules).await
+    }
+
+    async fn remove_schedule(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.0.writer.write(move |work| access::remove_schedule(&work.connection, &name)).await
+    }
+
+    async fn put_plugin_limits(&self, name: &str, limits: Option<Bytes>) -> Result<()> {
+        let name = name.to_owned();
+        self.0.writer.write(move |work| access::put_plugin_limits(&work.connection, &name, limits.as_deref())).await
+    }
+
+    async fn plugin_limits(&self) -> Result<Vec<(String, Bytes)>> {
+        self.0.readers.read(access::plugin_limits).await
+    }
+
+    async fn disk_bytes(&self) -> Result<u64> {
+        self.0.clone().disk_bytes().await
+    }
+
+    async fn backup(&self, beside: Vec<PathBuf>) -> Result<Backup> {
+        self.0.clone().backup(beside).await
+    }
+
+    async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept> {
+        self.0.sweep(now_ms, retention).await
+    }
+}
