@@ -15,6 +15,8 @@ pub struct Watch {
     pub logs: bool,
     /// Only of runs in batches behind this one ([`Landed::batch`]); 0 for all. So who lost the connection misses nothing.
     pub after: u64,
+    /// Only of what has happened by now; then [`JobEvent::Finished`] at once, with the state in which the job is.
+    pub past: bool,
 }
 
 /// Something happened.

@@ -318,14 +318,14 @@ pub struct WatchQuery {
 }
 
 impl From<Watch> for WatchQuery {
-    fn from(Watch { runs, logs, after }: Watch) -> Self {
+    fn from(Watch { runs, logs, after, past: _ }: Watch) -> Self {
         Self { runs, logs, after }
     }
 }
 
 impl From<WatchQuery> for Watch {
     fn from(WatchQuery { runs, logs, after }: WatchQuery) -> Self {
-        Self { runs, logs, after }
+        Self { runs, logs, after, past: false }
     }
 }
 

@@ -32,12 +32,12 @@ mod metrics;
 mod owner;
 mod record;
 mod registry;
+pub mod rest;
 mod results;
 #[expect(dead_code, reason = "wired in when the rest of the control host is")]
 mod schedules;
 mod secrets;
 mod status;
-#[expect(dead_code, reason = "wired in when the rest of the control host is")]
 mod submit;
 mod verdicts;
 mod watch;

@@ -213,7 +213,7 @@ impl Pigeon for Client {
     }
 
     async fn watch(&self, id: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
-        match self.core.owned(id) {
+        match self.core.owned(id).filter(|_| !watch.past) {
             Some(job) => Ok(watch::events(self.core.store.clone(), &job, watch)),
             None => {
                 let record = self.core.record(id).await?;

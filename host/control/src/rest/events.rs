@@ -1,0 +1,81 @@
+//! The log of all that happened: in pages, and as it goes on.
+
+use axum::{Json, http::HeaderMap, response::Response};
+use futures::StreamExt as _;
+use pigeon_api::{
+    EventFilter,
+    page::{EventPage, EventsQuery, page_size},
+    sse::Message,
+};
+use pigeon_protocol::id::JobId;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use utoipa::IntoParams;
+
+use super::{
+    caller::{Caller, Viewer},
+    extract::Query,
+    failure::Answer,
+    streams::{last_event_id, sse},
+};
+
+/// Entries of the log, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "events",
+    params(EventsQuery),
+    responses((status = 200, description = "A page of them, perhaps empty", body = EventPage)),
+    security(("bearer" = ["viewer"]))
+)]
+pub(super) async fn list_events(caller: Caller<Viewer>, Query(query): Query<EventsQuery>) -> Answer<Json<EventPage>> {
+    let events = caller.pigeon().events(query.filter(), page_size(query.limit)).await?;
+    let next = events.last().map_or(query.after, |last| last.seq);
+    Ok(Json(EventPage { events, next }))
+}
+
+/// Which entries are followed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FollowQuery {
+    /// Those with a greater number.
+    pub(super) after: u64,
+    /// Of this job.
+    #[serde(deserialize_with = "job")]
+    #[param(value_type = Option<String>)]
+    pub(super) job: Option<JobId>,
+}
+
+fn job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<JobId>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+impl FollowQuery {
+    pub(super) fn filter(&self) -> EventFilter {
+        EventFilter { after: self.after, job: self.job }
+    }
+}
+
+/// Entries of the log as server-sent events named `event`, with their number as id: those that are there, and then each as it
+/// is written. Who is cut off comes again with `Last-Event-ID`, and misses nothing.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events/stream",
+    tag = "events",
+    params(
+        FollowQuery,
+        ("Last-Event-ID" = Option<u64>, Header, description = "The last entry that was seen; above `after`"),
+    ),
+    responses((status = 200, description = "Events, for ever", body = String, content_type = "text/event-stream")),
+    security(("bearer" = ["viewer"]))
+)]
+pub(super) async fn stream_events(
+    caller: Caller<Viewer>,
+    Query(query): Query<FollowQuery>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let mut filter = query.filter();
+    filter.after = last_event_id(&headers)?.unwrap_or(filter.after);
+    let events = caller.pigeon().follow_events(filter).await?;
+    Ok(sse(&caller, events.map(|event| Message::of_log(&event)).boxed()))
+}

@@ -1,0 +1,66 @@
+//! The OpenAPI document, made of the handlers' annotations.
+
+use pigeon_api::{PROBLEM_MEDIA_TYPE, Problem};
+use utoipa::{
+    OpenApi, PartialSchema as _,
+    openapi::{
+        Components, ContentBuilder, Ref, RefOr, ResponseBuilder,
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::router;
+
+/// What stands above all routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pigeon",
+        description = "A durable queue of items to be validated by plugins, which many people and many agents share.\n\n\
+            A job is opened (`POST /api/v1/jobs`), appended to (chunks, or lines) and sealed; its items are judged as they \
+            come. What was answered is on disk. Errors are problem documents (RFC 9457). A token carries a role: viewer, \
+            submitter, publisher, operator or admin, of which each may do what those before it may; the role that an \
+            operation needs stands in its security requirement.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "jobs", description = "Jobs, from their submission to their results"),
+        (name = "dead letters", description = "Runs that could not be judged"),
+        (name = "plugins", description = "What judges"),
+        (name = "schedules", description = "Jobs that are submitted when their time comes"),
+        (name = "fleet", description = "Agents, and the tokens with which they join"),
+        (name = "tokens", description = "Who may do what over this API"),
+        (name = "events", description = "The log of all that happens, and figures"),
+        (name = "host", description = "The control host itself"),
+    )
+)]
+struct Base;
+
+/// The OpenAPI document of the API, as JSON.
+pub fn document() -> String {
+    let mut document = Base::openapi();
+    for routes in [router::always(), router::short(), router::long()] {
+        document.merge(routes.into_openapi());
+    }
+    let components = document.components.get_or_insert_with(Components::new);
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+    let bearer = bearer.description(Some("A token of `pigeon token create`, or the one of the first start")).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.schemas.insert("Problem".to_owned(), Problem::schema());
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        operations.into_iter().flatten().for_each(complete);
+    }
+    // Our own document: it can always be written.
+    document.to_pretty_json().unwrap_or_default()
+}
+
+/// Say of an operation what is true of all of them: whatever goes wrong is told in the same way.
+fn complete(operation: &mut Operation) {
+    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let problem =
+        ResponseBuilder::new().description("It could not be done, and why").content(PROBLEM_MEDIA_TYPE, content);
+    operation.responses.responses.entry("default".to_owned()).or_insert_with(|| RefOr::T(problem.build()));
+}
