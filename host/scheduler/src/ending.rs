@@ -57,6 +57,7 @@ impl Scheduler {
             self.timers.idle.pop_first();
             self.dismiss_if_idle(job, session);
         }
+        self.dirty |= self.groups.values().any(|group| group.opens.is_some_and(|at| at <= now));
     }
 
     /// Ends a lease. Nothing happens if it has ended.
@@ -77,6 +78,9 @@ impl Scheduler {
             }
         }
         let Some(job) = self.jobs.get_mut(&lease.job) else { return };
+        if let Some(group) = self.groups.get_mut(&job.group) {
+            group.leases = group.leases.saturating_sub(1);
+        }
         let idle = job.unleased(self.now, lease.session, id);
         if idle && (job.places.is_some() || job.max_agents != usize::MAX) {
             self.timers.idle.insert((self.now + self.config.lease_life(), lease.job, lease.session));

@@ -69,12 +69,17 @@ impl Scheduler {
         }
     }
 
-    /// A lease was not sent after all: its runs go back, and it takes none of its session's credit.
+    /// A lease was not sent after all: its runs go back, and it takes none of its session's credit, nor of its group's
+    /// rate.
     pub fn unsent(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence) {
-        if self.leases.get(&lease).is_some_and(|lease| (lease.session, lease.fence) == (session, fence))
+        if let Some(lease) = self.leases.get(&lease)
+            && (lease.session, lease.fence) == (session, fence)
             && let Some(agent) = self.agents.get_mut(&session)
         {
             agent.unsend();
+            if let Some(group) = self.jobs.get(&lease.job).and_then(|job| self.groups.get_mut(&job.group)) {
+                group.unsent(lease.runs.total());
+            }
         }
         self.lease_ended(now, session, lease, fence);
     }
@@ -108,6 +113,29 @@ impl Scheduler {
         self.reindex(id);
         self.conclude(id);
         resolved
+    }
+
+    /// Runs that have a recorded outcome are to be made again, as if they had never been made. Gives how many. Nothing of a
+    /// job that is stopping or finished is taken back: one that is finished is forgotten, and admitted again without them.
+    pub fn take_back(&mut self, now: Time, id: JobId, ranges: impl IntoIterator<Item = RunRange>) -> u64 {
+        self.pass(now);
+        let Some(job) = self.jobs.get_mut(&id) else { return 0 };
+        if job.stopping.is_some() || job.finished.is_some() {
+            return 0;
+        }
+        let mut taken = 0;
+        for range in ranges {
+            for runs in job.work.take_back(range.first..range.first.saturating_add(range.count)) {
+                taken += runs.end - runs.start;
+                if let Some(places) = &mut job.places {
+                    for place in job.work.place_of(runs.start)..=job.work.place_of(runs.end - 1) {
+                        places.work_came_back(place);
+                    }
+                }
+            }
+        }
+        self.reindex(id);
+        taken
     }
 
     /// The job that a live lease is of.

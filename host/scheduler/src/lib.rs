@@ -83,14 +83,12 @@ pub struct Scheduler {
     hungry: BTreeSet<(u64, SessionId)>,
     /// Leases that all sessions have and take.
     lanes: u64,
-    /// Jobs with work for every session.
-    ready_to_all: BTreeSet<job::Rank>,
+    /// Jobs with work for every session, of groups without limits.
+    ready: group::Ready,
+    /// Groups with limits.
+    groups: BTreeMap<u64, group::Group>,
     /// Jobs with work for their members alone.
     ready_to_members: BTreeSet<job::Rank>,
-    /// Those of `ready_to_all`, by how long they have waited.
-    waiting: BTreeSet<(Time, JobId)>,
-    /// What the jobs of a priority had been served when the last of them was; a job that comes begins there.
-    shares: BTreeMap<i32, u64>,
     /// Jobs with suspects to lease.
     suspicious: BTreeSet<JobId>,
     /// Sessions set aside for suspects.
@@ -116,10 +114,9 @@ impl Scheduler {
             timers: timers::Timers::default(),
             hungry: BTreeSet::new(),
             lanes: 0,
-            ready_to_all: BTreeSet::new(),
+            ready: group::Ready::default(),
+            groups: BTreeMap::new(),
             ready_to_members: BTreeSet::new(),
-            waiting: BTreeSet::new(),
-            shares: BTreeMap::new(),
             suspicious: BTreeSet::new(),
             reserved: BTreeSet::new(),
             actions: VecDeque::new(),

@@ -151,7 +151,8 @@ impl Scheduler {
         } else if self.agents.is_empty() {
             Some(Waiting::NoAgent)
         } else if ready {
-            Some(Waiting::AgentsBusy)
+            let group = self.groups.get(&job.group).and_then(|group| group.waiting(job));
+            Some(group.unwrap_or(Waiting::AgentsBusy))
         } else if let Some(until) = job.work.next_attempt() {
             Some(Waiting::Backoff { until })
         } else {

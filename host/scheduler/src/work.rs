@@ -298,6 +298,19 @@ impl Work {
         settled.0
     }
 
+    /// Runs of appended items that are done are to be made again. Gives them. Those behind the cursor stay passed over:
+    /// they are taken from where they come back.
+    pub(crate) fn take_back(&mut self, runs: Range<u64>) -> Vec<Range<u64>> {
+        let end = runs.end.min(self.planned());
+        let done = self.done.ranges_from(RunIndex(runs.start)).take_while(|range| range.start < end);
+        let done: Vec<_> = done.map(|range| range.start..range.end.min(end)).collect();
+        for range in &done {
+            self.done.remove_range(range.clone());
+            self.returned.insert_range(range.clone());
+        }
+        done
+    }
+
     fn settle_undone(&mut self, runs: Range<u64>) {
         self.done.insert_range(runs.clone());
         self.returned.remove_range(runs.clone());

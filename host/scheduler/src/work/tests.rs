@@ -203,3 +203,20 @@ fn what_is_ready_is_what_can_be_taken() {
     assert_eq!(ranges(work.take(100, MIB)), [(0, 1), (7, 3), (14, 4)]);
     assert!(work.ready() == 0 && !work.is_ready());
 }
+
+#[test]
+fn what_is_taken_back_is_made_once_more() {
+    let done: RunSet = std::iter::once(14..16).collect();
+    let mut work = work(1, 1, 20, Progress { done, attempts: Vec::new() });
+    assert_eq!(ranges(work.take(10, MIB)), [(0, 10)]);
+    (0..10).for_each(|run| _ = work.record(run));
+    assert_eq!(work.settle(std::iter::once(18..20), false).len(), 1);
+    assert_eq!(work.take_back(8..15), [8..10, 14..15]);
+    assert!(work.take_back(19..40).into_iter().eq(std::iter::once(19..20)));
+    assert_eq!(work.take_back(10..14), [], "nobody has made them");
+    assert_eq!((work.done().len(), work.ready()), (10, 10));
+    assert_eq!(ranges(work.take(100, MIB)), [(8, 2), (14, 1), (19, 1), (10, 4), (16, 2)]);
+    assert!(!work.is_ready() && !work.is_complete());
+    (8..20).for_each(|run| _ = work.record(run));
+    assert!(work.is_complete());
+}

@@ -1,5 +1,6 @@
 //! What the scheduler decides, one rule a test.
 
 mod fleet;
+mod groups;
 mod leasing;
 mod trouble;

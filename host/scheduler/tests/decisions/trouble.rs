@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use pigeon_protocol::id::{Fence, IncarnationId, LeaseId, RunIndex, SessionId};
-use pigeon_scheduler::{Action, AgentInfo, Attempts, End, Left, Refusal, Ruling, Time};
+use pigeon_protocol::{
+    id::{Fence, IncarnationId, LeaseId, RunIndex, SessionId},
+    message::RunRange,
+};
+use pigeon_scheduler::{
+    Action, AgentInfo, Attempts, End, FailureClass, JobAdmitted, LandingClass, Left, Progress, QueueView, Refusal,
+    RetryPolicy, Ruling, Time,
+};
 
 use crate::fleet::{Fleet, PERMANENT, TRANSIENT, VALID, info, job, runs_of};
 
@@ -254,4 +260,62 @@ fn a_clock_that_jumps_back_stands_still() {
     let grant = fleet.poll().pop().unwrap();
     assert!(fleet.poll().is_empty(), "at the end of time too a lease lives");
     assert_eq!(fleet.land(&grant, VALID, 10).recorded, 1);
+}
+
+#[test]
+fn each_class_of_failure_is_tried_again_up_to_its_own_bound() {
+    let mut fleet = Fleet::new(1, 1);
+    let retry = RetryPolicy { transient: 4, timeouts: 3, crashes: 2, ..RetryPolicy::default() };
+    let mut make = |classes: &[FailureClass]| {
+        fleet.submit(JobAdmitted { retry, ..job() }, 1);
+        let rulings = classes.iter().map(|class| {
+            let grant = fleet.poll().pop().unwrap();
+            fleet.land(&grant, LandingClass::Failure(*class), 10);
+            fleet.credit(1, 1);
+            fleet.pass(SECOND);
+            fleet.rulings[0] == Ruling::Record
+        });
+        let rulings: Vec<bool> = rulings.collect();
+        fleet.poll();
+        assert_eq!(fleet.ends(), [End::Complete]);
+        rulings
+    };
+    use FailureClass::{Crash, Permanent, Timeout, Transient};
+    assert_eq!(make(&[Transient, Transient, Transient, Transient]), [false, false, false, true]);
+    assert_eq!(make(&[Timeout, Timeout, Timeout]), [false, false, true]);
+    assert_eq!(make(&[Crash, Crash]), [false, true]);
+    assert_eq!(make(&[Transient, Crash]), [false, true], "the second attempt is the last that may crash");
+    assert_eq!(make(&[Crash, Transient, Timeout]), [false, false, true]);
+    assert_eq!(make(&[Transient, Permanent]), [false, true]);
+}
+
+#[test]
+fn what_is_taken_back_is_made_again_with_all_its_attempts() {
+    let mut fleet = Fleet::new(1, 1);
+    let id = fleet.submit(job(), 2);
+    let first = fleet.poll().pop().unwrap();
+    fleet.land(&first, PERMANENT, 10);
+    let taken = |fleet: &mut Fleet| fleet.scheduler.take_back(fleet.now, id, [RunRange { first: 0, count: 2 }]);
+    assert_eq!((taken(&mut fleet), taken(&mut fleet)), (1, 0));
+    fleet.credit(1, 1);
+    let again = fleet.poll().pop().unwrap();
+    assert_eq!((runs_of(&again), again.attempt), (vec![0, 1], 1));
+    fleet.land(&first, VALID, 10);
+    assert_eq!(fleet.rulings, [Ruling::Refuse(Refusal::Stale)]);
+    assert_eq!(fleet.land(&again, VALID, 10).recorded, 2);
+    fleet.poll();
+    assert_eq!(fleet.ends(), [End::Complete]);
+    assert_eq!(taken(&mut fleet), 0, "it has ended");
+    // It is admitted again, as if that run had never been made.
+    fleet.scheduler.forget(fleet.now, id);
+    let progress = Progress { done: std::iter::once(1..2).collect(), ..Progress::default() };
+    fleet.submit(JobAdmitted { job: id, progress, ..job() }, 2);
+    fleet.credit(1, 1);
+    let again = fleet.poll().pop().unwrap();
+    assert_eq!(runs_of(&again), [0]);
+    assert_eq!(fleet.scheduler.queue(), QueueView { runs: 1, leases: 1 });
+    fleet.land(&again, VALID, 10);
+    fleet.poll();
+    assert_eq!(fleet.ends(), [End::Complete]);
+    assert_eq!(fleet.scheduler.queue(), QueueView { runs: 0, leases: 0 });
 }

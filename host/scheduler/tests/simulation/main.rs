@@ -2,7 +2,7 @@
 //!
 //! proptest draws a cluster, its jobs and a seed; the seed draws crashes, restarts, partitions, stops, slow stretches,
 //! duplicated, delayed and reordered messages, jumps of the clock and games with credit. After a while the faults
-//! cease. Throughout, a [`model`] checks every ruling and every action; in the end every run of every job that was not
+//! cease. Jobs are paused, forgotten and taken up again, some of their runs taken back; some share limits. Throughout, a [`model`] checks every ruling and every action; in the end every run of every job that was not
 //! stopped must have exactly one recorded outcome.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: a panic is the report")]
@@ -14,7 +14,8 @@ mod world;
 
 use proptest::prelude::*;
 
-use plan::{Faults, JobPlan};
+use pigeon_scheduler::{GroupLimits, RetryPolicy};
+use plan::{Faults, GroupPlan, JobPlan, RATES};
 use world::World;
 
 fn faults() -> impl Strategy<Value = Faults> {
@@ -36,16 +37,19 @@ fn job() -> impl Strategy<Value = JobPlan> {
         1 => (Just(1u64), 2u32..6, 1u32..8),
     ];
     let run_us = prop_oneof![Just(12u64), Just(900u64), Just(40_000u64), Just(400_000u64)];
-    let bounds = (prop::option::of(1u32..4), prop::option::of(1u32..4));
+    let bounds = (prop::option::of(1u32..4), prop::option::of(1u32..4), 0u64..3);
     let misfits = prop::bool::weighted(0.3);
-    let fates = (0u64..3, any::<bool>(), misfits, prop::bool::weighted(0.15), prop::bool::weighted(0.2));
-    (shape, run_us, -2i32..3, bounds, fates).prop_map(
+    let fates = (0u64..3, any::<bool>(), misfits, prop::bool::weighted(0.15));
+    let turns = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    (shape, run_us, -2i32..3, bounds, fates, turns, retry()).prop_map(
         |(
             (items, places, iterations),
             run_us,
             priority,
-            (max_parallel, max_agents),
-            (poison, flaky, misfits, fail_fast, paused),
+            (max_parallel, max_agents, group),
+            (poison, flaky, misfits, fail_fast),
+            (paused, forgotten, taken_back),
+            retry,
         )| {
             JobPlan {
                 items,
@@ -60,9 +64,29 @@ fn job() -> impl Strategy<Value = JobPlan> {
                 misfits,
                 fail_fast,
                 paused,
+                forgotten,
+                taken_back,
+                retry,
+                group,
             }
         },
     )
+}
+
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    let policy =
+        |(transient, timeouts, crashes)| RetryPolicy { transient, timeouts, crashes, ..RetryPolicy::default() };
+    prop_oneof![Just(RetryPolicy::default()), (0u32..5, 0u32..5, 0u32..5).prop_map(policy)]
+}
+
+fn limits() -> impl Strategy<Value = GroupLimits> {
+    let rate = prop::option::of(prop::sample::select(&RATES[..]));
+    (prop::option::of(1u32..5), rate).prop_map(|(max_leases, rate)| GroupLimits { max_leases, rate })
+}
+
+fn groups() -> impl Strategy<Value = GroupPlan> {
+    let plan = |(limits, later)| GroupPlan { limits, later };
+    (prop::collection::vec(limits(), 2), prop::option::of(limits())).prop_map(plan)
 }
 
 proptest! {
@@ -73,8 +97,9 @@ proptest! {
         seed: u64,
         agents in 1usize..7,
         jobs in prop::collection::vec(job(), 1..4),
+        groups in groups(),
         faults in faults(),
     ) {
-        World::new(seed, agents, jobs, faults).run();
+        World::new(seed, agents, jobs, groups, faults).run();
     }
 }

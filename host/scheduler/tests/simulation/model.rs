@@ -9,7 +9,9 @@ use pigeon_protocol::{
     id::{Fence, JobId, LeaseId, RunIndex, SessionId},
     message::RunRange,
 };
-use pigeon_scheduler::{Action, Attempts, End, Grant, Landing, LandingClass, Ruling, RunSet, Time};
+use pigeon_scheduler::{
+    Action, Attempts, End, FailureClass, Grant, GroupLimits, Landing, LandingClass, RetryPolicy, Ruling, RunSet, Time,
+};
 
 /// A lease as the model sees it.
 struct Held {
@@ -33,6 +35,16 @@ pub(crate) struct Recorded {
     pub(crate) deaths: BTreeMap<u64, u32>,
     pub(crate) ends: Vec<End>,
     pub(crate) bad: bool,
+    failed: BTreeSet<u64>,
+    retry: Option<RetryPolicy>,
+    group: u64,
+}
+
+/// What was handed out of a group under the limits that it has.
+#[derive(Default)]
+struct Given {
+    limits: GroupLimits,
+    grants: Vec<(Time, u64)>,
 }
 
 #[derive(Default)]
@@ -42,6 +54,7 @@ pub(crate) struct Model {
     /// word. Whatever comes under them must be refused anyway, as each of their runs is recorded.
     superfluous: BTreeSet<LeaseId>,
     pub(crate) jobs: BTreeMap<JobId, Recorded>,
+    groups: BTreeMap<u64, Given>,
     fences: BTreeSet<u64>,
     life: Duration,
 }
@@ -71,6 +84,7 @@ impl Model {
                 assert!(recorded.deaths.get(&run.0).is_some_and(|deaths| *deaths >= 2), "{run:?} died less than twice");
                 assert!(recorded.done.insert(*run), "{run:?} dead-lettered though it has an outcome");
                 recorded.bad = true;
+                recorded.failed.insert(run.0);
             }
             Action::Finished { job, end } => self.jobs.entry(*job).or_default().ends.push(*end),
         }
@@ -87,8 +101,73 @@ impl Model {
         assert!(others.all(|held| !held.alone && !grant.alone), "a suspect that is not alone: {grant:?}");
         let resolved = &self.jobs.entry(grant.job).or_default().resolved;
         assert!(!runs.iter().any(|run| resolved.contains(RunIndex(*run))), "leased though resolved: {grant:?}");
+        self.within_limits(now, grant.job, runs.len() as u64);
         let (session, fence, job, alone) = (grant.session, grant.fence, grant.job, grant.alone);
         self.held.insert(grant.lease, Held { session, fence, job, open, alone, renewed: now, orphan: false });
+    }
+
+    /// No more is leased of a group than it may.
+    fn within_limits(&mut self, now: Time, job: JobId, runs: u64) {
+        let group = self.jobs[&job].group;
+        let Some(given) = self.groups.get_mut(&group) else { return };
+        if let Some(most) = given.limits.max_leases {
+            // Orphans that have nothing left to do end without a word.
+            let ended = |held: &Held| {
+                held.orphan && held.open.iter().all(|run| self.jobs[&held.job].done.contains(RunIndex(*run)))
+            };
+            let held = self.held.values().filter(|held| self.jobs[&held.job].group == group && !ended(held)).count();
+            assert!(held < most as usize, "group {group} has {held} leases, and is given one more than {most}");
+        }
+        if let Some((most, per)) = given.limits.rate {
+            given.grants.push((now, runs));
+            let mut sum = 0;
+            for (at, runs) in given.grants.iter().rev() {
+                sum += runs;
+                let came_in = u128::from(most) * now.since(*at).as_micros() / per.as_micros();
+                assert!(u128::from(sum) <= u128::from(most) + came_in, "group {group}: {sum} runs since {at}");
+            }
+        }
+    }
+
+    /// A group has other limits.
+    pub(crate) fn limited(&mut self, group: u64, limits: GroupLimits) {
+        // What is leased already stays leased: with a bound on leases, only what comes is looked at.
+        self.groups.insert(group, Given { limits, grants: Vec::new() });
+    }
+
+    pub(crate) fn admitted(&mut self, job: JobId, retry: RetryPolicy, group: u64) {
+        let job = self.jobs.entry(job).or_default();
+        (job.retry, job.group) = (Some(retry), group);
+    }
+
+    /// A job is owned no longer: what unreachable agents have of it ends without a word.
+    pub(crate) fn forgotten(&mut self, job: JobId) {
+        self.held.retain(|lease, held| {
+            assert!(held.job != job || held.orphan, "{lease:?} of a job that is forgotten was not cancelled");
+            held.job != job
+        });
+    }
+
+    /// Some run that has an outcome, and that no lease has.
+    pub(crate) fn any_done(&self, job: JobId, drawn: u64) -> Option<RunIndex> {
+        let run = self.jobs.get(&job)?.done.next_from(RunIndex(drawn))?;
+        let held = self.held.values().any(|held| held.job == job && held.open.contains(&run.0));
+        (!held && self.superfluous.is_empty()).then_some(run)
+    }
+
+    /// Runs of a job that failed.
+    pub(crate) fn failed(&self, job: JobId) -> Vec<RunIndex> {
+        self.jobs.get(&job).map_or_else(Vec::new, |job| job.failed.iter().copied().map(RunIndex).collect())
+    }
+
+    /// A run counts as never made.
+    pub(crate) fn taken_back(&mut self, job: JobId, run: RunIndex) {
+        let job = self.jobs.entry(job).or_default();
+        assert!(job.done.remove(run), "{run:?} taken back, but not done");
+        job.resolved.remove(run);
+        job.failed.remove(&run.0);
+        job.attempts.remove(&run.0);
+        job.deaths.remove(&run.0);
     }
 
     /// Sees rulings on outcomes, and that none of them was too kind.
@@ -121,10 +200,18 @@ impl Model {
                     assert!(was_open, "{landing:?} recorded, but not leased");
                     assert!(job.done.insert(landing.run), "{landing:?} recorded twice");
                     job.bad |= landing.class != LandingClass::Valid;
+                    if let LandingClass::Failure(class) = landing.class {
+                        let attempt = job.attempts.get(&landing.run.0).map_or(0, |tried| tried.failures) + 1;
+                        assert!(attempt >= bound(job.retry, class), "{landing:?} is final after {attempt} attempts");
+                        job.failed.insert(landing.run.0);
+                    }
                 }
                 Ruling::Retry { attempt, not_before } => {
                     assert!(was_open && *not_before >= now);
-                    assert!(matches!(landing.class, LandingClass::Failure(_)), "{landing:?} retried");
+                    let LandingClass::Failure(class) = landing.class else { panic!("{landing:?} retried") };
+                    let made = job.attempts.get(&landing.run.0).map_or(0, |tried| tried.failures) + 1;
+                    assert_eq!(*attempt, made + 1);
+                    assert!(made < bound(job.retry, class), "{landing:?} retried after {made} attempts");
                     job.attempts.entry(landing.run.0).or_default().failures = attempt - 1;
                 }
             }
@@ -141,6 +228,9 @@ impl Model {
             assert!(job.done.insert(RunIndex(run)), "{run} resolved though it has an outcome");
             job.resolved.insert(RunIndex(run));
             job.bad |= class != LandingClass::Valid;
+            if matches!(class, LandingClass::Failure(_)) {
+                job.failed.insert(run);
+            }
         }
     }
 
@@ -149,6 +239,7 @@ impl Model {
         let job = self.jobs.entry(job).or_default();
         for run in (runs.first..runs.first + runs.count).map(RunIndex) {
             if job.resolved.remove(run) {
+                job.failed.remove(&run.0);
                 job.done.remove(run);
             }
         }
@@ -220,5 +311,15 @@ impl Model {
         for (lease, held) in &self.held {
             assert!(now.since(held.renewed) <= self.life, "{lease:?} outlives, last renewed at {}", held.renewed);
         }
+    }
+}
+
+fn bound(retry: Option<RetryPolicy>, class: FailureClass) -> u32 {
+    let retry = retry.unwrap();
+    match class {
+        FailureClass::Transient => retry.transient.max(1),
+        FailureClass::Timeout => retry.timeouts.max(1),
+        FailureClass::Crash => retry.crashes.max(1),
+        FailureClass::Permanent => 1,
     }
 }

@@ -1,7 +1,9 @@
 //! What a simulation is made of: the jobs, the fates of their runs, and what befalls the cluster.
 
+use std::time::Duration;
+
 use pigeon_protocol::{id::RunIndex, message::RunRange};
-use pigeon_scheduler::{FailureClass, Landing, LandingClass};
+use pigeon_scheduler::{FailureClass, GroupLimits, Landing, LandingClass, RetryPolicy};
 
 /// How often what happens.
 #[derive(Debug, Clone, Copy)]
@@ -27,11 +29,36 @@ pub(crate) struct JobPlan {
     /// Runs that kill the agent that makes them.
     pub(crate) poison: u64,
     pub(crate) flaky: bool,
+    pub(crate) retry: RetryPolicy,
+    /// Jobs of group 0 have no limits.
+    pub(crate) group: u64,
     /// Whether there are items that no agent can hold, and some whose runs are resolved while they are under way.
     pub(crate) misfits: bool,
     pub(crate) fail_fast: bool,
     pub(crate) paused: bool,
+    /// Whether it is forgotten in the midst of its work, and admitted again.
+    pub(crate) forgotten: bool,
+    /// Whether runs that have their outcome are taken back: while it goes on, and once it has ended.
+    pub(crate) taken_back: bool,
 }
+
+/// Limits of the groups, some of which are changed on the way.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupPlan {
+    /// Of the groups from 1 on.
+    pub(crate) limits: Vec<GroupLimits>,
+    /// Of group 1, after a while.
+    pub(crate) later: Option<GroupLimits>,
+}
+
+/// A rate at which the largest plan is done within an hour.
+pub(crate) const RATES: [(u32, Duration); 5] = [
+    (1, Duration::from_millis(700)),
+    (7, Duration::from_secs(3)),
+    (100, Duration::from_secs(1)),
+    (1000, Duration::from_millis(50)),
+    (50_000, Duration::from_secs(1)),
+];
 
 impl JobPlan {
     /// Whether an agent dies of making a run.
@@ -58,7 +85,11 @@ impl JobPlan {
             0 => LandingClass::Invalid,
             1 => LandingClass::Failure(FailureClass::Permanent),
             2 | 3 if self.flaky && u64::from(attempt) <= (drawn >> 8) % 5 => {
-                LandingClass::Failure(FailureClass::Transient)
+                LandingClass::Failure(match (drawn >> 16) % 3 {
+                    0 => FailureClass::Transient,
+                    1 => FailureClass::Timeout,
+                    _ => FailureClass::Crash,
+                })
             }
             _ => LandingClass::Valid,
         };

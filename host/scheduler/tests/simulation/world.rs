@@ -22,7 +22,7 @@ use self::event::{Event, Fault, ToAgent};
 use crate::{
     agent::Agent,
     model::Model,
-    plan::{Faults, JobPlan, mix},
+    plan::{Faults, GroupPlan, JobPlan, mix},
 };
 
 const MS: u64 = 1000;
@@ -60,7 +60,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, agents: usize, jobs: Vec<JobPlan>, faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, agents: usize, jobs: Vec<JobPlan>, groups: GroupPlan, faults: Faults) -> Self {
         let config = Config { beat: Duration::from_secs(1), ..Config::default() };
         let job = |plan| Job { id: JobId::new(), plan, appended: 0, admissions: 0 };
         let mut world = Self {
@@ -95,10 +95,26 @@ impl World {
                     world.plan(at, Event::Resolve(job));
                 }
             }
-            if world.jobs[job].plan.paused {
+            let plan = world.jobs[job].plan;
+            if plan.paused {
                 let at = SECOND + world.below(10 * SECOND);
                 world.plan(at, Event::Pause(job));
             }
+            if plan.forgotten {
+                let at = SECOND + world.below(3 * SECOND);
+                world.plan(at, Event::Forget(job));
+            }
+            for _ in 0..if plan.taken_back { 5 } else { 0 } {
+                let at = world.below(10 * SECOND);
+                world.plan(at, Event::TakeBack(job));
+            }
+        }
+        for (group, limits) in (1..).zip(groups.limits) {
+            world.limit(group, limits);
+        }
+        if let Some(limits) = groups.later {
+            let at = world.below(5 * SECOND);
+            world.plan(at, Event::Limit(1, limits));
         }
         let kinds = [
             (Fault::Crash, faults.crashes),
@@ -142,10 +158,13 @@ impl World {
             }
             self.act();
             self.model.none_outlives(self.shown);
+            let mut total = 0;
             for job in &self.jobs {
                 let leases = self.scheduler.job(job.id).map_or(0, |view| view.leases);
                 self.model.counted(job.id, leases);
+                total += leases;
             }
+            assert_eq!(self.scheduler.queue().leases, total);
         }
         self.check();
     }
@@ -210,6 +229,14 @@ impl World {
                         self.take_up_again(job);
                     }
                 }
+                Action::Finished { job, end: End::Complete } => {
+                    if let Some(job) = self.jobs.iter().position(|other| other.id == job)
+                        && self.jobs[job].plan.taken_back
+                        && self.jobs[job].admissions < 3
+                    {
+                        self.make_failures_again(job);
+                    }
+                }
                 Action::Finished { .. } | Action::Remember { .. } | Action::DeadLetter { .. } => {}
             }
         }
@@ -236,6 +263,9 @@ impl World {
                 self.scheduler.stop(now, self.jobs[job].id, Why::Pause);
             }
             Event::Resolve(job) => self.resolve_any(job),
+            Event::Forget(job) => self.forget(job),
+            Event::TakeBack(job) => self.take_back(job),
+            Event::Limit(group, limits) => self.limit(group, limits),
             Event::Fault(fault) if self.clock < CALM => self.fault(fault),
             Event::Fault(_) => {}
         }

@@ -1,7 +1,7 @@
 //! What happens in the world, and what its parts tell one another.
 
 use pigeon_protocol::id::{Fence, LeaseId, RunIndex, SessionId};
-use pigeon_scheduler::{Grant, Landing, Left};
+use pigeon_scheduler::{Grant, GroupLimits, Landing, Left};
 
 pub(super) enum Event {
     Hub(SessionId, ToHub),
@@ -14,6 +14,9 @@ pub(super) enum Event {
     Append(usize),
     Pause(usize),
     Resolve(usize),
+    Forget(usize),
+    TakeBack(usize),
+    Limit(u64, GroupLimits),
     Fault(Fault),
 }
 

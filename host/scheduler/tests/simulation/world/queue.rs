@@ -4,7 +4,7 @@ use pigeon_protocol::{
     id::{RunIndex, Shape},
     message::RunRange,
 };
-use pigeon_scheduler::{Chunk, FailureClass, JobAdmitted, LandingClass, Progress, RetryPolicy};
+use pigeon_scheduler::{Chunk, FailureClass, GroupLimits, JobAdmitted, LandingClass, Progress};
 
 use super::{Job, MS, World, event::Event};
 
@@ -33,6 +33,7 @@ impl World {
         let now = self.now();
         self.jobs[job].admissions += 1;
         let Job { id, plan, .. } = self.jobs[job];
+        self.model.admitted(id, plan.retry, plan.group);
         let recorded = self.model.jobs.entry(id).or_default();
         let attempts = recorded.attempts.iter().map(|(run, attempts)| (RunIndex(*run), *attempts)).collect();
         let progress = Progress { done: recorded.done.clone(), attempts };
@@ -43,8 +44,8 @@ impl World {
                 shape: Shape { places: plan.places, iterations: plan.iterations },
                 priority: plan.priority,
                 max_parallel: plan.max_parallel,
-                retry: RetryPolicy::default(),
-                group: 0,
+                retry: plan.retry,
+                group: plan.group,
                 fail_fast: plan.fail_fast,
                 max_agents: plan.max_agents,
                 progress,
@@ -77,10 +78,49 @@ impl World {
         assert_eq!(self.scheduler.resolve(now, id, runs.iter().copied(), class), [], "a repeat");
     }
 
+    pub(super) fn limit(&mut self, group: u64, limits: GroupLimits) {
+        let now = self.now();
+        self.scheduler.set_group(now, group, limits);
+        self.model.limited(group, limits);
+    }
+
+    /// A job is forgotten in the midst of its work, and taken up again.
+    pub(super) fn forget(&mut self, job: usize) {
+        let Job { id, admissions, .. } = self.jobs[job];
+        let ends = self.model.jobs.get(&id).map_or(0, |recorded| recorded.ends.len());
+        if admissions > ends {
+            // This admission has no end.
+            self.jobs[job].admissions -= 1;
+            self.take_up_again(job);
+        }
+    }
+
+    /// A run that has its outcome is to be made again.
+    pub(super) fn take_back(&mut self, job: usize) {
+        let (now, id) = (self.now(), self.jobs[job].id);
+        let drawn = self.below(1000);
+        let Some(run) = self.model.any_done(id, drawn) else { return };
+        if self.scheduler.take_back(now, id, [RunRange { first: run.0, count: 1 }]) > 0 {
+            self.model.taken_back(id, run);
+            assert_eq!(self.scheduler.take_back(now, id, [RunRange { first: run.0, count: 1 }]), 0, "a repeat");
+        }
+    }
+
+    /// A job has ended, and what failed of it is made again.
+    pub(super) fn make_failures_again(&mut self, job: usize) {
+        let id = self.jobs[job].id;
+        for run in self.model.failed(id) {
+            self.model.taken_back(id, run);
+        }
+        self.take_up_again(job);
+    }
+
     /// A paused job is taken up by another owner, who knows what was recorded. What was resolved last may not have been.
     pub(super) fn take_up_again(&mut self, job: usize) {
         let (now, id) = (self.now(), self.jobs[job].id);
         self.scheduler.forget(now, id);
+        self.act();
+        self.model.forgotten(id);
         let (plan, appended, items) = (self.jobs[job].plan, self.jobs[job].appended, self.jobs[job].plan.items);
         for item in (0..appended).filter(|item| plan.is_misfit(*item)) {
             if self.below(2) == 0 {

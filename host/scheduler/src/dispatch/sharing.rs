@@ -1,0 +1,60 @@
+//! How much a session gets of a job.
+
+use pigeon_protocol::id::SessionId;
+
+use crate::{Config, Time, agent::Agent, group::Room, job::Job, work::Batch};
+
+/// What a batch's size depends on beside its job and its session.
+pub(super) struct Sharing<'a> {
+    pub(super) config: &'a Config,
+    pub(super) now: Time,
+    /// Leases that all sessions have and take.
+    pub(super) lanes: u64,
+    pub(super) sessions: usize,
+}
+
+impl Sharing<'_> {
+    /// Takes a batch of a job for a session. `None` if the session may have none of it now.
+    pub(super) fn draw(&self, job: &mut Job, session: SessionId, agent: &Agent, room: Room) -> Option<Batch> {
+        if !job.may_lease() || !job.admits(session) || room.runs == 0 {
+            return None;
+        }
+        if job.places.is_some() {
+            return self.draw_of_place(job, session, agent, room);
+        }
+        let sessions = self.sessions.max(1) as u64;
+        let lanes = if job.is_closed() { self.lanes * job.members.len() as u64 / sessions } else { self.lanes };
+        let lanes = lanes.min(job.max_parallel as u64).min(room.lanes);
+        let runs = self.size(job, session, job.work.ready(), lanes).min(room.runs);
+        job.work.take(runs, self.config.batch_bytes)
+    }
+
+    fn draw_of_place(&self, job: &mut Job, session: SessionId, agent: &Agent, room: Room) -> Option<Batch> {
+        let places = job.places.as_mut()?;
+        let work = &job.work;
+        let own = places.of(session).find(|place| work.is_place_ready(*place));
+        let second = places.of(session).next().is_some();
+        let all_joined = places.sessions() >= job.max_agents;
+        let place = match own {
+            Some(place) => place,
+            None if second && !all_joined && self.now < job.admitted + self.config.place_grace => return None,
+            None => {
+                let place = places.first_free(|place| work.is_place_ready(place))?;
+                places.take(place, session);
+                place
+            }
+        };
+        let ready = job.work.ready_in(job.work.runs_of(place));
+        let runs = self.size(job, session, ready, agent.lanes).min(room.runs);
+        job.work.take_place(place, runs, self.config.batch_bytes)
+    }
+
+    /// Guided self-scheduling: what the pace allows, but near the end no more than half of an even share, so that all
+    /// lanes end together.
+    fn size(&self, job: &Job, session: SessionId, ready: u64, lanes: u64) -> u64 {
+        let pace = job.pace_of(session);
+        let least = pace.runs_in(self.config.least_batch_time).unwrap_or(1);
+        let share = (ready / (2 * lanes.max(1))).max(least);
+        pace.batch(self.config.batch_time).min(u64::from(self.config.batch_runs)).min(share).max(1)
+    }
+}
