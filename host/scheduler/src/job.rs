@@ -10,6 +10,26 @@
 //!                                  └─────────────────────► finished: stopped ──────────────┘
 //!                                       (or complete, if every run was recorded meanwhile)
 //! ```
+//!
+//! To people it is rather this; each turn is an event, with its time and who brought it about:
+//!
+//! ```text
+//!                    seal               every run recorded
+//!   submit ──► open ──────► sealed ───────────────────────────► finished
+//!               │ ▲          │ ▲ ▲                                 │
+//!         pause │ │    pause │ │ └─── dead letters are retried ────┘
+//!               ▼ │ resume   ▼ │ resume
+//!              paused       paused
+//!
+//!   open, sealed, paused ──► cancelled: nobody wants the rest of it
+//!   open, sealed         ──► stopped: the first bad run of a fail-fast job was recorded
+//! ```
+//!
+//! A job is paused by stopping it and forgetting it once no lease is left, and resumed by admitting it with what was
+//! achieved. So are dead letters retried of a job that is finished; of one that is not, they are taken back.
+//!
+//! While nothing of it is leased, a job waits, and says for what: an agent, room at the agents, its group, the next
+//! attempt at what failed, or items ([`Waiting`](crate::Waiting)).
 
 use std::{
     cmp::Reverse,

@@ -6,20 +6,21 @@
 //! items, the set of runs that are done, the open leases, and entries for the few runs that failed or are suspected.
 //!
 //! ```text
-//!      admit append resolve seal stop forget      ┌───────────┐   Lease  Cancel  DeadLetter  Remember  Finished
-//!   ───────────────────────────────────────────►  │           │  ──────────────────────────────────────────────►
-//!      joined credit beat draining left           │ Scheduler │   poll
-//!   ───────────────────────────────────────────►  │           │
-//!      begun landed lease_ended      tick         │           │   a ruling on each outcome: record, refuse, retry
-//!   ───────────────────────────────────────────►  └───────────┘  ──────────────────────────────────────────────►
+//!   admit append seal stop forget                 ┌───────────┐   Lease  Cancel  DeadLetter  Remember  Finished
+//!   resolve take_back set_group                   │           │  ──────────────────────────────────────────────►
+//!   ───────────────────────────────────────────►  │           │   poll
+//!      joined credit beat draining left           │ Scheduler │
+//!   ───────────────────────────────────────────►  │           │   a ruling on each outcome: record, refuse, retry
+//!      begun landed lease_ended      tick         │           │  ──────────────────────────────────────────────►
+//!   ───────────────────────────────────────────►  └───────────┘
 //! ```
 //!
-//! The states of a job, of a run and of a lease are drawn in `job.rs`, `work.rs` and `lease.rs`.
+//! The states of a job, of a run, of a lease and of a group are drawn in `job.rs`, `work.rs`, `lease.rs` and `group.rs`.
 //!
 //! What it promises, whatever agents and the network do: a run has one recorded outcome, never two; an outcome under
 //! a fence that is not that of a live lease of that session is refused; no lease outlives three beats of silence; a run
-//! is dead-lettered only after two agents died while they made nothing else; no job and no run waits for ever while
-//! an agent that may make it has room.
+//! is dead-lettered only after two agents died while they made nothing else; no more is leased of a group than its
+//! limits let out; no job and no run waits for ever while an agent that may make it has room.
 //!
 //! Invariant: no I/O, no clock, no thread, no randomness but the seed that it was given. The same seed and the same
 //! events give the same actions.

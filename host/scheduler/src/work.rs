@@ -5,7 +5,8 @@
 //!   (not there) ────────► fresh ───────────────────► leased ──────────────────────────────► done
 //!                          (behind the cursor)       │ ▲ ▲ ▲
 //!                                                    │ │ │ └──── returned ◄── lease ended, expired
-//!                         landed: transient failure  │ │ │
+//!            landed: failure, attempts are left of   │ │ │
+//!            its class (transient, timeout, crash)   │ │ │
 //!                                        ┌───────────┤ │ └────── again ◄── due ── delayed
 //!                                        ▼           │ │                            ▲
 //!                                     delayed ───────┼─┼────────────────────────────┘
@@ -15,7 +16,9 @@
 //!                                                      └────────┘ taken alone
 //! ```
 //!
-//! A run that is resolved without a lease becomes done from wherever it is.
+//! A run that is resolved without a lease becomes done from wherever it is. Whether done means valid, invalid or failed is
+//! not known here: a failure that is recorded is a dead letter for whoever keeps them. One that is taken back from there
+//! is returned, and has all its attempts again; a dead letter that is discarded stays done.
 //!
 //! Fresh runs are no more than a cursor, done ones and returned ones are [`RunSet`]s; only runs that failed or are
 //! suspected have an entry of their own. A run may be in two places where a batch was copied and one of the copies
