@@ -14,6 +14,8 @@
 
 mod access;
 mod chunk;
+#[cfg(feature = "client")]
+pub mod client;
 mod dead;
 mod error;
 mod event;
@@ -58,7 +60,7 @@ pub use self::{
 };
 
 /// Where the answer to a call may fail.
-pub type Result<T> = std::result::Result<T, ApiError>;
+pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 /// Everything that a client can ask of Pigeon.
 #[async_trait]
