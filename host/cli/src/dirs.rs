@@ -1,6 +1,6 @@
 //! Where state and caches live (the XDG base directories).
 
-use std::{borrow::Cow, env, error::Error as _, fmt, path::PathBuf};
+use std::{borrow::Cow, env, error::Error as _, path::PathBuf};
 
 use pigeon_runtime::CacheTrouble;
 
@@ -25,7 +25,7 @@ impl Dirs {
     /// # Errors
     /// If neither says where.
     pub(crate) fn new(state_dir: Option<PathBuf>) -> Result<Self, Failed> {
-        let home = base("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("pigeon"));
+        let home = self::state();
         let state = match (&state_dir, &home) {
             (Some(given), _) => {
                 std::path::absolute(given).map_err(|error| failed("find the current folder").caused_by(error))?
@@ -36,11 +36,6 @@ impl Dirs {
         let cache = base("XDG_CACHE_HOME", ".cache").map_or_else(|| state.join("cache"), |dir| dir.join("pigeon"));
         let key_file = home.unwrap_or_else(|| state.clone()).join("compile.key");
         Ok(Self { state, cache, key_file, given: state_dir })
-    }
-
-    /// The command that takes up a job of this state directory.
-    pub(crate) fn resume(&self, job: impl fmt::Display) -> String {
-        format!("pigeon process --resume {job}{}", self.flags())
     }
 
     /// The flags with which a command finds this state directory, with a space before them.
@@ -62,7 +57,7 @@ impl Dirs {
 }
 
 /// Text as a shell takes it for one word.
-fn quoted(text: &str) -> Cow<'_, str> {
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@' | '%' | '=');
     if !text.is_empty() && text.chars().all(plain) {
         Cow::Borrowed(text)
@@ -73,6 +68,16 @@ fn quoted(text: &str) -> Cow<'_, str> {
 
 fn failed(what: &str) -> Failed {
     Failed::usage(format!("failed to {what}")).hint("set HOME, or say where with --state-dir")
+}
+
+/// Where this user's configuration is.
+pub(crate) fn config() -> Option<PathBuf> {
+    base("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("pigeon"))
+}
+
+/// Where this user's state is: the queue, if nothing else is said.
+pub(crate) fn state() -> Option<PathBuf> {
+    base("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("pigeon"))
 }
 
 /// A base directory; relative ones do not count (the specification says so).
@@ -93,8 +98,8 @@ mod tests {
             key_file: PathBuf::new(),
             given: given.map(PathBuf::from),
         };
-        assert_eq!(dirs(None).resume("last"), "pigeon process --resume last");
-        assert_eq!(dirs(Some("a/b")).resume("last"), "pigeon process --resume last --state-dir a/b");
-        assert_eq!(dirs(Some("it's a")).resume(1), r"pigeon process --resume 1 --state-dir 'it'\''s a'");
+        assert_eq!(dirs(None).flags(), "");
+        assert_eq!(dirs(Some("a/b")).flags(), " --state-dir a/b");
+        assert_eq!(dirs(Some("it's a")).flags(), r" --state-dir 'it'\''s a'");
     }
 }

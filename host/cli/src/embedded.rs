@@ -203,7 +203,7 @@ async fn enrol(
 }
 
 /// Memory for guests: three quarters of the machine's, 4 GiB where that cannot be told.
-fn guest_memory() -> u64 {
+pub(crate) fn guest_memory() -> u64 {
     let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()

@@ -66,6 +66,17 @@ impl Failed {
         self
     }
 
+    /// Say first what it is about.
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// What to do next.
+    pub(crate) fn told_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Print the error, its causes and the hint to standard error.
     pub(crate) fn print(&self, paint: Paint) {
         // Where standard error is gone there is nobody to tell.

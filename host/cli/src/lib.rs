@@ -6,24 +6,45 @@
 //!
 //! Invariant: nothing here judges, queues or runs anything.
 
+mod agents;
 mod args;
+mod backup;
+mod confirm;
 mod connect;
+mod context;
+mod dead;
 mod dirs;
 pub mod embedded;
+mod events;
 mod exit;
 mod input;
 pub mod inspector;
 mod job_id;
+mod jobs;
 mod paint;
 mod paper;
+mod pem;
+mod pid;
 mod plugins;
 mod process;
+mod publish;
 mod report;
+#[cfg(test)]
+mod samples;
+mod schedule;
 mod screen;
+mod secret_file;
+mod serve;
 mod signals;
+mod stats;
+mod status;
 mod stdout;
 mod text;
+mod token;
 mod units;
+mod up;
+mod visit;
+mod words;
 
 use std::process::ExitCode;
 
@@ -39,11 +60,15 @@ use crate::{
 /// What the program does, from its arguments to its exit code.
 pub fn main() -> ExitCode {
     let Cli { command, color } = Cli::parse();
-    if let Command::CompileComponent { args } = command {
-        return pigeon_runtime::compile_child_main(args);
-    }
+    let command = match be_another(command) {
+        Ok(exit) => return exit,
+        Err(command) => command,
+    };
     let screen = Screen::new(color);
-    start_log(&screen);
+    // A server has its own.
+    if !matches!(command, Command::Serve(_)) {
+        start_log(&screen);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,8 +79,22 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match command {
             Command::Process(args) => process::run(*args, color, screen.clone()).await,
-            Command::Plugins(args) => plugins::run(args, color).await,
-            Command::CompileComponent { .. } => Ok(Exit::Usage),
+            Command::Plugins(args) => plugins::run(args, color, screen.clone()).await,
+            Command::Publish(args) => publish::run(args, color, screen.clone()).await,
+            Command::Up(args) => up::up(args, screen.clone()).await,
+            Command::Down(args) => up::down(args, screen.clone()).await,
+            Command::Serve(args) => serve::run(*args, screen.clone()).await,
+            Command::Context(args) => context::run(args, color, screen.clone()).await,
+            Command::Token(args) => token::run(args, color, screen.clone()).await,
+            Command::Agents(args) => agents::run(args, color, screen.clone()).await,
+            Command::Jobs(args) => jobs::run(args, color, screen.clone()).await,
+            Command::Dead(args) => dead::run(args, color, screen.clone()).await,
+            Command::Schedule(args) => schedule::run(args, color, screen.clone()).await,
+            Command::Status(args) => status::run(args, color, screen.clone()).await,
+            Command::Stats(args) => stats::run(args, color, screen.clone()).await,
+            Command::Events(args) => events::run(args, color, screen.clone()).await,
+            Command::Backup(args) => backup::run(args, screen.clone()).await,
+            Command::CompileComponent { .. } | Command::Agent { .. } | Command::Detached { .. } => Ok(Exit::Usage),
         }
     });
     // Whatever still blocks (a read of standard input, a guest that spins) ends with the process.
@@ -66,6 +105,21 @@ pub fn main() -> ExitCode {
             error.print(screen.paint);
             error.exit.into()
         }
+    }
+}
+
+/// What this program is where it does not talk to people: a compiler, an agent, or itself in a session of its own. Gives
+/// the command back if it is none of these.
+fn be_another(command: Command) -> Result<ExitCode, Command> {
+    match command {
+        Command::CompileComponent { args } => Ok(pigeon_runtime::compile_child_main(args)),
+        Command::Agent { args } => Ok(pigeon_agent::daemon::main("pigeon agent", &["agent"], args.into_iter())),
+        Command::Detached { args } => {
+            let error = up::become_detached(args);
+            Failed::machinery("failed to start").caused_by(error).print(paint::Paint::PLAIN);
+            Ok(Exit::Machinery.into())
+        }
+        command => Err(command),
     }
 }
 

@@ -1,24 +1,26 @@
 //! `pigeon plugins`: which there are, and what they say of themselves.
 
-use std::io::{self, Write};
+mod limits;
 
 use clap::{Args, Subcommand};
 use pigeon_api::{Digest, Inspected, InstancePolicy, PluginInfo, PluginKind, Severity, Vote};
 use pigeon_control::Inspector as _;
-use serde::Serialize;
+use pigeon_runtime::{Runtime, RuntimeConfig};
 use unicode_width::UnicodeWidthStr as _;
 
+use self::limits::LimitsArgs;
 use crate::{
-    args::StateArgs,
+    connect::{Host, HostArgs},
     dirs::Dirs,
-    embedded::Embedded,
     exit::{Exit, Failed},
     inspector::RuntimeInspector,
     paint::{Colours, Paint},
-    process::{embedded_options, find_validator, no_validator, not_started, read_component},
-    stdout,
+    paper::{OutputArgs, Paper},
+    process::{embedded_options, find_validator, no_validator, read_component},
+    screen::Screen,
     text::printable,
     units::Size,
+    visit::visit,
 };
 
 /// List plugins, or show what one of them says of itself
@@ -28,7 +30,8 @@ Examples:
   pigeon plugins list
   pigeon plugins show json                Its options, limits and codes
   pigeon plugins show ./mine.wasm         Whether a component of your own is a validator
-  pigeon plugins show gexpr -o json       The same for programs")]
+  pigeon plugins show gexpr -o json       The same for programs
+  pigeon plugins limits mine --max-parallel 4 --rate 100/1m")]
 pub(crate) struct PluginsArgs {
     #[command(subcommand)]
     command: PluginsCommand,
@@ -40,6 +43,8 @@ enum PluginsCommand {
     List {
         #[command(flatten)]
         output: OutputArgs,
+        #[command(flatten)]
+        host: HostArgs,
     },
     /// Show what a plugin says of itself
     Show {
@@ -48,73 +53,60 @@ enum PluginsCommand {
         plugin: String,
         #[command(flatten)]
         output: OutputArgs,
+        #[command(flatten)]
+        host: HostArgs,
     },
-}
-
-#[derive(Debug, Args)]
-struct OutputArgs {
-    /// How to show it
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    output: Output,
-    #[command(flatten)]
-    state: StateArgs,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// A JSON document
-    Json,
+    /// Show or change how much of a server's agents a plugin may take, in all its versions
+    Limits(LimitsArgs),
 }
 
 /// Run the command.
-pub(crate) async fn run(args: PluginsArgs, colours: Colours) -> Result<Exit, Failed> {
-    let (OutputArgs { output, state }, named) = match args.command {
-        PluginsCommand::List { output } => (output, None),
-        PluginsCommand::Show { plugin, output } => (output, Some(plugin)),
-    };
-    stdout::check("leave it open: there is nowhere else to write to")?;
-    let dirs = Dirs::new(state.state_dir)?;
-    let embedded = Embedded::start(embedded_options(&dirs, None)?).await.map_err(not_started(&dirs))?;
-    let client = embedded.client();
-    let paint = Paint::for_stream(colours, &io::stdout());
-    let text = match named {
-        Some(named) => find(&embedded, &named).await.and_then(|plugin| match output {
-            Output::Json => json(&plugin),
-            Output::Table => Ok(show(&plugin, paint)),
-        }),
-        None => client.plugins().await.map_err(Failed::from).and_then(|plugins| match output {
-            Output::Json => json(&plugins),
-            Output::Table => Ok(list(&plugins, paint)),
-        }),
-    };
-    embedded.stop(std::time::Duration::from_secs(1)).await;
-    match io::stdout().write_all(text?.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failed::machinery("failed to write to standard output").caused_by(error))
+pub(crate) async fn run(args: PluginsArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
+    match args.command {
+        PluginsCommand::List { output, host } => {
+            let mut paper = Paper::open(output, colours)?;
+            visit(&host, &screen, async |host| {
+                let plugins = host.client().plugins().await?;
+                paper.show(&plugins, |plugins, view| list(plugins, view.paint))?;
+                Ok(Exit::Valid)
+            })
+            .await
         }
-        _ => Ok(Exit::Valid),
+        PluginsCommand::Show { plugin, output, host } => {
+            let mut paper = Paper::open(output, colours)?;
+            visit(&host, &screen, async |host| {
+                let plugin = find(host, &plugin).await?;
+                paper.show(&plugin, |plugin, view| show(plugin, view.paint))?;
+                Ok(Exit::Valid)
+            })
+            .await
+        }
+        PluginsCommand::Limits(args) => limits::run(args, colours, screen).await,
     }
 }
 
-/// A plugin by its name; a component by its path, which is looked at and not kept.
-async fn find(embedded: &Embedded, named: &str) -> Result<PluginInfo, Failed> {
+/// A plugin by its name; a component by its path, which is looked at here and not kept.
+async fn find(host: &Host, named: &str) -> Result<PluginInfo, Failed> {
     let Some(component) = read_component(named)? else {
-        return find_validator(embedded.client().as_ref(), named).await;
+        return find_validator(host.client().as_ref(), named).await;
+    };
+    let runtime = match host.embedded() {
+        Some(embedded) => embedded.runtime().clone(),
+        None => runtime(&Dirs::new(None)?).await?,
     };
     let (digest, size) = (Digest::of(&component), component.len() as u64);
-    let inspector = RuntimeInspector::new(embedded.runtime().clone());
-    let Inspected { kind, metadata, imports, powers } =
-        inspector.inspect(component).await.map_err(|error| no_validator(named, error))?;
+    let inspected = RuntimeInspector::new(runtime).inspect(component).await;
+    let Inspected { kind, metadata, imports, powers } = inspected.map_err(|error| no_validator(named, error))?;
     Ok(PluginInfo { digest, kind, built_in: false, size, metadata, imports, powers })
 }
 
-fn json(value: &impl Serialize) -> Result<String, Failed> {
-    serde_json::to_string_pretty(value)
-        .map(|text| text + "\n")
-        .map_err(|error| Failed::machinery("failed to write down the plugins").caused_by(error))
+/// What can look at a component.
+async fn runtime(dirs: &Dirs) -> Result<Runtime, Failed> {
+    let failed = || Failed::machinery("failed to start the runtime for validators");
+    let options = embedded_options(dirs, None)?;
+    let config = RuntimeConfig { compile: options.compile, cache: options.cache, ..RuntimeConfig::default() };
+    let started = tokio::task::spawn_blocking(move || Runtime::new(config)).await;
+    started.map_err(|error| failed().caused_by(error))?.map_err(|error| failed().caused_by(error))
 }
 
 /// A line each: name, version, and the first sentence of the description.

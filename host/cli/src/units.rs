@@ -16,7 +16,7 @@ pub(crate) struct Size(pub(crate) u64);
 pub(crate) enum UnitError {
     #[error("a size is a number and a unit, such as 64MiB, 1GiB, 500kB or 4096B")]
     Size,
-    #[error("a duration is a number and a unit, such as 500ms, 10s, 2m or 1h")]
+    #[error("a duration is a number and a unit, such as 500ms, 10s, 2m, 1h or 7d")]
     Duration,
     #[error("{0:?} is not a whole number")]
     NotWhole(String),
@@ -102,7 +102,7 @@ pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, UnitError> {
     i64::try_from(time.as_nanosecond()).map(|_| time).map_err(|_| UnitError::Time)
 }
 
-/// Read a duration: `500ms`, `10s`, `2m`, `1h`, `1.5s`.
+/// Read a duration: `500ms`, `10s`, `2m`, `1h`, `7d`, `1.5s`.
 ///
 /// # Errors
 /// If it is something else, zero, or longer than 10 years.
@@ -114,6 +114,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
         "s" => 1_000_000_000,
         "m" | "min" => 60_000_000_000,
         "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
         _ => return Err(UnitError::Duration),
     };
     let duration = Duration::from_nanos(scaled(number, factor, UnitError::Duration)?);
@@ -121,6 +122,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
         return Err(UnitError::Zero);
     }
     if duration > Duration::from_secs(10 * 365 * 86_400) { Err(UnitError::TooLarge) } else { Ok(duration) }
+}
+
+/// A duration as [`duration`] reads it: in the largest unit of which it is a whole number.
+pub(crate) fn in_units(duration: Duration) -> String {
+    let units = [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
+    let us = duration.as_micros();
+    match units.into_iter().find(|(_, factor)| us >= *factor && us.is_multiple_of(*factor)) {
+        Some((name, factor)) => format!("{}{name}", us / factor),
+        None => format!("{us}us"),
+    }
 }
 
 /// `64MiB` as `64` and `MiB`.
@@ -193,9 +204,13 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        for (text, ms) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1.5s", 1_500), ("1h", 3_600_000)] {
+        for (text, ms) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1500ms", 1_500), ("1h", 3_600_000)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)));
+            assert_eq!(in_units(Duration::from_millis(ms)), text);
         }
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(duration("7d").map(in_units).as_deref(), Ok("7d"));
+        assert_eq!(in_units(Duration::from_micros(1_001)), "1001us");
         for text in ["10", "s", "ten", "", "10 parsecs", "1.2.3s", "1.s"] {
             assert_eq!(duration(text), Err(UnitError::Duration), "{text}");
         }

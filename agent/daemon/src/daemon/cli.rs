@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Where compiled plugins are kept; if not given, `cache` in the state folder.
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
+    /// The key that guards them; if not given, `cache.key` in the state folder. Agents that share the one share the other.
+    #[arg(long, value_name = "FILE")]
+    cache_key: Option<PathBuf>,
     /// The name to show this agent by; if not given, the host's.
     #[arg(long)]
     name: Option<String>,
@@ -125,6 +128,10 @@ impl Args {
         self.cache_dir.clone().unwrap_or_else(|| self.state_dir.join("cache"))
     }
 
+    pub(crate) fn cache_key(&self) -> PathBuf {
+        self.cache_key.clone().unwrap_or_else(|| self.state_dir.join("cache.key"))
+    }
+
     pub(crate) fn name(&self) -> anyhow::Result<String> {
         match &self.name {
             Some(name) => Ok(name.clone()),
@@ -207,6 +214,7 @@ mod tests {
         let args = parse(&[]).unwrap();
         assert!(args.slots() >= 1);
         assert_eq!(args.cache_dir(), PathBuf::from("state/cache"));
+        assert_eq!(args.cache_key(), PathBuf::from("state/cache.key"));
         assert!(!args.name().unwrap().is_empty());
     }
 

@@ -1,17 +1,40 @@
 //! Logs: to standard error, or straight to the journal where systemd has connected us with it.
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use std::io::IsTerminal as _;
 
-/// Send logs on their way. `PIGEON_LOG` filters them (`debug`, `pigeon_agent=trace`); `usual` does if it is not set.
-pub fn init(usual: &str) {
-    let filter = EnvFilter::try_from_env("PIGEON_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let registry = tracing_subscriber::registry().with(filter);
-    let journal = if systemd_journal_logger::connected_to_journal() { journal::Journal::open() } else { None };
-    if let Some(journal) = journal {
-        registry.with(journal).init();
-    } else {
-        let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        registry.with(stderr.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).init();
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+
+/// The log of a program that is on its way.
+#[derive(Debug, Clone)]
+pub struct Log(reload::Handle<EnvFilter, Registry>);
+
+impl Log {
+    /// Send logs on their way: as much as `filter` says (`debug`, `pigeon_agent=trace`). What of it cannot be understood is
+    /// left out. Only the first of a process does.
+    pub fn start(filter: &str) -> Self {
+        let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
+        let registry = tracing_subscriber::registry().with(filter);
+        let journal = if systemd_journal_logger::connected_to_journal() { journal::Journal::open() } else { None };
+        let begun = if let Some(journal) = journal {
+            registry.with(journal).try_init()
+        } else {
+            let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+            registry.with(stderr.with_ansi(std::io::stderr().is_terminal())).try_init()
+        };
+        // A second one is not heard, and does no harm.
+        drop(begun);
+        Self(handle)
+    }
+
+    /// The same with the filter of the environment's `PIGEON_LOG`; `usual` if that is not set.
+    pub fn start_from_env(usual: &str) -> Self {
+        Self::start(&std::env::var("PIGEON_LOG").unwrap_or_else(|_| usual.to_owned()))
+    }
+
+    /// From now on, as much as this filter says.
+    pub fn set(&self, filter: &str) {
+        // The layer is gone only where the whole subscriber is.
+        let _ = self.0.reload(EnvFilter::new(filter));
     }
 }
 

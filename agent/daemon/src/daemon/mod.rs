@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::cli::Args;
-pub use self::{logging::init as start_log, notify::Systemd};
+pub use self::{logging::Log, notify::Systemd};
 use crate::{Agent, AgentConfig, Identity, enrol};
 
 /// What the daemon does, from its arguments to its exit code.
@@ -35,7 +35,7 @@ pub fn main(program: &'static str, before: &[&str], args: impl Iterator<Item = O
     let args = iter::once(OsString::from(program)).chain(args);
     let matches = Args::command().bin_name(program).get_matches_from(args);
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_log("info");
+    Log::start_from_env("info");
     let compile = before.iter().copied().chain(iter::once(cli::COMPILE)).map(OsString::from).collect();
     match run(args, compile) {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,7 +121,7 @@ fn runtime_config(args: &Args, compile: Vec<OsString>) -> anyhow::Result<Runtime
         memory: args.memory,
         max_memory: args.max_memory,
         compile: CompileMode::Child { exe, args: compile, limits: CompileLimits::default() },
-        cache: Some(CacheConfig::new(args.cache_dir(), args.state_dir.join("cache.key"))),
+        cache: Some(CacheConfig::new(args.cache_dir(), args.cache_key())),
         ..RuntimeConfig::default()
     })
 }

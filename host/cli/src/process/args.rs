@@ -2,16 +2,19 @@
 
 mod job;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
 pub(crate) use job::JobArgs;
 
-use crate::{args::StateArgs, report::Format};
+use crate::{connect::HostArgs, report::Format, units};
 
 /// What is said of a new job, and means nothing for one that is there.
-const OF_NEW_JOBS: [&str; 16] = [
+const OF_NEW_JOBS: [&str; 17] = [
     "items",
     "split",
     "max_item",
@@ -28,6 +31,7 @@ const OF_NEW_JOBS: [&str; 16] = [
     "wall_timeout",
     "max_memory",
     "max_output",
+    "key",
 ];
 
 /// Judge work items with a validator and report the verdicts
@@ -50,7 +54,11 @@ Examples:
       pigeon process -f a.json -v ./target/wasm32-wasip2/release/mine.wasm
 
   Go on with what was interrupted:
-      pigeon process --resume last")]
+      pigeon process --resume last
+
+  On a server, without waiting for it (see `pigeon context` and `pigeon up`):
+      JOB=$(pigeon process -f orders.jsonl --items -v json --detach)
+      pigeon process --resume $JOB")]
 pub(crate) struct ProcessArgs {
     /// Files, folders (every file in them but the hidden), or `-` for standard input
     #[arg(short = 'f', long = "work-file", value_name = "FILE", num_args = 1.., required_unless_present = "resume",
@@ -76,8 +84,20 @@ pub(crate) struct ProcessArgs {
     #[arg(long, value_name = "JOB", conflicts_with_all = OF_NEW_JOBS, help_heading = "State")]
     pub(crate) resume: Option<String>,
 
+    /// A key of your own that makes it safe to say this again: the job that it opened is taken up, and not opened twice
+    #[arg(long, value_name = "KEY", help_heading = "Control host")]
+    pub(crate) key: Option<String>,
+
+    /// Leave once the server has all of the input, and print the job's id
+    #[arg(long, conflicts_with_all = ["output", "output_file", "wait_timeout"], help_heading = "Control host")]
+    pub(crate) detach: bool,
+
+    /// How long the job may wait for a server's agents before it is paused [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, help_heading = "Control host")]
+    pub(crate) wait_timeout: Option<Duration>,
+
     #[command(flatten)]
-    pub(crate) state: StateArgs,
+    pub(crate) host: HostArgs,
 
     /// How to report
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]

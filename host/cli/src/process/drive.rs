@@ -6,9 +6,14 @@ use futures::StreamExt as _;
 use pigeon_api::{JobEvent, JobId, JobState, Stop, Watch};
 use tokio::time::Instant;
 
-use super::{cuts::Cut, feed::Feed, target::Target};
+use super::{
+    cuts::Cut,
+    feed::Feed,
+    target::Target,
+    waits::{Waited, Waits},
+};
 use crate::{
-    embedded::Embedded,
+    connect::Host,
     exit::Failed,
     report::{Format, jsonl},
     screen::Screen,
@@ -43,14 +48,15 @@ impl Driven {
 
 /// Drive a job to its end.
 pub(super) async fn drive(
-    embedded: &Embedded,
+    host: &Host,
     job: JobId,
     feed: Option<Feed>,
+    patience: Option<Duration>,
     target: &mut Target,
     screen: &Screen,
     interrupts: &mut Interrupts,
 ) -> Driven {
-    let client = embedded.client();
+    let client = host.client();
     let client = client.as_ref();
     let mut driven = Driven::default();
     let mut events = match client.watch(job, Watch { runs: target.format == Format::Jsonl, ..Watch::default() }).await {
@@ -65,14 +71,16 @@ pub(super) async fn drive(
         }
     };
     tokio::pin!(fed);
+    let mut waits = Waits::new(host, job, patience);
     let mut deadline: Option<Instant> = None;
     loop {
         tokio::select! {
             // Ctrl-C first: a busy job must not drown it.
             biased;
             () = interrupts.first(), if !driven.interrupted => {
+                let paused = if host.is_local() { "" } else { " the job is paused," };
                 screen.warn(&format!(
-                    "interrupted: runs under way have {} s to end; once more stops at once",
+                    "interrupted:{paused} runs under way have {} s to end; once more stops at once",
                     GRACE.as_secs()
                 ));
                 driven.interrupted = true;
@@ -80,6 +88,7 @@ pub(super) async fn drive(
             () = sleep_until(deadline), if deadline.is_some() => return driven,
             event = events.next() => match event {
                 Some(Ok(JobEvent::Landed(landed))) => {
+                    waits.landed();
                     if driven.machinery.is_none()
                         && let Err(error) = target.write(|out| jsonl::write(out, job, &landed.runs))
                     {
@@ -90,11 +99,16 @@ pub(super) async fn drive(
                 }
                 Some(Ok(JobEvent::Progress(progress))) => {
                     driven.retried = progress.retried;
+                    waits.progressed(progress.done);
                     screen.progress(&progress);
                 }
                 Some(Ok(JobEvent::Note(note))) => screen.note(&note),
                 Some(Ok(JobEvent::Finished(state))) => {
                     driven.state = Some(state);
+                    if let Some(what) = by_others(state, &driven) {
+                        screen.warn(what);
+                        driven.interrupted = true;
+                    }
                     return driven;
                 }
                 Some(Err(error)) => {
@@ -106,11 +120,15 @@ pub(super) async fn drive(
                     return driven;
                 }
             },
-            () = embedded.lost(), if driven.machinery.is_none() => {
+            () = host.lost(), if driven.machinery.is_none() => {
                 let lost = Failed::machinery("all workers have ended, and the job has not")
                     .hint("PIGEON_LOG=debug says why; the job is safe and can be resumed");
                 driven.machinery = Some(lost);
             }
+            waited = waits.next(), if !driven.is_stopping() => match waited {
+                Waited::For(reason) => screen.note(&reason),
+                Waited::TooLong(failed) => driven.machinery = Some(failed),
+            },
             fed = &mut fed, if feeding => {
                 feeding = false;
                 match fed {
@@ -134,6 +152,16 @@ pub(super) async fn drive(
                 return driven;
             }
         }
+    }
+}
+
+/// That somebody else had the job end before its end.
+fn by_others(state: JobState, driven: &Driven) -> Option<&'static str> {
+    match state {
+        _ if driven.is_stopping() => None,
+        JobState::Paused => Some("somebody has paused the job"),
+        JobState::Cancelled => Some("somebody has cancelled the job"),
+        _ => None,
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 
 use super::{Client, Sources, cuts::Cut, drive::Driven, target::Target};
 use crate::{
-    dirs::Dirs,
     exit::{Exit, Failed},
     report::{self, Count, Ending, Format, Setting},
     screen::Screen,
@@ -24,7 +23,7 @@ pub(super) async fn finish(
     job: JobId,
     sources: Option<Sources>,
     driven: Driven,
-    dirs: &Dirs,
+    again: &str,
     target: &mut Target,
     screen: &Screen,
 ) -> Result<Exit, Failed> {
@@ -45,7 +44,7 @@ pub(super) async fn finish(
     let report = Report { sources, retried: driven.retried, ending };
     let reported = write(&client, &status, report, target).await;
     if !status.state.is_final() {
-        screen.next("to go on:", &dirs.resume(job));
+        screen.next("to go on:", again);
     }
     let exit = if driven.interrupted {
         Exit::Interrupted
@@ -67,9 +66,20 @@ pub(super) async fn finish(
     Ok(exit)
 }
 
+/// Report on a job that is there, as far as it came.
+///
+/// # Errors
+/// If it cannot be read, or its report not be written.
+pub(crate) async fn report_again(client: &Client, job: JobId, target: &mut Target) -> Result<(), Failed> {
+    let mut status = client.job(job).await?;
+    let sources: Option<Sources> = serde_json::from_value(status.request.sources.clone()).ok();
+    plan(&mut status, sources.as_ref().and_then(|sources| sources.items));
+    write(client, &status, Report { sources, retried: 0, ending: Ending::Usual }, target).await
+}
+
 /// A job that stopped before all items were there was to run the others too.
 fn plan(status: &mut JobStatus, items: Option<u64>) {
-    let stopped = matches!(status.state, JobState::Open | JobState::Interrupted | JobState::Stopped);
+    let stopped = matches!(status.state, JobState::Open | JobState::Interrupted | JobState::Paused | JobState::Stopped);
     if let (true, Some(items), Work::Many { iterations, .. }) = (stopped, items, status.request.work)
         && let Some(missing) = items.checked_sub(status.items)
     {

@@ -1,16 +1,19 @@
 //! `pigeon process`: judge work items with a validator and report the verdicts.
 //!
 //! ```text
-//! check the command line ─► check the input ─┐
-//!                           start embedded ──┴─► find the validator ─► submit ─► drive ─► report
-//!                                                       (or resume) ──────────────┘
+//! check the command line ─► check the input ───────┐
+//!                           reach the control host ┴─► find the validator ─► submit ─► drive ─► report
+//!                                                            (or resume) ───────┘   └► (--detach) leave
 //! ```
 //!
-//! Nothing runs before all that can be known to be wrong has been looked at; from acceptance on nothing is lost.
+//! Nothing runs before all that can be known to be wrong has been looked at; from acceptance on nothing is lost. Whether
+//! the control host is embedded or a server makes no difference but this: an embedded one is given its workers, and goes
+//! when the command does.
 
 mod apart;
 mod args;
 mod cuts;
+mod detach;
 mod drive;
 mod feed;
 mod finish;
@@ -19,19 +22,24 @@ mod resume;
 mod submit;
 mod target;
 mod validator;
+mod waits;
 
-use std::{ffi::OsString, io, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, sync::Arc};
 
 use pigeon_api::{JobId, JobState, Pigeon};
 use pigeon_runtime::{CacheConfig, CompileLimits, CompileMode, this_program};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use args::ProcessArgs;
-pub(crate) use validator::{component as read_component, find as find_validator, none as no_validator};
+pub(crate) use args::{JobArgs, ProcessArgs};
+pub(crate) use finish::report_again;
+pub(crate) use options::{check as check_options, read as read_options};
+pub(crate) use target::Target;
+pub(crate) use validator::{component as read_component, find as find_validator, names_plugin, none as no_validator};
 
 use crate::{
+    connect::{Chosen, Host},
     dirs::Dirs,
-    embedded::{Embedded, EmbeddedError, Options},
+    embedded::{EmbeddedError, Options},
     exit::{Exit, Failed},
     input::{Inputs, RootIdentity},
     job_id,
@@ -42,7 +50,6 @@ use crate::{
 };
 use cuts::Cut;
 use drive::Driven;
-use target::Target;
 
 /// Where the items of a job come from. Kept with the job for `--resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +77,6 @@ struct Accepted {
 /// Linear memory that a run may have at most if more was not asked for, in bytes.
 const USUAL_MEMORY: u64 = pigeon_control::MOST_MEMORY;
 
-/// How long agents may take to leave.
-const LEAVE: Duration = Duration::from_secs(2);
-
 /// Run the command.
 pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
     args.job.check()?;
@@ -85,22 +89,28 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         Some(_) => None,
         None => Some(Inputs::new(&args.work_files, args.job.rule(), args.job.max_item.0)?),
     };
-    let dirs = Dirs::new(args.state.state_dir.clone())?;
+    let chosen = args.host.choose()?;
+    if args.detach && chosen.is_local() {
+        return Err(Failed::usage("there is no server that would go on with the job")
+            .hint("`pigeon up` starts one here, and `pigeon context` names another; without --detach it is done in this process"));
+    }
     if let Some(inputs) = &inputs {
         if let Some(report) = args.report() {
             apart::report_and_inputs(report, inputs)?;
             apart::report_and_validator(report, &args)?;
         }
-        apart::queue_and_inputs(&dirs.state, inputs)?;
+        if chosen.is_local() {
+            apart::queue_and_inputs(&chosen.dirs.state, inputs)?;
+        }
     }
     let mut target = Target::open(args.report(), args.output, colours)?;
     let interrupts = Interrupts::watch(&screen)
         .map_err(|error| Failed::machinery("failed to set up the handling of signals").caused_by(error))?;
     let mut shutdown = None;
-    let ended = go(&args, inputs, &dirs, &mut target, &screen, interrupts, &mut shutdown).await;
+    let ended = go(&args, inputs, &chosen, &mut target, &screen, interrupts, &mut shutdown).await;
     screen.clear();
-    if let Some(embedded) = shutdown.take() {
-        embedded.stop(LEAVE).await;
+    if let Some(host) = shutdown.take() {
+        host.close().await;
     }
     if ended.is_err() {
         target.abandon();
@@ -111,18 +121,18 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
 async fn go(
     args: &ProcessArgs,
     inputs: Option<Inputs>,
-    dirs: &Dirs,
+    chosen: &Chosen,
     target: &mut Target,
     screen: &Screen,
     mut interrupts: Interrupts,
-    started: &mut Option<Embedded>,
+    started: &mut Option<Host>,
 ) -> Result<Exit, Failed> {
     let accepted = async {
         match (&args.resume, inputs) {
-            (None, Some(inputs)) => submit::submit(args, inputs, dirs, screen, started).await,
+            (None, Some(inputs)) => submit::submit(args, inputs, chosen, screen, started).await,
             (which, _) => {
                 let which = which.as_deref().unwrap_or(job_id::LAST);
-                resume::resume(which, args.report(), dirs, screen, started).await
+                resume::resume(which, args.report(), chosen, screen, started).await
             }
         }
     };
@@ -131,28 +141,32 @@ async fn go(
         accepted = accepted => accepted?,
         () = interrupts.first() => return Ok(Exit::Interrupted),
     };
-    let Some(embedded) = started.as_ref() else {
-        return Err(Failed::machinery("the embedded control host is not there"));
+    let Some(host) = started.as_ref() else {
+        return Err(Failed::machinery("the control host is not there"));
     };
-    let client = embedded.client();
+    let again = chosen.command(&format!("pigeon process --resume {}", accepted.job));
+    target.accepted(again.clone());
+    interrupts.accepted(again.clone());
+    if args.detach {
+        return detach::detach(host, accepted, &again, screen, &mut interrupts).await;
+    }
+    let client = host.client();
     let Accepted { job, sources, feed, input, over } = accepted;
-    target.accepted(dirs.resume(job));
-    interrupts.accepted(dirs.resume(job));
     let driven = match over {
         Some(state) if args.output != Format::Jsonl => Driven { state: Some(state), ..Driven::default() },
-        _ => drive::drive(embedded, job, feed, target, screen, &mut interrupts).await,
+        _ => drive::drive(host, job, feed, args.wait_timeout, target, screen, &mut interrupts).await,
     };
     screen.clear();
-    if let Some(trouble) = embedded.runtime().cache_trouble() {
-        screen.warn(&dirs.not_kept(trouble));
+    if let Some(trouble) = host.embedded().and_then(|embedded| embedded.runtime().cache_trouble()) {
+        screen.warn(&chosen.dirs.not_kept(trouble));
     }
     let driven = Driven { input: Some(driven.input.unwrap_or(input)), ..driven };
     // A job that has just ended needs nobody any more: they leave, and its bodies are cleared away, while it is reported.
     // One that had ended long ago may itself be due to be cleared away.
     let ended_now = over.is_none() && driven.state.is_some_and(JobState::is_final);
     let leaving = ended_now.then(|| started.take()).flatten();
-    let leaving = leaving.map(|embedded| tokio::spawn(embedded.stop(LEAVE)));
-    let ended = finish::finish(client, job, sources, driven, dirs, target, screen).await;
+    let leaving = leaving.map(|host| tokio::spawn(host.close()));
+    let ended = finish::finish(client, job, sources, driven, &again, target, screen).await;
     if let Some(leaving) = leaving
         && let Err(error) = leaving.await
     {

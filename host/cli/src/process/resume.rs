@@ -2,35 +2,29 @@
 
 use std::path::Path;
 
-use pigeon_api::{ChunkBuilder, ResumePoint, Work};
+use pigeon_api::{ChunkBuilder, JobId, ResumePoint, Work};
 
-use super::{
-    Accepted, LEAVE, Sources, USUAL_MEMORY, apart, cores, cuts::Cuts, embedded_options, feed::Feed, not_started,
-};
+use super::{Accepted, Sources, USUAL_MEMORY, apart, cores, cuts::Cuts, feed::Feed};
 use crate::{
-    dirs::Dirs,
-    embedded::Embedded,
+    connect::{Chosen, Host},
     exit::Failed,
     input::{Cursor, InputError, Reader},
     job_id::{self, Last},
     screen::Screen,
 };
 
-async fn start(dirs: &Dirs, memory: Option<u64>) -> Result<Embedded, Failed> {
-    Embedded::start(embedded_options(dirs, memory)?).await.map_err(not_started(dirs))
-}
-
 /// Find the job, take it up, and see what is left of its input.
 pub(super) async fn resume(
     which: &str,
     report: Option<&Path>,
-    dirs: &Dirs,
+    chosen: &Chosen,
     screen: &Screen,
-    started: &mut Option<Embedded>,
+    started: &mut Option<Host>,
 ) -> Result<Accepted, Failed> {
-    let small = start(dirs, None).await?;
+    let small = chosen.open(None).await?;
     let client = small.client();
-    let found = async { Ok::<_, Failed>(client.job(job_id::find(client.as_ref(), which, Last::Unfinished).await?).await?) };
+    let found =
+        async { Ok::<_, Failed>(client.job(job_id::find(client.as_ref(), which, Last::Unfinished).await?).await?) };
     let (job, memory, sources) = match found.await {
         Ok(status) => (status.id, status.request.limits.memory, status.request.sources),
         Err(error) => {
@@ -40,23 +34,36 @@ pub(super) async fn resume(
     };
     let sources: Option<Sources> = serde_json::from_value(sources).ok();
     // A job whose runs may have more memory than usual needs a runtime that can give it.
-    let embedded = if memory.is_some_and(|memory| memory > USUAL_MEMORY) {
-        small.stop(LEAVE).await;
-        start(dirs, memory).await?
+    let host = if chosen.is_local() && memory.is_some_and(|memory| memory > USUAL_MEMORY) {
+        small.close().await;
+        chosen.open(memory).await?
     } else {
         small
     };
-    let embedded = started.insert(embedded);
-    let client = embedded.client();
+    let host = started.insert(host);
     if let (Some(sources), Some(report)) = (&sources, report) {
         apart::report_and_inputs(report, &sources.inputs)?;
     }
+    take_up(host, job, sources, chosen, screen).await
+}
+
+/// Take a job up that is there.
+pub(super) async fn take_up(
+    host: &mut Host,
+    job: JobId,
+    sources: Option<Sources>,
+    chosen: &Chosen,
+    screen: &Screen,
+) -> Result<Accepted, Failed> {
+    let client = host.client();
     let point = client.resume(job).await.map_err(|error| match error.hint {
-        Some(_) => Failed::from(error),
-        None => Failed::from(error).hint("another process may be at it: it ends when that one does"),
+        None if chosen.is_local() => {
+            Failed::from(error).hint("another process may be at it: it ends when that one does")
+        }
+        _ => Failed::from(error),
     })?;
     screen.say(&format!("job {job}"));
-    let cuts = Cuts::read(&dirs.state, job)?;
+    let cuts = Cuts::read(&chosen.dirs.state, job)?;
     if point.state.is_final() {
         return Ok(Accepted { job, sources, feed: None, input: cuts.cuts, over: Some(point.state) });
     }
@@ -67,13 +74,16 @@ pub(super) async fn resume(
             let input = feed.cuts.cuts.clone();
             (Some(feed), input)
         }
-        (None, false) => return Err(Failed::machinery("the job does not say where its items come from")),
+        (None, false) => {
+            return Err(Failed::usage("the job does not say where its items come from")
+                .hint("it was not submitted by `pigeon process`: whoever submits it goes on with it, or seals it"));
+        }
     };
     let agents = match point.request.work {
         Work::One { workers, .. } => workers,
         Work::Many { workers, .. } => workers.unwrap_or_else(cores),
     };
-    embedded.add_agents(agents).await.map_err(not_started(dirs))?;
+    host.add_agents(agents).await?;
     Ok(Accepted { job, sources, feed, input, over: None })
 }
 

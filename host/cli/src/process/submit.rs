@@ -6,23 +6,16 @@ use std::{
     time::Duration,
 };
 
-use pigeon_api::{Chunk, ChunkBuilder, JobRequest, RetryPolicy, Work};
+use pigeon_api::{Chunk, ChunkBuilder, Digest, JobId, JobRequest, JobState, Pigeon, RetryPolicy, Work};
 
-use super::{
-    Accepted, Client, ProcessArgs, Sources, cores, cuts::Cuts, embedded_options, feed::Feed, not_started, options,
-    validator,
-};
+use super::{Accepted, Client, ProcessArgs, Sources, cores, cuts::Cuts, feed::Feed, options, resume, validator};
 use crate::{
-    dirs::Dirs,
-    embedded::Embedded,
+    connect::{Chosen, Host},
     exit::Failed,
     input::{self, Checked, InputError, Inputs, Reader},
     screen::Screen,
     text::plural,
 };
-
-/// Iterations of a single item if not said.
-const ITERATIONS_OF_ONE: u32 = 5;
 
 /// How long a validator may take to be ready before it is said why.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -40,29 +33,29 @@ struct Looked {
 pub(super) async fn submit(
     args: &ProcessArgs,
     inputs: Inputs,
-    dirs: &Dirs,
+    chosen: &Chosen,
     screen: &Screen,
-    started: &mut Option<Embedded>,
+    started: &mut Option<Host>,
 ) -> Result<Accepted, Failed> {
     let given = options::read(&args.job.options)?;
     let clock = args.job.clock()?;
 
     // The input is read while the rest comes up.
-    let cuts = Cuts::none(&dirs.state);
+    let cuts = Cuts::none(&chosen.dirs.state);
     let looking = tokio::task::spawn_blocking(move || look(inputs, cuts));
-    let (looked, embedded) = tokio::join!(looking, start(args, dirs));
+    let (looked, host) = tokio::join!(looking, chosen.open(args.job.max_memory.map(|size| size.0)));
     let looked = looked.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
-    let embedded = started.insert(embedded?);
+    let host = started.insert(host?);
     if looked.checked.blank > 0 && !looked.feed.tell_blank {
         screen.note(&format!("{} skipped", plural(looked.checked.blank, "blank line")));
     }
 
     let (work, agents) = work(args, looked.one);
-    let client = embedded.client();
+    let client = host.client();
     let found = find(&client, args, &given, screen);
-    let (plugin, enrolled) = tokio::join!(found, embedded.add_agents(agents));
+    let (plugin, enrolled) = tokio::join!(found, host.add_agents(agents));
     let plugin = plugin?;
-    enrolled.map_err(not_started(dirs))?;
+    enrolled?;
 
     let items = (!looked.inputs.has_stream()).then_some(looked.checked.items);
     let sources = Sources { inputs: looked.inputs, identities: looked.checked.identities, items };
@@ -75,21 +68,21 @@ pub(super) async fn submit(
         priority: args.job.priority,
         max_parallel: args.job.max_parallel,
         fail_fast: args.job.fail_fast,
-        seed: args.job.seed.unwrap_or_else(drawn_seed),
+        seed: args.job.seed.unwrap_or_else(|| args.key.as_deref().map_or_else(drawn_seed, seed_of)),
         clock,
         grants: Vec::new(),
         sources: serde_json::to_value(&sources)
             .map_err(|error| Failed::machinery("failed to write down the sources").caused_by(error))?,
-        key: None,
+        key: args.key.clone(),
     };
+    let keyed = request.key.is_some();
     let job = client.submit(request).await?;
+    if keyed && was_there(client.as_ref(), job).await? {
+        screen.note("the job of this key was there already: it is taken up");
+        return resume::take_up(host, job, Some(sources), chosen, screen).await;
+    }
     screen.say(&format!("job {job}"));
     Ok(Accepted { job, sources: Some(sources), feed: Some(looked.feed), input: Vec::new(), over: None })
-}
-
-async fn start(args: &ProcessArgs, dirs: &Dirs) -> Result<Embedded, Failed> {
-    let options = embedded_options(dirs, args.job.max_memory.map(|size| size.0))?;
-    Embedded::start(options).await.map_err(not_started(dirs))
 }
 
 async fn find(
@@ -110,6 +103,12 @@ async fn find(
     let plugin = found?;
     options::check(given, &plugin)?;
     Ok(plugin)
+}
+
+/// Whether the submission was made before, and came so far that there is something of it.
+async fn was_there(client: &dyn Pigeon, job: JobId) -> Result<bool, Failed> {
+    let status = client.job(job).await?;
+    Ok(status.items > 0 || status.state != JobState::Open)
 }
 
 /// Read all files through, and of streams as much as tells one item from many.
@@ -143,16 +142,21 @@ fn look(inputs: Inputs, cuts: Cuts) -> Result<Looked, InputError> {
 
 /// How many runs there will be, and how many agents they need.
 fn work(args: &ProcessArgs, one: bool) -> (Work, u32) {
-    if one {
-        let workers = args.job.workers.unwrap_or(1);
-        (Work::One { workers, iterations: args.job.iterations.unwrap_or(ITERATIONS_OF_ONE) }, workers)
-    } else {
-        let work = Work::Many { iterations: args.job.iterations.unwrap_or(1), workers: args.job.workers };
-        (work, args.job.workers.unwrap_or_else(cores))
+    let work = args.job.work(one);
+    match work {
+        Work::One { workers, .. } => (work, workers),
+        Work::Many { workers, .. } => (work, workers.unwrap_or_else(cores)),
     }
 }
 
 /// A seed from the system's randomness, with no more bits than a JSON reader that knows only doubles can hold.
 fn drawn_seed() -> u64 {
     RandomState::new().hash_one(std::process::id()) >> 11
+}
+
+/// The seed of a submission that may be repeated: the same each time.
+fn seed_of(key: &str) -> u64 {
+    let digest = Digest::of(key.as_bytes());
+    let first = digest.as_bytes().first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(first) >> 11
 }

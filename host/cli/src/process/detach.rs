@@ -1,0 +1,59 @@
+//! `--detach`: the server gets all of the input, and goes on alone.
+
+use std::io::{self, Write as _};
+
+use pigeon_api::Stop;
+
+use super::{Accepted, cuts::Cut};
+use crate::{
+    connect::Host,
+    exit::{Exit, Failed},
+    screen::Screen,
+    signals::Interrupts,
+    text::plural,
+};
+
+/// Bring what is left of the input, and print the job's id.
+pub(super) async fn detach(
+    host: &Host,
+    accepted: Accepted,
+    again: &str,
+    screen: &Screen,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, Failed> {
+    let Accepted { job, feed, input, .. } = accepted;
+    let client = host.client();
+    let mut missing: Vec<Cut> = input;
+    if let Some(feed) = feed {
+        let fed = tokio::select! {
+            fed = feed.run(client.as_ref(), job) => fed?,
+            () = interrupts.first() => {
+                // What is there would be run, and then wait for the rest: better that all of it waits.
+                client.stop(job, Stop::Pause).await?;
+                screen.warn("interrupted: the job is paused, and a part of its input is missing");
+                screen.next("to go on:", again);
+                return Ok(Exit::Interrupted);
+            }
+        };
+        if fed.blank > 0 {
+            screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
+        }
+        missing = fed.cuts.cuts;
+    }
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{job}").and_then(|()| out.flush()) {
+        // Whoever wanted the id has gone: it was told on standard error as well.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => {
+            written.map_err(|error| Failed::machinery("failed to write to standard output").caused_by(error))?;
+        }
+    }
+    screen.next("to see its report:", again);
+    if missing.is_empty() {
+        return Ok(Exit::Valid);
+    }
+    for cut in missing {
+        Failed::from(cut).print(screen.paint);
+    }
+    Ok(Exit::Usage)
+}

@@ -1,0 +1,78 @@
+//! What a server says when it starts: where it is, and the first time, what it made and how to go on from there.
+
+use std::{net::SocketAddr, path::Path};
+
+use pigeon_api::Digest;
+
+use crate::dirs::quoted;
+
+/// What is known of it then. The token itself is never told.
+pub(super) struct Told<'a> {
+    pub(super) state_dir: &'a Path,
+    /// The API's URL, as this machine reaches it.
+    pub(super) api: &'a str,
+    /// Where agents connect.
+    pub(super) hub: SocketAddr,
+    /// `HOST:PORT` of the API for others, if others reach it.
+    pub(super) reached_as: &'a Option<String>,
+    /// Of the CA.
+    pub(super) fingerprint: Digest,
+    /// Whether the state folder was made.
+    pub(super) first: bool,
+}
+
+impl Told<'_> {
+    /// A line each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let dir = quoted(&self.state_dir.to_string_lossy()).into_owned();
+        let mut lines = vec![
+            format!("pigeon {} serves from {dir}", env!("CARGO_PKG_VERSION")),
+            format!("  API     {}", self.api),
+            format!("  agents  {} (QUIC, over UDP)", self.hub),
+            format!("  CA      {}", self.fingerprint),
+        ];
+        if !self.first {
+            return lines;
+        }
+        lines.push("this is its first start. It made:".to_owned());
+        lines.push(format!("  {dir}/ca           the CA that clients and agents know it by"));
+        lines.push(format!("  {dir}/admin.token  a token that may do everything, for your eyes alone"));
+        lines.push("to talk to it from this machine:".to_owned());
+        lines.push(format!("  pigeon context add here --state-dir {dir} --use"));
+        if let Some(address) = self.reached_as {
+            lines.push("from another, with the token in a file:".to_owned());
+            lines.push(format!(
+                "  pigeon context add NAME --server https://{address} --fingerprint {} --token-file FILE --use",
+                self.fingerprint
+            ));
+        }
+        lines.push("to have an agent join:".to_owned());
+        lines.push("  pigeon token join --out join.token".to_owned());
+        lines.push(format!(
+            "  pigeon-agent --hub HOST:{} --token-file join.token --state-dir DIR    (on its machine)",
+            self.hub.port()
+        ));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_says_how_to_go_on() {
+        let address = Some("pigeon.example.org:4780".to_owned());
+        let mut told = Told {
+            state_dir: Path::new("/srv/my pigeon"),
+            api: "https://127.0.0.1:4780",
+            hub: "0.0.0.0:4781".parse().unwrap(),
+            reached_as: &address,
+            fingerprint: Digest::from_bytes([7; 32]),
+            first: true,
+        };
+        insta::assert_snapshot!(told.lines().join("\n"));
+        told.first = false;
+        assert_eq!(told.lines().len(), 4);
+    }
+}

@@ -1,0 +1,182 @@
+//! `pigeon token`: tokens for the API of a server, and those with which agents join it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
+use pigeon_api::{JoinSpec, Role, TokenInfo, TokenSpec};
+
+use crate::{
+    connect::HostArgs,
+    exit::{Exit, Failed},
+    paint::{Colours, Paint},
+    paper::{OutputArgs, Paper},
+    screen::Screen,
+    secret_file::SecretFile,
+    text::{Column, Grid, View, cell, plural},
+    units,
+    visit::visit,
+};
+
+/// Make and revoke tokens: for people and programs that use the API, and for agents that join
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon token create ci --role submitter --ttl 90d --out ci.token
+  pigeon token list
+  pigeon token revoke ci
+  pigeon token join --uses 3 --out join.token          For three agents, within the next hour
+
+Roles, each of which may do what those before it may:
+  viewer      look at everything but secrets
+  submitter   submit jobs, and control its own
+  publisher   publish plugins
+  operator    control all jobs, dead letters, schedules, plugins' limits and agents
+  admin       make and revoke tokens, take backups")]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token for the API
+    Create {
+        /// What to call it: what is done with it is logged under this name
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|role| role.parse::<Role>()))]
+        role: Role,
+        /// How long it is good for [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = units::duration)]
+        ttl: Option<Duration>,
+        /// A new file for its secret, which is told this once; `-` is standard output
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+    /// Name the tokens for the API
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+    /// Have a token be good for nothing any more, from now on
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+    /// Make a token with which agents join
+    Join {
+        /// How many agents may join with it
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// How long it is good for
+        #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "1h")]
+        ttl: Duration,
+        /// A new file for it, to be given to the agents; `-` is standard output
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        host: HostArgs,
+    },
+}
+
+/// Run the command.
+pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
+    match args.command {
+        TokenCommand::Create { name, role, ttl, out, host } => {
+            let file = SecretFile::create(&out)?;
+            visit(&host, &screen, async |host| {
+                let token = host.client().create_token(TokenSpec { name, role, ttl_ms: ttl.map(whole_ms) }).await?;
+                file.keep(&token.secret)?;
+                screen.note(&format!("{} may do what {} may", token.info.name, article(role)));
+                Ok(Exit::Valid)
+            })
+            .await
+        }
+        TokenCommand::List { output, host } => {
+            let mut paper = Paper::open(output, colours)?;
+            visit(&host, &screen, async |host| {
+                let tokens = host.client().tokens().await?;
+                paper.show(&tokens, |tokens, view| list(tokens, view))?;
+                Ok(Exit::Valid)
+            })
+            .await
+        }
+        TokenCommand::Revoke { name, host } => {
+            visit(&host, &screen, async |host| {
+                host.client().revoke_token(&name).await?;
+                Ok(Exit::Valid)
+            })
+            .await
+        }
+        TokenCommand::Join { uses, ttl, out, host } => {
+            let file = SecretFile::create(&out)?;
+            visit(&host, &screen, async |host| {
+                let token = host.client().create_join_token(JoinSpec { uses, ttl_ms: whole_ms(ttl) }).await?;
+                file.keep(&token.secret)?;
+                screen.note(&format!("good for {}, for {}", plural(uses.into(), "agent"), units::in_units(ttl)));
+                let command = format!("pigeon-agent --hub {} --token-file FILE --state-dir DIR", token.hub);
+                screen.next("on the agent's machine, with the token in a file:", &command);
+                Ok(Exit::Valid)
+            })
+            .await
+        }
+    }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `an operator`
+fn article(role: Role) -> String {
+    let an = matches!(role, Role::Operator | Role::Admin);
+    format!("{} {role}", if an { "an" } else { "a" })
+}
+
+fn list(tokens: &[TokenInfo], view: &View) -> String {
+    let mut grid = Grid::new([
+        Column::left("NAME").kept().cut(10),
+        Column::left("ROLE").kept(),
+        Column::left("MADE"),
+        Column::left("ENDS"),
+    ]);
+    for token in tokens {
+        let ends = token.expires_ms.map_or_else(|| "when it is revoked".to_owned(), |ms| view.moment.relative(ms));
+        grid.row([
+            cell(&token.name).painted(Paint::strong),
+            cell(token.role.as_str()),
+            cell(view.moment.relative(token.created_ms)),
+            cell(ends),
+        ]);
+    }
+    grid.text(view.paint, view.width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Moment;
+
+    #[test]
+    fn tokens_are_listed_with_what_they_may_do() {
+        let token = |name: &str, role, expires_ms| TokenInfo { name: name.to_owned(), role, created_ms: 0, expires_ms };
+        let tokens = [token("admin", Role::Admin, None), token("ci", Role::Submitter, Some(7_200_000))];
+        let view = View {
+            paint: Paint::PLAIN,
+            width: 80,
+            unicode: false,
+            moment: Moment::utc(3_600_000),
+            flags: String::new(),
+        };
+        insta::assert_snapshot!(list(&tokens, &view));
+    }
+}

@@ -1,0 +1,277 @@
+//! Starting what is missing.
+
+use std::{
+    collections::BTreeMap, ffi::OsString, fs::OpenOptions, io::Write as _, net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _, time::Duration,
+};
+
+use pigeon_api::{AgentState, JoinSpec, Pigeon, client::RestClient};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    CONTEXT,
+    cluster::{Cluster, Member, Place},
+    spawn::{self, Started},
+    stop,
+};
+use crate::{
+    context::{self, Context, ContextsFile},
+    dirs::Dirs,
+    embedded::guest_memory,
+    exit::Failed,
+    screen::Screen,
+    serve::Running,
+    text::plural,
+};
+
+/// Far longer than a process takes to be there.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Between two looks at what does not tell by itself.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a join token of ours is good for: it is used at once.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Memory that the guests of an agent have at least, in bytes: what one run may have.
+const LEAST_MEMORY: u64 = 1 << 30;
+
+/// What the agents are to be like.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    agents: u16,
+    slots: u16,
+    memory: u64,
+}
+
+/// Have so many agents, with so many slots each, and a server.
+pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen: &Screen) -> Result<(), Failed> {
+    let contexts = ContextsFile::of_user()?;
+    may_have_context(&contexts, place)?;
+    place.make()?;
+    let _lock = place.lock()?;
+    let mut cluster = place.read()?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let shared = |all: u64| all / u64::from(agents.max(1));
+    let wanted = Wanted {
+        agents,
+        slots: slots.unwrap_or_else(|| u16::try_from(shared(cores)).unwrap_or(u16::MAX).max(1)),
+        memory: shared(guest_memory()).max(LEAST_MEMORY),
+    };
+
+    let hub = server(place, &mut cluster, screen).await?;
+    let mut context = context::of_state_dir(&place.server(), None)?;
+    context.cluster = Some(place.dir.clone());
+    let client = RestClient::new(context.endpoint()?)?;
+    let mut started = members(place, &mut cluster, wanted, hub, &client, screen).await?;
+    all_in(place, &cluster, &client, &mut started).await?;
+    keep_context(&contexts, place, &mut cluster, context)?;
+
+    screen.note(&format!(
+        "{} of {} {} in; commands mean this cluster from now on",
+        plural(agents.into(), "agent"),
+        plural(wanted.slots.into(), "slot"),
+        if agents == 1 { "is" } else { "are" }
+    ));
+    screen.next("to judge something:", "pigeon process -f FILE -v json");
+    screen.next("to see how it does:", "pigeon status");
+    screen.next("to stop it:", &place.command("pigeon down"));
+    Ok(())
+}
+
+/// The context of a cluster belongs to one.
+fn may_have_context(contexts: &ContextsFile, place: &Place) -> Result<(), Failed> {
+    match contexts.read()?.contexts.get(CONTEXT) {
+        Some(Context { cluster: Some(dir), .. }) if *dir == place.dir => Ok(()),
+        Some(Context { cluster: Some(dir), .. }) => Err(Failed::usage(format!(
+            "another cluster of yours is up, in {}",
+            dir.display()
+        ))
+        .hint(format!("stop it first: pigeon down --state-dir {}", crate::dirs::quoted(&dir.to_string_lossy())))),
+        Some(Context { cluster: None, .. }) => {
+            Err(Failed::usage(format!("there is a context {CONTEXT:?} of yours, which the cluster needs"))
+                .hint("add it under another name, and then: pigeon context remove up"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Use the cluster's context, and remember which was in use before.
+fn keep_context(contexts: &ContextsFile, place: &Place, cluster: &mut Cluster, context: Context) -> Result<(), Failed> {
+    let before = contexts.read()?.current;
+    if before.as_deref() != Some(CONTEXT) && cluster.before != before {
+        cluster.before = before;
+        place.write(cluster)?;
+    }
+    contexts.change(|contexts| {
+        contexts.contexts.insert(CONTEXT.to_owned(), context);
+        contexts.current = Some(CONTEXT.to_owned());
+        Ok(())
+    })
+}
+
+/// See that the server runs. Gives where its hub is.
+async fn server(place: &Place, cluster: &mut Cluster, screen: &Screen) -> Result<SocketAddr, Failed> {
+    let running = match Running::read(&place.server())? {
+        Some(running) => running,
+        None => {
+            // One that has not come so far as to say where it is, or no longer says so.
+            if let Some(process) = cluster.server.take() {
+                stop::end(&process, "server", screen).await?;
+            }
+            match start_server(place, cluster, cluster.api, cluster.hub).await {
+                Ok(running) => running,
+                // Somebody else may listen there by now.
+                Err(_) if cluster.api.is_some() => start_server(place, cluster, None, None).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let malformed = || Failed::machinery("failed to understand where the server is").hint(place.command("pigeon down"));
+    let hub: SocketAddr = running.agents.parse().map_err(|_| malformed())?;
+    let api: SocketAddr = running.api.trim_start_matches("http://").parse().map_err(|_| malformed())?;
+    cluster.server = Some(running.process);
+    (cluster.hub, cluster.api) = (Some(hub), Some(api));
+    place.write(cluster)?;
+    Ok(hub)
+}
+
+async fn start_server(
+    place: &Place,
+    cluster: &mut Cluster,
+    api: Option<SocketAddr>,
+    hub: Option<SocketAddr>,
+) -> Result<Running, Failed> {
+    let any = || SocketAddr::from(([127, 0, 0, 1], 0));
+    let args: Vec<OsString> = [
+        "serve".into(),
+        "--state-dir".into(),
+        place.server().into_os_string(),
+        "--listen".into(),
+        hub.unwrap_or_else(any).to_string().into(),
+        "--api-listen".into(),
+        api.unwrap_or_else(any).to_string().into(),
+        "--api-tls".into(),
+        "off".into(),
+    ]
+    .into();
+    let log = place.log("server");
+    let mut started = spawn::start(&args, &log)?;
+    cluster.server = Some(started.process.clone());
+    place.write(cluster)?;
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(running) = Running::read(&place.server())?
+            && running.process == started.process
+        {
+            return Ok(running);
+        }
+        started.check("the server", &log)?;
+        if Instant::now() > deadline {
+            return Err(Failed::machinery("the server does not come up").hint(format!("its log is {}", log.display())));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// See that there are these agents and no others. Gives those that were started.
+async fn members(
+    place: &Place,
+    cluster: &mut Cluster,
+    wanted: Wanted,
+    hub: SocketAddr,
+    client: &dyn Pigeon,
+    screen: &Screen,
+) -> Result<BTreeMap<String, Started>, Failed> {
+    let names: Vec<String> = (1..=wanted.agents).map(|number| format!("worker-{number}")).collect();
+    let fits = |name: &String, member: &Member| {
+        names.contains(name)
+            && (member.hub, member.slots, member.memory) == (hub, wanted.slots, wanted.memory)
+            && member.process.is_alive()
+    };
+    let (kept, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        std::mem::take(&mut cluster.agents).into_iter().partition(|(name, member)| fits(name, member));
+    // Until they have ended they are not forgotten.
+    cluster.agents = kept.iter().chain(&others).map(|(name, member)| (name.clone(), member.clone())).collect();
+    stop::end_all(others.iter().map(|(name, member)| (name.as_str(), &member.process)), screen).await?;
+    cluster.agents = kept;
+    place.write(cluster)?;
+
+    let missing: Vec<&String> = names.iter().filter(|name| !cluster.agents.contains_key(*name)).collect();
+    let mut started = BTreeMap::new();
+    for name in missing {
+        let dir = place.agent(name);
+        let mut args: Vec<OsString> = [
+            "agent".into(),
+            "--hub".into(),
+            hub.to_string().into(),
+            "--name".into(),
+            name.into(),
+            "--slots".into(),
+            wanted.slots.to_string().into(),
+            "--memory".into(),
+            wanted.memory.to_string().into(),
+            "--state-dir".into(),
+            dir.clone().into_os_string(),
+        ]
+        .into();
+        // What is compiled is compiled once for this user, and not for each agent anew.
+        let dirs = Dirs::new(None).or_else(|_| Dirs::new(Some(place.server())))?;
+        args.extend(["--cache-dir".into(), dirs.cache.join("compiled").into_os_string()]);
+        args.extend(["--cache-key".into(), dirs.key_file.into_os_string()]);
+        if !dir.join("identity/agent.id").exists() {
+            args.extend(["--token-file".into(), token(&dir, client).await?.into_os_string()]);
+        }
+        let process = spawn::start(&args, &place.log(name))?;
+        let member = Member { process: process.process.clone(), hub, slots: wanted.slots, memory: wanted.memory };
+        cluster.agents.insert(name.clone(), member);
+        place.write(cluster)?;
+        started.insert(name.clone(), process);
+    }
+    Ok(started)
+}
+
+/// A join token for one agent, in a file that only this user can read.
+async fn token(dir: &std::path::Path, client: &dyn Pigeon) -> Result<std::path::PathBuf, Failed> {
+    let ttl_ms = u64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
+    let token = client.create_join_token(JoinSpec { uses: 1, ttl_ms }).await?;
+    let path = dir.join("join.token");
+    let write = || {
+        std::fs::create_dir_all(dir)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(token.secret.as_bytes())
+    };
+    write().map_err(|error| Failed::machinery(format!("failed to write {}", path.display())).caused_by(error))?;
+    Ok(path)
+}
+
+/// Wait until every agent takes work. Their join tokens are of no use any more.
+async fn all_in(
+    place: &Place,
+    cluster: &Cluster,
+    client: &dyn Pigeon,
+    started: &mut BTreeMap<String, Started>,
+) -> Result<(), Failed> {
+    let deadline = Instant::now() + LONG;
+    loop {
+        let there = client.agents().await?;
+        let is_in = |name: &str| there.iter().any(|agent| agent.name == name && agent.state == AgentState::Ready);
+        let Some(missing) = cluster.agents.keys().find(|name| !is_in(name)) else { break };
+        for (name, process) in started.iter_mut() {
+            process.check(name, &place.log(name))?;
+        }
+        if Instant::now() > deadline {
+            return Err(Failed::machinery(format!("{missing} does not come in")).hint(format!(
+                "its log is {}; {} starts anew",
+                place.log(missing).display(),
+                place.command("pigeon down")
+            )));
+        }
+        sleep(LOOK).await;
+    }
+    for name in cluster.agents.keys() {
+        // It may be gone already.
+        let _ = std::fs::remove_file(place.agent(name).join("join.token"));
+    }
+    Ok(())
+}
