@@ -20,6 +20,9 @@ pub trait Bodies: std::fmt::Debug + Send + Sync + 'static {
     /// A body. What is returned has the digest that was asked for.
     fn read(&self, digest: Digest) -> Result<Option<Bytes>>;
 
+    /// Bytes that they take on the disk of the state directory.
+    fn bytes(&self) -> Result<u64>;
+
     /// Remove every body but those that are `named`, and whatever was left half written; how many bodies went. Nobody
     /// puts bodies meanwhile.
     fn retain(&self, named: &mut dyn FnMut(Digest) -> Result<bool>) -> Result<u64>;
@@ -84,6 +87,12 @@ impl Bodies for DirBodies {
             return Err(StoreError::Corrupt { what: format!("{} is not what was written", path.display()) });
         }
         Ok(Some(body))
+    }
+
+    fn bytes(&self) -> Result<u64> {
+        let entries = fs::read_dir(&self.dir).map_err(|source| io_error("read", &self.dir, source))?;
+        // What is removed meanwhile has none.
+        Ok(entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum())
     }
 
     fn retain(&self, named: &mut dyn FnMut(Digest) -> Result<bool>) -> Result<u64> {

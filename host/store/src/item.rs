@@ -299,6 +299,18 @@ pub(crate) fn decode_some_names(names: Bytes, first: usize, count: usize) -> Res
     Ok(some)
 }
 
+/// The ids of a chunk at these ascending indices, as far as there are.
+pub(crate) fn decode_names_at(names: Bytes, indices: impl Iterator<Item = u64>) -> Result<Vec<String>> {
+    let (entries, ids) = decode_names(names)?;
+    let name = |index: u64| {
+        let index = usize::try_from(index).ok()?;
+        let end = entries.get(index)?.id_end;
+        let start = index.checked_sub(1).and_then(|before| entries.get(before)).map_or(0, |entry| entry.id_end);
+        ids.get(start..end).map(str::to_owned)
+    };
+    Ok(indices.map_while(name).collect())
+}
+
 /// Lengths of the bodies of a chunk.
 pub(crate) fn decode_sizes(lengths: Bytes) -> Result<Vec<u64>> {
     let mut reader = Reader::new(lengths, "lengths of a chunk of items");

@@ -1,17 +1,18 @@
 //! What is known of a job's runs: which have an outcome, and how they count.
 //!
 //! A ledger is a fold over the job's rows of outcomes. Its owner keeps it in memory; now and then it is written down
-//! with the number of rows that it covers, in the transaction of the row that made it due. Whoever needs it later
+//! with the number of rows that it covers, in the transaction of the row that made it due. When outcomes are taken back it
+//! is written down in the same transaction, so that no older one is ever folded with the rows that changed. Whoever needs it later
 //! takes the last one written and folds the rows behind it, so it can neither miss a run nor count one twice.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
-use pigeon_protocol::id::RunIndex;
+use pigeon_protocol::{id::RunIndex, outcome::Verdict};
 
 use crate::{
-    Batch, MAX_GROUPS, Result, RunError, Stats, StoreError,
+    Batch, MAX_GROUPS, OutcomeRow, Result, RunError, Stats, StoreError,
     codec::{Reader, put_slice, put_varint},
     row::{RowDecoder, RowEncoder},
     runs::Runs,
@@ -23,13 +24,17 @@ const SNAPSHOT_RUNS: u64 = 50_000;
 /// And when so many rows were.
 const SNAPSHOT_ROWS: u64 = 512;
 
+/// And when so many bytes of rows were.
+const SNAPSHOT_BYTES: u64 = 32 << 20;
+
 /// Runs are grouped by so many bytes of their message.
-const MAX_MESSAGE: usize = 512;
+pub(crate) const MAX_MESSAGE: usize = 512;
 
 /// Bytes before the payload of a V2 histogram; its length stands in bytes 4 to 8, big-endian.
 const HISTOGRAM_HEADER: usize = 40;
 
-const VERSION: u8 = 1;
+/// Version 1 did not know when the runs of a group landed.
+const VERSION: u8 = 2;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Default)]
@@ -44,16 +49,48 @@ pub(crate) struct Ledger {
     pub(crate) groups: Vec<Group>,
     /// Number of a group by its key.
     numbers: HashMap<String, u32>,
-    /// Rows and runs since it was written down.
-    since: (u64, u64),
+    /// What was counted since it was written down.
+    since: Since,
 }
 
-/// An error group.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    rows: u64,
+    runs: u64,
+    bytes: u64,
+}
+
+/// An error group. Of one that counts no run, as all were taken back, it is as if it had never been seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) error: RunError,
-    /// The lowest of its runs.
+    /// The lowest of its runs, those included that were taken back.
     pub(crate) first_run: u64,
+    /// When the first and the last of them landed.
+    pub(crate) first_ms: u64,
+    pub(crate) last_ms: u64,
+}
+
+impl Group {
+    fn new(error: RunError) -> Self {
+        Self { error, first_run: u64::MAX, first_ms: 0, last_ms: 0 }
+    }
+
+    fn see(&mut self, run: u64, landed_ms: u64) {
+        self.first_ms = if self.first_run == u64::MAX { landed_ms } else { self.first_ms.min(landed_ms) };
+        self.last_ms = self.last_ms.max(landed_ms);
+        self.first_run = self.first_run.min(run);
+    }
+}
+
+/// What became of a batch.
+pub(crate) struct Counted {
+    /// The rows that it makes.
+    pub(crate) rows: Vec<NewRow>,
+    /// Runs that have an outcome already.
+    pub(crate) refused: Vec<RunIndex>,
+    /// The indices of outcomes that are failures and were counted, each with the number of its row.
+    pub(crate) failures: Vec<(usize, u64)>,
 }
 
 /// A row that is to be written.
@@ -66,16 +103,16 @@ pub(crate) struct NewRow {
 }
 
 impl Ledger {
-    /// Count a batch, and pack it. Sorts its outcomes. Runs that have an outcome already are left out and returned.
-    pub(crate) fn record(&mut self, batch: &mut Batch) -> (Vec<NewRow>, Vec<RunIndex>) {
+    /// Count a batch, and pack it. Sorts its outcomes. Runs that have an outcome already are left out.
+    pub(crate) fn record(&mut self, batch: &mut Batch) -> Counted {
         batch.outcomes.sort_by_key(|outcome| outcome.run);
-        let (mut rows, mut refused) = (Vec::new(), Vec::new());
+        let (mut rows, mut refused, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         let mut row: Option<RowEncoder> = None;
         let mut stats = self.workers.remove(&*batch.worker).unwrap_or_default();
         // No run in `free` has an outcome; `fresh` are the runs of this batch that were not added to `done` yet.
         let (mut free, mut fresh) = (0..0, 0..0);
         let mut last = None;
-        for outcome in &batch.outcomes {
+        for (index, outcome) in batch.outcomes.iter().enumerate() {
             let run = outcome.run.0;
             if !free.contains(&run) {
                 free = run..self.done.gap_end(run).unwrap_or(run);
@@ -94,63 +131,70 @@ impl Ledger {
                 rows.extend(row.take().map(|row| self.seal(row, &batch.worker)));
             }
             let row = row.get_or_insert_with(|| RowEncoder::new(outcome.run));
-            let group = outcome.error.as_ref().map(|error| self.number(error, run, row));
+            let group = outcome.error.as_ref().map(|error| self.number(error, run, batch.landed_ms, row));
             row.push(outcome, group);
             stats.add(outcome.verdict, outcome.time_us, group);
-            self.since.1 += 1;
+            if outcome.verdict == Verdict::Failure {
+                // The row that it was pushed to is numbered next.
+                failures.push((index, self.rows));
+            }
+            self.since.runs += 1;
         }
         self.done.insert(fresh);
         rows.extend(row.map(|row| self.seal(row, &batch.worker)));
         if stats.runs() > 0 {
             self.workers.insert(batch.worker.to_string(), stats);
         }
-        (rows, refused)
+        Counted { rows, refused, failures }
     }
 
     fn seal(&mut self, row: RowEncoder, worker: &str) -> NewRow {
         let (first_run, last_run) = row.span();
         let number = self.rows;
+        let body = row.finish(worker);
         self.rows += 1;
-        self.since.0 += 1;
-        NewRow { number, first_run, last_run, body: row.finish(worker) }
+        self.since.rows += 1;
+        self.since.bytes += body.len() as u64;
+        NewRow { number, first_run, last_run, body }
     }
 
     /// The number of an error's group. A new one is added to the row.
-    fn number(&mut self, error: &RunError, run: u64, row: &mut RowEncoder) -> u32 {
+    fn number(&mut self, error: &RunError, run: u64, landed_ms: u64, row: &mut RowEncoder) -> u32 {
         let message = clip(&error.message, MAX_MESSAGE);
         let key = key(&error.code, message);
         let number = match self.numbers.get(&key) {
             Some(&number) => number,
             None if self.groups.len() < MAX_GROUPS => {
-                self.bring(row, key, RunError { code: error.code.clone(), message: message.to_owned() }, run)
+                self.bring(row, key, RunError { code: error.code.clone(), message: message.to_owned() })
             }
             // The last group is that of all the rest.
             None if self.groups.len() == MAX_GROUPS => {
                 let rest = RunError { code: "other".to_owned(), message: "all further errors".to_owned() };
-                self.bring(row, String::new(), rest, run)
+                self.bring(row, String::new(), rest)
             }
             None => MAX_GROUPS as u32,
         };
         if let Some(group) = self.groups.get_mut(number as usize) {
-            group.first_run = group.first_run.min(run);
+            group.see(run, landed_ms);
         }
         number
     }
 
-    fn bring(&mut self, row: &mut RowEncoder, key: String, error: RunError, run: u64) -> u32 {
+    fn bring(&mut self, row: &mut RowEncoder, key: String, error: RunError) -> u32 {
         // There are at most MAX_GROUPS + 1.
         let number = self.groups.len() as u32;
         row.push_group(error.clone());
         self.numbers.insert(key, number);
-        self.groups.push(Group { error, first_run: run });
+        self.groups.push(Group::new(error));
         number
     }
 
     /// Count a row that was written.
-    pub(crate) fn fold(&mut self, first_run: u64, body: Bytes) -> Result<()> {
+    pub(crate) fn fold(&mut self, first_run: u64, landed_ms: u64, body: Bytes) -> Result<()> {
+        self.since.bytes += body.len() as u64;
         let mut row = RowDecoder::new(first_run, body)?;
         for error in std::mem::take(&mut row.groups) {
-            self.add_group(Group { error, first_run: u64::MAX });
+            self.add_group(Group::new(error));
         }
         let mut stats = self.workers.remove(&row.worker).unwrap_or_default();
         let mut fresh = 0..0;
@@ -163,15 +207,47 @@ impl Ledger {
             fresh.end = run.saturating_add(1);
             if let Some(number) = group {
                 let group = self.groups.get_mut(number as usize).ok_or_else(|| corrupt("an unknown error group"))?;
-                group.first_run = group.first_run.min(run);
+                group.see(run, landed_ms);
             }
             stats.add(outcome.verdict, outcome.time_us, group);
-            self.since.1 += 1;
+            self.since.runs += 1;
         }
         self.done.insert(fresh);
-        self.workers.insert(row.worker, stats);
+        if stats.runs() > 0 {
+            self.workers.insert(row.worker, stats);
+        }
         self.rows += 1;
-        self.since.0 += 1;
+        self.since.rows += 1;
+        Ok(())
+    }
+
+    /// Count no longer some outcomes of a worker, which are out of their row. It has to be written down with them.
+    pub(crate) fn take_back(&mut self, worker: &str, taken: &[(OutcomeRow, Option<u32>)]) -> Result<()> {
+        let (mut less, mut gap) = (Stats::default(), 0..0);
+        for (outcome, group) in taken {
+            let run = outcome.run.0;
+            if gap.end != run {
+                self.done.remove(gap);
+                gap = run..run;
+            }
+            gap.end = run.saturating_add(1);
+            less.add(outcome.verdict, outcome.time_us, *group);
+        }
+        self.done.remove(gap);
+        let unknown = || corrupt("outcomes that were not counted");
+        let stats = self.workers.get_mut(worker).ok_or_else(unknown)?;
+        stats.subtract(&less).ok_or_else(unknown)?;
+        if stats.runs() == 0 {
+            self.workers.remove(worker);
+        }
+        for number in less.errors.keys() {
+            let counts = |stats: &Stats| stats.errors.contains_key(number);
+            if !self.workers.values().any(counts)
+                && let Some(group) = self.groups.get_mut(*number as usize)
+            {
+                *group = Group::new(group.error.clone());
+            }
+        }
         Ok(())
     }
 
@@ -184,12 +260,13 @@ impl Ledger {
 
     /// Whether it should be written down.
     pub(crate) fn is_due(&self) -> bool {
-        self.since.0 >= SNAPSHOT_ROWS || self.since.1 >= SNAPSHOT_RUNS
+        let Since { rows, runs, bytes } = self.since;
+        rows >= SNAPSHOT_ROWS || runs >= SNAPSHOT_RUNS || bytes >= SNAPSHOT_BYTES
     }
 
     /// What is written down.
     pub(crate) fn encode(&mut self) -> Result<Vec<u8>> {
-        self.since = (0, 0);
+        self.since = Since::default();
         let mut out = vec![VERSION];
         put_varint(&mut out, self.done.len() as u64);
         let mut before = 0;
@@ -202,7 +279,9 @@ impl Ledger {
         for group in &self.groups {
             put_slice(&mut out, group.error.code.as_bytes());
             put_slice(&mut out, group.error.message.as_bytes());
-            put_varint(&mut out, group.first_run);
+            for number in [group.first_run, group.first_ms, group.last_ms] {
+                put_varint(&mut out, number);
+            }
         }
         put_varint(&mut out, self.workers.len() as u64);
         let mut serializer = V2Serializer::new();
@@ -231,7 +310,8 @@ impl Ledger {
     /// What was written down when it covered so many rows.
     pub(crate) fn decode(rows: u64, body: Bytes) -> Result<Self> {
         let mut reader = Reader::new(body, "a job's ledger");
-        if reader.byte()? != VERSION {
+        let version = reader.byte()?;
+        if !(1..=VERSION).contains(&version) {
             return Err(reader.corrupt());
         }
         let mut ledger = Ledger { rows, ..Ledger::default() };
@@ -245,7 +325,11 @@ impl Ledger {
         }
         for _ in 0..reader.count(3)? {
             let error = RunError { code: reader.text()?, message: reader.text()? };
-            ledger.add_group(Group { error, first_run: reader.varint()? });
+            let mut group = Group { first_run: reader.varint()?, ..Group::new(error) };
+            if version >= 2 {
+                (group.first_ms, group.last_ms) = (reader.varint()?, reader.varint()?);
+            }
+            ledger.add_group(group);
         }
         let mut deserializer = Deserializer::new();
         for _ in 0..reader.count(7)? {
@@ -288,7 +372,7 @@ fn key(code: &str, message: &str) -> String {
     key
 }
 
-fn clip(text: &str, bytes: usize) -> &str {
+pub(crate) fn clip(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 

@@ -11,8 +11,8 @@ pub struct Retention {
     pub results: Duration,
     /// Whether the items' bodies are kept as long as the results, and not only until the job is finished.
     pub keep_bodies: bool,
-    /// The most that the store may take on disk, in bytes: if it takes more, finished jobs go before their time, those
-    /// that were finished first before the others, until it does not.
+    /// The most that the store may take on disk, in bytes, beside the log of its latest writes, which has some 16 MiB: if
+    /// it takes more, finished jobs go before their time, those that were finished first before the others.
     pub max_bytes: Option<u64>,
     /// How long the log of events is kept.
     pub events: Duration,
@@ -34,7 +34,7 @@ pub struct Swept {
     pub jobs: Vec<JobId>,
     /// Jobs of which nothing is left, because the store took more room than it may.
     pub for_room: Vec<JobId>,
-    /// Jobs of which the last is gone now: they were deleted before, and no sweep or backup was in the way this time.
+    /// Jobs that were deleted before, and of which something was left until now.
     pub deleted: u64,
     /// Jobs that lost the bodies of their items, and keep their results.
     pub bodies: Vec<JobId>,

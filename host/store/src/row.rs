@@ -112,6 +112,24 @@ pub(crate) struct RowDecoder {
 }
 
 impl RowDecoder {
+    /// Pack anew the runs that are not unpacked yet, as far as they are to be kept; those that are not are returned. The
+    /// row brings the groups that it brought, and its runs lie where they lay, even if none is left.
+    pub(crate) fn without(
+        mut self,
+        mut is_kept: impl FnMut(RunIndex) -> bool,
+    ) -> Result<(Vec<u8>, Vec<(OutcomeRow, Option<u32>)>)> {
+        let (mut row, mut taken) = (RowEncoder::new(RunIndex(self.last)), Vec::new());
+        while let Some((outcome, group)) = self.next()? {
+            if is_kept(outcome.run) {
+                row.push(&outcome, group);
+            } else {
+                taken.push((outcome, group));
+            }
+        }
+        self.groups.into_iter().for_each(|group| row.push_group(group));
+        Ok((row.finish(&self.worker), taken))
+    }
+
     /// A row that begins with run `first`.
     pub(crate) fn new(first: u64, body: Bytes) -> Result<Self> {
         let mut reader = Reader::new(body, "a row of outcomes");
@@ -187,6 +205,27 @@ mod tests {
             prop_assert_eq!(&decoder.worker, &worker);
             prop_assert_eq!(decoder.groups.len(), 1);
             for run in runs {
+                prop_assert_eq!(decoder.next().unwrap(), Some(run));
+            }
+            prop_assert_eq!(decoder.next().unwrap(), None);
+        }
+
+        #[test]
+        fn what_is_taken_out_of_a_row_leaves_the_rest(runs in runs(), taken: u64) {
+            let mut encoder = RowEncoder::new(runs[0].0.run);
+            encoder.push_group(RunError { code: "c".to_owned(), message: "m".to_owned() });
+            for (row, group) in &runs {
+                encoder.push(row, *group);
+            }
+            let first = encoder.span().0;
+            let decoder = RowDecoder::new(first, encoder.finish("worker").into()).unwrap();
+            let is_kept = |run: RunIndex| taken >> (run.0 % 64) & 1 == 0;
+            let (body, out) = decoder.without(is_kept).unwrap();
+            let (kept, expected): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(row, _)| is_kept(row.run));
+            prop_assert_eq!(out, expected);
+            let mut decoder = RowDecoder::new(first, body.into()).unwrap();
+            prop_assert_eq!((&*decoder.worker, decoder.groups.len(), decoder.left()), ("worker", 1, kept.len()));
+            for run in kept {
                 prop_assert_eq!(decoder.next().unwrap(), Some(run));
             }
             prop_assert_eq!(decoder.next().unwrap(), None);

@@ -39,6 +39,33 @@ impl Runs {
         self.ranges.insert(start, end);
     }
 
+    /// Take a range out, of which parts may be there.
+    pub(crate) fn remove(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        // The last range that begins before may reach into it and even beyond; all others begin inside.
+        if let Some((_, end)) = self.ranges.range_mut(..range.start).next_back()
+            && *end > range.start
+        {
+            let reached = std::mem::replace(end, range.start);
+            if reached > range.end {
+                self.ranges.insert(range.end, reached);
+            }
+        }
+        while let Some((&inside, &inside_end)) = self.ranges.range(range.clone()).next() {
+            self.ranges.remove(&inside);
+            if inside_end > range.end {
+                self.ranges.insert(range.end, inside_end);
+            }
+        }
+    }
+
+    /// Whether a run is in the set.
+    pub(crate) fn contains(&self, run: u64) -> bool {
+        self.gap_end(run).is_none()
+    }
+
     /// The ranges, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
         self.ranges.iter().map(|(&start, &end)| start..end)
@@ -59,11 +86,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_are_a_set(inserts in proptest::collection::vec((0u64..60, 0u64..12), 0..20)) {
+        fn ranges_are_a_set(steps in proptest::collection::vec((any::<bool>(), 0u64..60, 0u64..12), 0..20)) {
             let (mut runs, mut model) = (Runs::default(), BTreeSet::new());
-            for (start, length) in inserts {
-                runs.insert(start..start + length);
-                model.extend(start..start + length);
+            for (inserts, start, length) in steps {
+                if inserts {
+                    runs.insert(start..start + length);
+                    model.extend(start..start + length);
+                } else {
+                    runs.remove(start..start + length);
+                    model.retain(|run| !(start..start + length).contains(run));
+                }
             }
             prop_assert_eq!(runs.iter().flatten().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
             let ranges: Vec<_> = runs.iter().collect();
@@ -72,6 +104,7 @@ mod tests {
             for run in 0..80 {
                 let expected = (!model.contains(&run)).then(|| model.range(run..).next().copied().unwrap_or(u64::MAX));
                 prop_assert_eq!(runs.gap_end(run), expected);
+                prop_assert_eq!(runs.contains(run), model.contains(&run));
             }
         }
     }

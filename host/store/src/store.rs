@@ -117,7 +117,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Remove a finished job with all that is known of it, at once. Refused with
     /// [`NotFinished`](crate::StoreError::NotFinished) before, and with [`Busy`](crate::StoreError::Busy) while somebody owns
-    /// it. Its room is free when this returns, or after a later sweep if a backup is being taken.
+    /// it. Its room is free after the next sweep at the latest.
     async fn delete(&self, job: JobId) -> Result<()>;
 
     /// Add to the log, in this order. Gives the number of the last event there is.

@@ -116,6 +116,30 @@ impl Stats {
         }
     }
 
+    /// Count no longer what another has counted, all of which this one has. `None` if it has not.
+    pub(crate) fn subtract(&mut self, other: &Stats) -> Option<()> {
+        self.valid = self.valid.checked_sub(other.valid)?;
+        self.invalid = self.invalid.checked_sub(other.invalid)?;
+        self.failures = self.failures.checked_sub(other.failures)?;
+        self.time_us = self.time_us.saturating_sub(other.time_us);
+        for (group, &count) in &other.errors {
+            let left = self.errors.get_mut(group)?;
+            *left = left.checked_sub(count)?;
+            if *left == 0 {
+                self.errors.remove(group);
+            }
+        }
+        match (&mut self.times, &other.times) {
+            (Some(times), Some(less)) => times.subtract(less).ok()?,
+            (None, Some(less)) if !less.is_empty() => return None,
+            _ => {}
+        }
+        if self.runs() == 0 {
+            self.times = None;
+        }
+        Some(())
+    }
+
     /// Count all that another has counted.
     pub fn merge(&mut self, other: &Stats) {
         self.valid += other.valid;

@@ -122,6 +122,10 @@ impl Bodies for FullDisk {
         self.files.read(digest)
     }
 
+    fn bytes(&self) -> Result<u64> {
+        self.files.bytes()
+    }
+
     fn retain(&self, named: &mut dyn FnMut(Digest) -> Result<bool>) -> Result<u64> {
         self.files.retain(named)
     }

@@ -21,11 +21,17 @@ fn open() -> (SqliteStore, TempDir) {
     (reopen(dir.path()), dir)
 }
 
+/// A store in which failures become dead letters.
+fn serving() -> (SqliteStore, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (SqliteStore::open(dir.path(), Options { dead_letters: true, ..Options::default() }).unwrap(), dir)
+}
+
 fn reopen(dir: &Path) -> SqliteStore {
     SqliteStore::open(dir, Options::default()).unwrap()
 }
 
-conformance::suite!(open());
+conformance::suite!(serving());
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]

@@ -6,11 +6,6 @@ use super::Inner;
 use crate::{Backup, Result, StoreError};
 
 impl Inner {
-    /// Bytes that the store takes on disk.
-    pub(super) async fn disk_bytes(self: Arc<Self>) -> Result<u64> {
-        Ok(0)
-    }
-
     /// Copy all that is kept.
     pub(super) async fn backup(self: Arc<Self>, _beside: Vec<PathBuf>) -> Result<Backup> {
         Err(StoreError::Closed)

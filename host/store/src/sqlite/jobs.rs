@@ -4,15 +4,8 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, Shape};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{
-    int, number,
-    spool::{self, Span},
-    writer::Work,
-};
-use crate::{
-    Appended, ChunkInfo, ItemName, JobCounts, JobFilter, JobRecord, JobState, NewJob, Result, StoreError,
-    item::decode_some_names,
-};
+use super::{int, number};
+use crate::{JobCounts, JobFilter, JobRecord, JobState, NewJob, Result, StoreError};
 
 /// A column with a digest.
 pub(super) fn digest_of(row: &Row<'_>, column: &str) -> Result<Digest> {
@@ -65,6 +58,24 @@ pub(super) fn known_key(connection: &Connection, job: JobId) -> Result<i64> {
     key(connection, job)?.ok_or(StoreError::UnknownJob(job))
 }
 
+/// A finished job is gone for everybody, and what it was submitted with is free; its key in the other tables. `None` if it
+/// is not finished.
+pub(super) fn leave(connection: &Connection, job: JobId) -> Result<Option<i64>> {
+    let mut update = connection.prepare_cached(
+        "UPDATE job SET gone = 1, submission = NULL WHERE id = ?1 AND (state <> 0 OR gone) RETURNING key",
+    )?;
+    Ok(update.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?)
+}
+
+/// The bodies of a finished job go, though the first is there still; its key in the other tables. `None` if it is not
+/// finished, or they may be needed.
+pub(super) fn spend_bodies(connection: &Connection, job: JobId) -> Result<Option<i64>> {
+    let mut update = connection.prepare_cached(
+        "UPDATE job SET has_bodies = 2 WHERE id = ?1 AND state <> 0 AND (dead = 0 OR has_bodies = 2) RETURNING key",
+    )?;
+    Ok(update.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?)
+}
+
 /// What a write of a job needs to know of it.
 pub(super) struct Head {
     pub(super) key: i64,
@@ -72,12 +83,14 @@ pub(super) struct Head {
     pub(super) chunks: u64,
     pub(super) sealed: bool,
     pub(super) state: JobState,
+    pub(super) has_bodies: bool,
 }
 
 /// A job's head, for its owner alone.
 pub(super) fn owned(connection: &Connection, job: JobId, given: Epoch) -> Result<Head> {
-    let mut select = connection
-        .prepare_cached("SELECT key, epoch, items, chunks, sealed, state FROM job WHERE id = ?1 AND NOT gone")?;
+    let mut select = connection.prepare_cached(
+        "SELECT key, epoch, items, chunks, sealed, state, has_bodies = 1 AS whole FROM job WHERE id = ?1 AND NOT gone",
+    )?;
     let mut rows = select.query([&job.to_bytes()[..]])?;
     let row = rows.next()?.ok_or(StoreError::UnknownJob(job))?;
     let current = Epoch(number(row.get("epoch")?));
@@ -90,6 +103,7 @@ pub(super) fn owned(connection: &Connection, job: JobId, given: Epoch) -> Result
         chunks: number(row.get("chunks")?),
         sealed: row.get("sealed")?,
         state: state_of(row)?,
+        has_bodies: row.get("whole")?,
     })
 }
 
@@ -147,6 +161,17 @@ fn place(connection: &Connection, job: JobId) -> Result<(i64, i64)> {
     Ok(place.unwrap_or((made_ms, i64::MAX)))
 }
 
+/// The key of a job; or, if it is not kept any more, that of the one before it.
+pub(super) fn place_key(connection: &Connection, job: JobId) -> Result<Result<i64, i64>> {
+    let mut select = connection.prepare_cached("SELECT key FROM job WHERE id = ?1")?;
+    if let Some(key) = select.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()? {
+        return Ok(Ok(key));
+    }
+    let (made_ms, _) = place(connection, job)?;
+    let mut select = connection.prepare_cached("SELECT ifnull(max(key), 0) FROM job WHERE created_ms <= ?1")?;
+    Ok(Err(select.query_row([made_ms], |row| row.get(0))?))
+}
+
 /// How many jobs there are.
 pub(super) fn counts(connection: &Connection) -> Result<JobCounts> {
     let mut select =
@@ -201,65 +226,6 @@ fn record_of(row: &Row<'_>) -> Result<JobRecord> {
     })
 }
 
-/// A chunk of items, as it is written.
-pub(super) struct NewChunk {
-    pub(super) seq: u64,
-    pub(super) count: u64,
-    pub(super) bytes: u64,
-    pub(super) names: Vec<u8>,
-    pub(super) lengths: Vec<u8>,
-    pub(super) bodies: Bytes,
-    pub(super) files: Vec<Digest>,
-    pub(super) cursor: Bytes,
-}
-
-/// Append a chunk, unless it is a repeat.
-pub(super) fn append(work: &mut Work, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
-    let connection = &work.connection;
-    let head = owned(connection, job, epoch)?;
-    if chunk.seq < head.chunks {
-        let mut select = connection.prepare_cached("SELECT first, count FROM chunk WHERE job = ?1 AND seq = ?2")?;
-        let (first, count) = select.query_row([head.key, int(chunk.seq)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        return Ok(Appended { first: number(first), count: number(count), new: false });
-    }
-    if head.sealed {
-        return Err(StoreError::Sealed(job));
-    }
-    if head.state.is_finished() {
-        return Err(StoreError::Finished(job));
-    }
-    if chunk.seq > head.chunks {
-        return Err(StoreError::ChunkGap { job, expected: head.chunks, found: chunk.seq });
-    }
-    let (key, seq) = (head.key, int(chunk.seq));
-    let (first, count, bytes) = (int(head.items), int(chunk.count), int(chunk.bytes));
-    connection
-        .prepare_cached("INSERT INTO chunk (job, seq, first, count, bytes, names) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![key, seq, first, count, bytes, chunk.names])?;
-    if chunk.bodies.len() < spool::LEAST {
-        connection
-            .prepare_cached("INSERT INTO body (job, seq, lengths, bodies) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![key, seq, chunk.lengths, &chunk.bodies[..]])?;
-    } else {
-        let Span { spool, start, size } = work.spools.put(job, epoch, &chunk.bodies)?;
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO body (job, seq, lengths, bodies, spool, start, size) VALUES (?1, ?2, ?3, x'', ?4, ?5, ?6)",
-        )?;
-        insert.execute(params![key, seq, chunk.lengths, int(spool.0), int(start), int(size)])?;
-    }
-    for digest in &chunk.files {
-        connection
-            .prepare_cached("INSERT OR IGNORE INTO body_file (digest, job) VALUES (?1, ?2)")?
-            .execute(params![&digest.as_bytes()[..], key])?;
-    }
-    connection
-        .prepare_cached(
-            "UPDATE job SET items = items + ?2, chunks = chunks + 1, bytes = bytes + ?3, cursor = ?4 WHERE key = ?1",
-        )?
-        .execute(params![key, count, bytes, &chunk.cursor[..]])?;
-    Ok(Appended { first: head.items, count: chunk.count, new: true })
-}
-
 /// Seal a job, unless it is sealed.
 pub(super) fn seal(connection: &Connection, job: JobId, epoch: Epoch, note: &[u8]) -> Result<()> {
     let head = owned(connection, job, epoch)?;
@@ -299,79 +265,9 @@ pub(super) fn finish(connection: &Connection, key: i64, state: JobState, summary
     Ok(())
 }
 
-/// The chunks of a job, in order.
-pub(super) fn chunks(connection: &Connection, job: JobId) -> Result<Vec<ChunkInfo>> {
-    let key = known_key(connection, job)?;
-    let mut select =
-        connection.prepare_cached("SELECT seq, first, count, bytes FROM chunk WHERE job = ?1 ORDER BY seq")?;
-    let chunks = select.query_map([key], |row| {
-        Ok(ChunkInfo {
-            seq: number(row.get(0)?),
-            first: number(row.get(1)?),
-            count: number(row.get(2)?),
-            bytes: number(row.get(3)?),
-        })
-    })?;
-    Ok(chunks.collect::<Result<_, _>>()?)
-}
-
-/// Where the bodies of a chunk are that lie together.
-pub(super) enum Packed {
-    /// In the row itself.
-    Here(Bytes),
-    /// In a file.
-    Spooled(Span),
-}
-
-/// A chunk of items, as it was written.
-pub(super) struct WrittenChunk {
-    pub(super) names: Bytes,
-    pub(super) lengths: Bytes,
-    pub(super) bodies: Packed,
-}
-
-/// A chunk of a job.
-pub(super) fn chunk(connection: &Connection, job: JobId, seq: u64) -> Result<WrittenChunk> {
-    let key = known_key(connection, job)?;
-    let mut select = connection.prepare_cached(
-        "SELECT names, lengths, bodies, spool, start, size FROM chunk JOIN body USING (job, seq)
-         WHERE job = ?1 AND seq = ?2",
-    )?;
-    let mut rows = select.query([key, int(seq)])?;
-    let Some(row) = rows.next()? else { return Err(StoreError::NoBodies { job, chunk: seq }) };
-    let bodies = match row.get::<_, Option<i64>>("spool")? {
-        Some(spool) => Packed::Spooled(Span {
-            spool: Epoch(number(spool)),
-            start: number(row.get("start")?),
-            size: number(row.get("size")?),
-        }),
-        None => Packed::Here(bytes_of(row, "bodies")?),
-    };
-    Ok(WrittenChunk { names: bytes_of(row, "names")?, lengths: bytes_of(row, "lengths")?, bodies })
-}
-
-/// The lengths of the bodies of a chunk, as they were written.
-pub(super) fn lengths(connection: &Connection, job: JobId, seq: u64) -> Result<Bytes> {
-    let key = known_key(connection, job)?;
-    let mut select = connection.prepare_cached("SELECT lengths FROM body WHERE job = ?1 AND seq = ?2")?;
-    let lengths = select.query_row([key, int(seq)], |row| row.get::<_, Vec<u8>>(0)).optional()?;
-    lengths.map(Bytes::from).ok_or(StoreError::NoBodies { job, chunk: seq })
-}
-
-/// Names of items, from number `first` on.
-pub(super) fn item_names(connection: &Connection, key: i64, first: u64, count: usize) -> Result<Vec<ItemName>> {
-    let mut some = Vec::new();
-    let mut select = connection.prepare_cached(
-        "SELECT first, names FROM chunk WHERE job = ?1
-         AND first >= (SELECT max(first) FROM chunk WHERE job = ?1 AND first <= ?2) ORDER BY first",
-    )?;
-    let mut rows = select.query([key, int(first)])?;
-    while some.len() < count
-        && let Some(row) = rows.next()?
-    {
-        let skip = first.saturating_sub(number(row.get("first")?));
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        some.append(&mut decode_some_names(bytes_of(row, "names")?, skip, count - some.len())?);
-    }
-    Ok(some)
+/// A job is active, whether it was or is again.
+pub(super) fn reopen(connection: &Connection, key: i64) -> Result<()> {
+    connection.prepare_cached("UPDATE job SET state = 0, finished_ms = NULL WHERE key = ?1")?.execute([key])?;
+    connection.prepare_cached("UPDATE job_text SET summary = x'' WHERE job = ?1")?.execute([key])?;
+    Ok(())
 }

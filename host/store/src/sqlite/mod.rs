@@ -4,7 +4,8 @@
 //! DIR/pigeon.db        plugins, jobs, names of items, outcomes (WAL, synchronous=FULL)
 //! DIR/items/JOB/       bodies of items, one behind the other ([`spool`])
 //! DIR/bodies/HEX       components and large items, by SHA-256
-//! DIR/locks/           kernel locks: one a job, one for the directory, one for `bodies`
+//! DIR/locks/           kernel locks: one a job, one for the directory, one for `bodies`, one for backups
+//! DIR/backups/         copies that are being taken ([`backup`])
 //! ```
 //!
 //! All writes go through one thread ([`writer`]), reads through a small pool of connections ([`readers`]). Other
@@ -13,6 +14,7 @@
 
 mod access;
 mod backup;
+mod chunks;
 mod dead;
 mod events;
 mod jobs;
@@ -20,6 +22,7 @@ mod lock;
 mod outcomes;
 mod plugins;
 mod readers;
+mod remove;
 mod schema;
 mod spool;
 mod store;
@@ -95,7 +98,7 @@ impl SqliteStore {
     /// wants it alone), and with [`NewerSchema`](StoreError::NewerSchema) if a newer version wrote it.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|source| io_error("create", dir, source))?;
-        let locks = Locks::open(dir.join("locks"))?;
+        let mut locks = Locks::open(dir.join("locks"))?;
         let directory = match options.access {
             Access::Shared => locks.directory_shared()?,
             Access::Alone => locks.directory_alone()?,
@@ -115,7 +118,7 @@ impl SqliteStore {
         let readers = Readers::new(database.clone());
         let spools = Spools::new(dir.join("items"));
         let appender = Appender::new(spools.clone(), options.max_bytes);
-        let writer = Writer::start(connection, appender, database.clone())?;
+        let writer = Writer::start(connection, appender, database.clone(), options.dead_letters)?;
         Ok(Self(Arc::new(Inner { readers, writer, bodies, spools, locks, database, _directory: directory })))
     }
 }

@@ -1,14 +1,17 @@
 //! Outcomes of runs, as SQL.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+};
 
 use pigeon_protocol::id::{Epoch, JobId, RunIndex};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{int, jobs, number, writer::Work};
+use super::{chunks, dead, int, jobs, number, writer::Work};
 use crate::{
     Attempts, Batch, ErrorGroup, JobState, LandedBatch, OutcomeRow, Progress, Recorded, Result, StoreError, Tally,
-    ledger::Ledger,
+    ledger::{Counted, Group, Ledger},
     row::{ROW_SPAN, RowDecoder},
 };
 
@@ -31,14 +34,15 @@ pub(super) fn ledger(connection: &Connection, key: i64) -> Result<Ledger> {
         None => Ledger::default(),
     };
     let mut select = connection.prepare_cached(
-        "SELECT number, first_run, body FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
+        "SELECT number, first_run, landed_ms, body FROM outcome WHERE job = ?1 AND number >= ?2 ORDER BY number",
     )?;
     let mut rows = select.query([key, int(ledger.rows)])?;
     while let Some(row) = rows.next()? {
         if number(row.get("number")?) != ledger.rows {
             return Err(StoreError::Corrupt { what: "a row of outcomes is missing".to_owned() });
         }
-        ledger.fold(number(row.get("first_run")?), jobs::bytes_of(row, "body")?)?;
+        let (first_run, landed_ms) = (number(row.get("first_run")?), number(row.get("landed_ms")?));
+        ledger.fold(first_run, landed_ms, jobs::bytes_of(row, "body")?)?;
     }
     Ok(ledger)
 }
@@ -55,18 +59,24 @@ impl Work {
         if head.state.is_finished() {
             return Err(StoreError::Finished(job));
         }
+        let (connection, ledger) = self.open(job, epoch, head.key)?;
+        act(connection, head.key, ledger)
+    }
+
+    /// The ledger of a job that the caller owns.
+    fn open(&mut self, job: JobId, epoch: Epoch, key: i64) -> Result<(&Connection, &mut Ledger)> {
         let open = match self.open.remove(&job) {
             Some(open) if open.epoch == epoch => open,
-            _ => Open { epoch, ledger: ledger(&self.connection, head.key)? },
+            _ => Open { epoch, ledger: ledger(&self.connection, key)? },
         };
-        let open = self.open.entry(job).insert_entry(open).into_mut();
-        act(&self.connection, head.key, &mut open.ledger)
+        Ok((&self.connection, &mut self.open.entry(job).insert_entry(open).into_mut().ledger))
     }
 
     /// Record a batch.
     pub(super) fn record(&mut self, batch: &mut Batch) -> Result<Recorded> {
+        let dead_letters = self.dead_letters;
         self.with_ledger(batch.job, batch.epoch, |connection, key, ledger| {
-            let (rows, refused) = ledger.record(batch);
+            let Counted { rows, refused, failures } = ledger.record(batch);
             let mut insert = connection.prepare_cached(
                 "INSERT INTO outcome (job, number, first_run, last_run, body, landed_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
@@ -75,11 +85,40 @@ impl Work {
                 let (number, first, last) = (int(row.number), int(row.first_run), int(row.last_run));
                 insert.execute(params![key, number, first, last, row.body, landed_ms])?;
             }
+            if dead_letters && !failures.is_empty() {
+                dead::put(connection, key, batch, &failures)?;
+            }
             if ledger.is_due() {
                 write_ledger(connection, key, ledger)?;
             }
             Ok(Recorded { recorded: (batch.outcomes.len() - refused.len()) as u64, refused })
         })
+    }
+
+    /// Take outcomes back.
+    ///
+    /// The rows without them, the ledger that does not count them and the job that is active again are one transaction: there
+    /// is no moment at which one is and another is not.
+    pub(super) fn take_back(&mut self, job: JobId, epoch: Epoch, runs: &[RunIndex]) -> Result<u64> {
+        let head = jobs::owned(&self.connection, job, epoch)?;
+        let (connection, ledger) = self.open(job, epoch, head.key)?;
+        let mut runs: BTreeSet<u64> = runs.iter().map(|run| run.0).filter(|run| ledger.done.contains(*run)).collect();
+        if runs.is_empty() {
+            return Ok(0);
+        }
+        if !head.has_bodies {
+            return Err(StoreError::BodiesGone(job));
+        }
+        let (key, taken) = (head.key, runs.len() as u64);
+        dead::forget(connection, key, runs.iter().copied())?;
+        let mut forget = connection.prepare_cached("DELETE FROM attempt WHERE job = ?1 AND run = ?2")?;
+        for &run in &runs {
+            forget.execute([key, int(run)])?;
+        }
+        take_out(connection, key, &mut runs, ledger)?;
+        write_ledger(connection, key, ledger)?;
+        jobs::reopen(connection, key)?;
+        Ok(taken)
     }
 
     /// Remember attempts.
@@ -113,6 +152,36 @@ impl Work {
     }
 }
 
+/// Rewrite the rows that have these runs without them, and count them no longer.
+fn take_out(connection: &Connection, key: i64, runs: &mut BTreeSet<u64>, ledger: &mut Ledger) -> Result<()> {
+    let mut select = connection.prepare_cached(
+        "SELECT number, first_run, body FROM outcome WHERE job = ?1 AND first_run > ?2 AND first_run <= ?3 AND last_run >= ?3",
+    )?;
+    let mut update = connection.prepare_cached("UPDATE outcome SET body = ?3 WHERE job = ?1 AND number = ?2")?;
+    while let Some(&run) = runs.first() {
+        // Rows overlap, so there may be several in which it could be.
+        let mut rows = select.query([key, int(run.saturating_sub(ROW_SPAN - 1)) - 1, int(run)])?;
+        let mut changed = Vec::new();
+        while let Some(row) = rows.next()? {
+            let decoder = RowDecoder::new(number(row.get("first_run")?), jobs::bytes_of(row, "body")?)?;
+            let worker = decoder.worker.clone();
+            let (body, taken) = decoder.without(|run| !runs.contains(&run.0))?;
+            if !taken.is_empty() {
+                taken.iter().for_each(|(outcome, _)| _ = runs.remove(&outcome.run.0));
+                ledger.take_back(&worker, &taken)?;
+                changed.push((row.get::<_, i64>("number")?, body));
+            }
+        }
+        for (number, body) in changed {
+            update.execute(params![key, number, body])?;
+        }
+        if runs.remove(&run) {
+            return Err(StoreError::Corrupt { what: format!("the outcome of run {run} is in no row") });
+        }
+    }
+    Ok(())
+}
+
 fn write_ledger(connection: &Connection, key: i64, ledger: &mut Ledger) -> Result<()> {
     let body = ledger.encode()?;
     connection
@@ -137,19 +206,18 @@ pub(super) fn progress(connection: &Connection, key: i64, ledger: &Ledger) -> Re
 pub(super) fn tally(connection: &Connection, job: JobId, ledger: Ledger) -> Result<Tally> {
     let key = jobs::known_key(connection, job)?;
     let runs_per_item = jobs::job(connection, job)?.job.shape.runs_per_item();
-    let mut groups = Vec::with_capacity(ledger.groups.len());
-    for group in ledger.groups {
-        let item = group.first_run / runs_per_item.max(1);
-        let name = jobs::item_names(connection, key, item, 1)?.pop();
-        groups.push(ErrorGroup {
-            code: group.error.code,
-            message: group.error.message,
-            first_run: RunIndex(group.first_run),
-            example: name.map_or_else(String::new, |name| name.id),
-            first_ms: 0,
-            last_ms: 0,
-        });
-    }
+    let item = |group: &Group| group.first_run / runs_per_item.max(1);
+    let items: BTreeSet<u64> = ledger.groups.iter().map(item).collect();
+    let names = chunks::names_of(connection, key, &items)?;
+    let groups = ledger.groups.into_iter().map(|group| ErrorGroup {
+        example: names.get(&item(&group)).cloned().unwrap_or_default(),
+        code: group.error.code,
+        message: group.error.message,
+        first_run: RunIndex(group.first_run),
+        first_ms: group.first_ms,
+        last_ms: group.last_ms,
+    });
+    let groups = groups.collect();
     Ok(Tally { workers: ledger.workers, groups })
 }
 
@@ -227,6 +295,10 @@ pub(super) fn landed_after(connection: &Connection, key: i64, after: u64, limit:
         let mut outcomes = Vec::with_capacity(decoder.left());
         while let Some((outcome, _)) = decoder.next()? {
             outcomes.push(outcome);
+        }
+        if outcomes.is_empty() {
+            // All of them were taken back.
+            continue;
         }
         batches.push(LandedBatch {
             number: number(row.get("number")?) + 1,

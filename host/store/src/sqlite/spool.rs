@@ -109,6 +109,16 @@ impl Spools {
         }
     }
 
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        // What is removed meanwhile has none.
+        let sizes = |job: &JobId| -> u64 {
+            let entries = fs::read_dir(self.dir.join(job.to_string())).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+        };
+        Ok(self.jobs()?.iter().map(sizes).sum())
+    }
+
     fn path(&self, job: JobId, epoch: Epoch) -> PathBuf {
         self.dir.join(job.to_string()).join(epoch.0.to_string())
     }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use super::{
-    SqliteStore, access, dead, events,
-    jobs::{self, NewChunk, Packed},
-    outcomes, plugins,
+    SqliteStore, access,
+    chunks::{self, NewChunk, Packed},
+    dead, events, jobs, outcomes, plugins,
+    writer::Work,
 };
 use crate::{
     Appended, Attempts, Backup, Batch, ChunkInfo, Claim, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
@@ -81,7 +82,7 @@ impl Store for SqliteStore {
             cursor,
         };
         let _named = self.0.put_bodies(files).await?;
-        self.0.writer.write(move |work| jobs::append(work, job, epoch, &chunk)).await
+        self.0.writer.write(move |work| chunks::append(work, job, epoch, &chunk)).await
     }
 
     async fn seal(&self, job: JobId, epoch: Epoch, note: Bytes) -> Result<()> {
@@ -89,13 +90,13 @@ impl Store for SqliteStore {
     }
 
     async fn chunks(&self, job: JobId) -> Result<Vec<ChunkInfo>> {
-        self.0.readers.read(move |connection| jobs::chunks(connection, job)).await
+        self.0.readers.read(move |connection| chunks::chunks(connection, job)).await
     }
 
     async fn items(&self, job: JobId, seq: u64) -> Result<Items> {
         let (bodies, spools) = (self.0.bodies.clone(), self.0.spools.clone());
         let read = move |connection: &_| {
-            let chunk = jobs::chunk(connection, job, seq)?;
+            let chunk = chunks::chunk(connection, job, seq)?;
             let packed = match chunk.bodies {
                 Packed::Here(packed) => packed,
                 Packed::Spooled(span) => spools.read(job, span)?,
@@ -109,11 +110,12 @@ impl Store for SqliteStore {
     }
 
     async fn sizes(&self, job: JobId, seq: u64) -> Result<Vec<u64>> {
-        self.0.readers.read(move |connection| decode_sizes(jobs::lengths(connection, job, seq)?)).await
+        self.0.readers.read(move |connection| decode_sizes(chunks::lengths(connection, job, seq)?)).await
     }
 
     async fn item_names(&self, job: JobId, first: u64, count: usize) -> Result<Vec<ItemName>> {
-        let read = move |connection: &_| jobs::item_names(connection, jobs::known_key(connection, job)?, first, count);
+        let read =
+            move |connection: &_| chunks::item_names(connection, jobs::known_key(connection, job)?, first, count);
         self.0.readers.read(read).await
     }
 
@@ -176,7 +178,11 @@ impl Store for SqliteStore {
     }
 
     async fn forget_dead(&self, job: JobId, runs: Vec<RunIndex>) -> Result<u64> {
-        self.0.writer.write(move |work| dead::forget(&work.connection, job, &runs)).await
+        let forget = move |work: &mut Work| {
+            let key = jobs::known_key(&work.connection, job)?;
+            dead::forget(&work.connection, key, runs.iter().map(|run| run.0))
+        };
+        self.0.writer.write(forget).await
     }
 
     async fn delete(&self, job: JobId) -> Result<()> {

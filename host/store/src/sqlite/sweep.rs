@@ -1,86 +1,123 @@
 //! Removing what need not be kept any longer, a little at a time, so that nobody who records waits for long.
+//!
+//! While a backup is taken nothing of this happens: the next sweep does it.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use pigeon_protocol::id::{Digest, JobId};
 use rusqlite::{Connection, params};
 use tokio::task::spawn_blocking;
 
-use super::{Inner, int, number, writer::Work};
-use crate::{Result, Retention, StoreError, Swept};
-
-/// Rows that are deleted in one transaction: of up to 1 MiB each, as a rule far less.
-const STEP_ROWS: i64 = 64;
+use super::{Inner, events, int, jobs, number, schema};
+use crate::{Result, Retention, StoreError, Swept, bodies::io_error};
 
 /// Free pages that are given back in one transaction.
 const STEP_PAGES: u64 = 4096;
 
-/// A finished job, as a sweep sees it.
+/// Jobs that are looked at to make room, at a time.
+const STEP_JOBS: u32 = 64;
+
+/// A job, as a sweep sees it.
 struct Due {
     job: JobId,
-    key: i64,
-    /// All of it goes, and not only its bodies.
-    expired: bool,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It was deleted, and something is left of it.
+    Gone,
+    /// Its time is over.
+    Expired,
+    /// It is finished, and nobody needs its bodies.
+    Bodies,
 }
 
 impl Inner {
-    /// Remove a finished job.
-    pub(super) async fn delete(self: &Arc<Self>, job: JobId) -> Result<()> {
-        let _lock = self.locks.job(job)?;
-        let read = move |connection: &_| super::jobs::job(connection, job);
-        if !self.readers.read(read).await?.state.is_finished() {
-            return Err(StoreError::NotFinished(job));
-        }
-        Err(StoreError::Closed)
-    }
-
     pub(super) async fn sweep(self: &Arc<Self>, now_ms: u64, retention: Retention) -> Result<Swept> {
         let mut swept = Swept::default();
-        let kept_ms = u64::try_from(retention.results.as_millis()).unwrap_or(u64::MAX);
-        let before_ms = now_ms.saturating_sub(kept_ms);
+        let Some(_removing) = self.locks.removing()? else {
+            swept.bytes = self.clone().disk_bytes().await?;
+            return Ok(swept);
+        };
+        let before =
+            |kept: std::time::Duration| now_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        let before_ms = before(retention.results);
         for due in self.readers.read(move |connection| due(connection, before_ms, retention.keep_bodies)).await? {
-            let lock = match self.locks.job(due.job) {
+            let _lock = match self.locks.job(due.job) {
                 Ok(lock) => lock,
                 Err(StoreError::Busy { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            swept.freed += self.drop_bodies(&due).await?;
-            if due.expired {
-                self.drop_job(&due).await?;
-                self.locks.forget(due.job);
-                swept.jobs.push(due.job);
-            } else {
-                swept.bodies.push(due.job);
+            let removed = match due.why {
+                Why::Bodies => self.remove_bodies(due.job).await?,
+                Why::Expired | Why::Gone => self.remove_job(due.job).await?,
+            };
+            let Some(removed) = removed else { continue };
+            swept.freed += removed.bytes;
+            match due.why {
+                Why::Bodies => swept.bodies.push(due.job),
+                Why::Expired => swept.jobs.push(due.job),
+                Why::Gone => swept.deleted += 1,
             }
-            drop(lock);
         }
+        swept.events = self.forget_events(before(retention.events)).await?;
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
         swept.files = self.clone().drop_files().await?;
         swept.freed += self.clone().drop_spools().await?;
+        if let Some(most) = retention.max_bytes {
+            self.make_room(most, &mut swept).await?;
+        }
         swept.freed += self.shrink().await?;
         self.clone().write_back().await?;
+        swept.bytes = self.clone().disk_bytes().await?;
         Ok(swept)
     }
 
-    /// Remove a job's bodies; how many bytes of files.
-    async fn drop_bodies(&self, due: &Due) -> Result<u64> {
-        let key = due.key;
-        self.delete_by_steps(key, "DELETE FROM body WHERE rowid IN (SELECT rowid FROM body WHERE job = ?1 LIMIT ?2)")
-            .await?;
-        let forget = move |work: &mut Work| {
-            work.connection.prepare_cached("DELETE FROM body_file WHERE job = ?1")?.execute([key])?;
-            work.connection.prepare_cached("UPDATE job SET has_bodies = 0 WHERE key = ?1")?.execute([key])?;
-            Ok(())
-        };
-        self.writer.write(forget).await?;
-        let (spools, job) = (self.spools.clone(), due.job);
-        spawn_blocking(move || spools.remove(job)).await.map_err(|_| StoreError::Closed)?
+    async fn forget_events(&self, before_ms: u64) -> Result<u64> {
+        let mut forgotten = 0;
+        loop {
+            let (some, more) = self.writer.write(move |work| events::forget(&work.connection, before_ms)).await?;
+            forgotten += some;
+            if !more {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Remove finished jobs, those that were finished first before the others, until the rest fits.
+    async fn make_room(self: &Arc<Self>, most: u64, swept: &mut Swept) -> Result<()> {
+        let mut files = self.clone().file_bytes().await?;
+        let mut behind = (i64::MIN, i64::MIN);
+        loop {
+            let oldest = self.readers.read(move |connection| finished(connection, behind)).await?;
+            let Some(last) = oldest.last() else { return Ok(()) };
+            behind = (last.finished_ms, last.key);
+            for Finished { job, .. } in oldest {
+                if self.readers.read(used_bytes).await?.saturating_add(files) <= most {
+                    return Ok(());
+                }
+                let _lock = match self.locks.job(job) {
+                    Ok(lock) => lock,
+                    Err(StoreError::Busy { .. }) => continue,
+                    Err(error) => return Err(error),
+                };
+                let Some(removed) = self.remove_job(job).await? else { continue };
+                swept.for_room.push(job);
+                swept.freed += removed.bytes;
+                files = files.saturating_sub(removed.bytes);
+                if removed.named_files {
+                    swept.files += self.clone().drop_files().await?;
+                    files = self.clone().file_bytes().await?;
+                }
+            }
+        }
     }
 
     /// Remove files of items that no row names: whoever forgot the rows died before the files were gone.
     async fn drop_spools(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
-            let connection = super::schema::open_reader(&self.database)?;
+            let connection = schema::open_reader(&self.database)?;
             let mut freed = 0;
             for job in self.spools.jobs()? {
                 if !has_bodies(&connection, job)? {
@@ -92,34 +129,6 @@ impl Inner {
         spawn_blocking(sweep).await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn drop_job(&self, due: &Due) -> Result<()> {
-        let key = due.key;
-        for sql in [
-            "DELETE FROM outcome WHERE rowid IN (SELECT rowid FROM outcome WHERE job = ?1 LIMIT ?2)",
-            "DELETE FROM chunk WHERE rowid IN (SELECT rowid FROM chunk WHERE job = ?1 LIMIT ?2)",
-        ] {
-            self.delete_by_steps(key, sql).await?;
-        }
-        let forget = move |work: &mut Work| {
-            for sql in [
-                "DELETE FROM attempt WHERE job = ?1",
-                "DELETE FROM ledger WHERE job = ?1",
-                "DELETE FROM job_text WHERE job = ?1",
-                "DELETE FROM job WHERE key = ?1",
-            ] {
-                work.connection.prepare_cached(sql)?.execute([key])?;
-            }
-            Ok(())
-        };
-        self.writer.write(forget).await
-    }
-
-    async fn delete_by_steps(&self, key: i64, sql: &'static str) -> Result<()> {
-        let step = move |work: &mut Work| Ok(work.connection.prepare_cached(sql)?.execute([key, STEP_ROWS])?);
-        while self.writer.write(step).await? > 0 {}
-        Ok(())
-    }
-
     /// Remove files that no row names, unless somebody puts some now: then the next sweep does.
     async fn drop_files(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
@@ -128,7 +137,7 @@ impl Inner {
                 Err(StoreError::Busy { .. }) => return Ok(0),
                 Err(error) => return Err(error),
             };
-            let connection = super::schema::open_reader(&self.database)?;
+            let connection = schema::open_reader(&self.database)?;
             self.bodies.retain(&mut |digest| is_named(&connection, digest))
         };
         spawn_blocking(sweep).await.map_err(|_| StoreError::Closed)?
@@ -136,7 +145,7 @@ impl Inner {
 
     /// Bring what is in the WAL into the database, so that whoever closes it last need not wait for that.
     async fn write_back(self: Arc<Self>) -> Result<()> {
-        let write_back = move || super::schema::write_back(&self.database);
+        let write_back = move || schema::write_back(&self.database);
         spawn_blocking(write_back).await.map_err(|_| StoreError::Closed)?
     }
 
@@ -151,22 +160,68 @@ impl Inner {
             freed += step;
         }
     }
+
+    /// Bytes that the store takes on disk.
+    pub(super) async fn disk_bytes(self: Arc<Self>) -> Result<u64> {
+        let files = self.clone().file_bytes().await?;
+        let measure = move || {
+            let wal = self.database.with_extension("db-wal");
+            Ok(files + length(&self.database)? + length(&wal)?)
+        };
+        spawn_blocking(measure).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Bytes of files of bodies.
+    async fn file_bytes(self: Arc<Self>) -> Result<u64> {
+        let measure = move || Ok(self.spools.bytes()? + self.bodies.bytes()?);
+        spawn_blocking(measure).await.map_err(|_| StoreError::Closed)?
+    }
 }
 
-/// Finished jobs of which something need not be kept.
+/// How long a file is; one that is not there has nothing.
+fn length(path: &Path) -> Result<u64> {
+    match fs::metadata(path) {
+        Ok(file) => Ok(file.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(io_error("read", path, source)),
+    }
+}
+
+/// Jobs of which something need not be kept.
 fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
     let mut select = connection.prepare_cached(
-        "SELECT key, id, finished_ms < ?1 AS expired FROM job
-         WHERE state <> 0 AND (expired OR (has_bodies AND NOT ?2)) ORDER BY key",
+        "SELECT id, gone, finished_ms < ?1 AS expired FROM job
+         WHERE gone OR state <> 0 AND (expired OR has_bodies = 2 OR has_bodies AND dead = 0 AND NOT ?2) ORDER BY key",
     )?;
-    let mut rows = select.query(params![int(before_ms), keep_bodies])?;
-    let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
-        let job = JobId::from_slice(row.get_ref("id")?.as_blob().unwrap_or_default());
-        let job = job.ok_or_else(|| StoreError::Corrupt { what: "a job's id has not 16 bytes".to_owned() })?;
-        due.push(Due { job, key: row.get("key")?, expired: row.get("expired")? });
-    }
-    Ok(due)
+    let due = select.query_and_then(params![int(before_ms), keep_bodies], |row| {
+        let why = match (row.get("gone")?, row.get("expired")?) {
+            (true, _) => Why::Gone,
+            (false, Some(true)) => Why::Expired,
+            (false, _) => Why::Bodies,
+        };
+        Ok(Due { job: jobs::id_of(row)?, why })
+    })?;
+    due.collect()
+}
+
+/// A job that may make room.
+struct Finished {
+    job: JobId,
+    key: i64,
+    finished_ms: i64,
+}
+
+/// Some finished jobs, in the order in which they were finished, behind one of them.
+fn finished(connection: &Connection, behind: (i64, i64)) -> Result<Vec<Finished>> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, id, ifnull(finished_ms, 0) AS finished_ms FROM job
+         WHERE state <> 0 AND NOT gone AND (ifnull(finished_ms, 0), key) > (?1, ?2)
+         ORDER BY ifnull(finished_ms, 0), key LIMIT ?3",
+    )?;
+    let some = select.query_and_then(params![behind.0, behind.1, STEP_JOBS], |row| {
+        Ok(Finished { job: jobs::id_of(row)?, key: row.get("key")?, finished_ms: row.get("finished_ms")? })
+    })?;
+    some.collect()
 }
 
 /// Plugins that were given for jobs alone, when the last of those is gone.
@@ -192,10 +247,19 @@ fn has_bodies(connection: &Connection, job: JobId) -> Result<bool> {
     Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0))?)
 }
 
+fn pragma(connection: &Connection, name: &str) -> Result<u64> {
+    Ok(number(connection.pragma_query_value(None, name, |row| row.get(0))?))
+}
+
+/// Bytes of the database that are in use.
+fn used_bytes(connection: &Connection) -> Result<u64> {
+    let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
+    Ok(pages * pragma(connection, "page_size")?)
+}
+
 /// Give back some free pages; how many bytes.
 fn shrink(connection: &Connection) -> Result<u64> {
-    let pragma = |name| -> Result<u64> { Ok(number(connection.pragma_query_value(None, name, |row| row.get(0))?)) };
-    let before = pragma("freelist_count")?;
+    let before = pragma(connection, "freelist_count")?;
     if before == 0 {
         return Ok(0);
     }
@@ -204,5 +268,5 @@ fn shrink(connection: &Connection) -> Result<u64> {
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
     drop(rows);
-    Ok(before.saturating_sub(pragma("freelist_count")?) * pragma("page_size")?)
+    Ok(before.saturating_sub(pragma(connection, "freelist_count")?) * pragma(connection, "page_size")?)
 }

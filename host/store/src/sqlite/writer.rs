@@ -28,6 +28,8 @@ pub(super) struct Work {
     pub(super) spools: Appender,
     /// The jobs that this process writes outcomes of, as they stand in this transaction.
     pub(super) open: HashMap<JobId, Open>,
+    /// Whether runs that could not be judged become dead letters.
+    pub(super) dead_letters: bool,
 }
 
 /// Something to be done in a transaction.
@@ -69,9 +71,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Start the thread.
-    pub(super) fn start(connection: Connection, spools: Appender, database: PathBuf) -> Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        spools: Appender,
+        database: PathBuf,
+        dead_letters: bool,
+    ) -> Result<Self> {
         let (commands, receiver) = mpsc::channel(QUEUE);
-        let work = Work { connection, spools, open: HashMap::new() };
+        let work = Work { connection, spools, open: HashMap::new(), dead_letters };
         let thread = thread::Builder::new().name("pigeon-store".to_owned());
         let thread = thread.spawn(move || run(work, receiver));
         match thread {

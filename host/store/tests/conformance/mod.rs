@@ -1,10 +1,15 @@
 //! What every store has to do, written against the trait alone.
 //!
-//! `suite!` makes a test of each case; it is given an expression that opens a new store and what keeps it alive.
+//! `suite!` makes a test of each case; it is given an expression that opens a new store, in which failures become dead
+//! letters, and what keeps it alive.
 
+mod dead;
+mod kept;
 pub(crate) mod made;
 pub(crate) mod model;
 
+pub(crate) use dead::*;
+pub(crate) use kept::*;
 use std::{iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -40,7 +45,26 @@ macro_rules! suite {
             jobs_are_listed_newest_first,
             what_is_not_there_is_unknown,
             bodies_go_before_results,
-            plugins_of_jobs_alone_go_with_them
+            plugins_of_jobs_alone_go_with_them,
+            failures_are_dead_letters,
+            dead_letters_are_read_in_pages,
+            dead_letters_are_forgotten_and_their_outcomes_stand,
+            what_is_taken_back_never_was,
+            a_finished_job_goes_on_when_outcomes_are_taken_back,
+            taking_back_is_exact_however_much_there_is,
+            bodies_are_kept_for_dead_letters,
+            dead_letters_go_with_their_job,
+            a_key_names_one_job,
+            a_job_is_paused_until_it_goes_on,
+            jobs_are_listed_by_what_they_are,
+            a_list_goes_on_behind_a_job_that_is_no_more,
+            a_job_is_deleted_at_once,
+            the_log_is_read_from_a_place_on,
+            old_events_go_and_their_numbers_are_not_given_again,
+            tokens_are_kept_by_name,
+            schedules_are_kept_by_name,
+            limits_of_plugins_are_kept_by_name,
+            what_is_new_is_unknown_of_no_job
         );
     };
     ($open:expr, $($case:ident),*) => {

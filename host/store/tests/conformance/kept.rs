@@ -1,0 +1,238 @@
+//! Cases of what is kept beside jobs and their runs: keys, pauses, lists, the log, tokens, schedules, limits.
+
+use bytes::Bytes;
+use pigeon_protocol::id::{Digest, Epoch, JobId};
+use pigeon_store::{
+    JobCounts, JobFilter, JobState, NewEvent, NewJob, Retention, ScheduleRecord, Store, StoreError, TokenRecord,
+};
+
+use super::{
+    DAY_MS,
+    made::{batch, items, new_job, outcome, plugin},
+};
+
+pub(crate) async fn a_key_names_one_job(store: &impl Store) {
+    let keyed = |key: &str| NewJob { key: Some(key.to_owned()), author: "ann".to_owned(), ..new_job(1, 1) };
+    let first = keyed("a");
+    let claim = store.create(first.clone()).await.unwrap();
+    assert_eq!(store.job(first.id).await.unwrap().job, first);
+    let again = store.create(keyed("a")).await.unwrap_err();
+    assert!(matches!(again, StoreError::KeyTaken(job) if job == first.id), "{again}");
+    store.create(keyed("b")).await.unwrap();
+    store.create(new_job(1, 1)).await.unwrap();
+    store.create(new_job(1, 1)).await.unwrap();
+
+    // A key is free when its job is kept no longer.
+    store.finish(first.id, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    assert!(matches!(store.create(keyed("a")).await, Err(StoreError::KeyTaken(job)) if job == first.id));
+    drop(claim);
+    store.delete(first.id).await.unwrap();
+    store.create(keyed("a")).await.unwrap();
+}
+
+pub(crate) async fn a_job_is_paused_until_it_goes_on(store: &impl Store) {
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let (job, epoch) = (claim.job(), claim.epoch());
+    assert!(!store.job(job).await.unwrap().paused);
+    store.set_paused(job, epoch, true).await.unwrap();
+    assert!(store.job(job).await.unwrap().paused);
+    drop(claim);
+    let claim = store.claim(job).await.unwrap();
+    assert!(store.job(job).await.unwrap().paused, "whoever owns it");
+    assert!(matches!(store.set_paused(job, epoch, false).await, Err(StoreError::StaleEpoch { .. })));
+    store.set_paused(job, claim.epoch(), false).await.unwrap();
+    store.set_paused(job, claim.epoch(), true).await.unwrap();
+    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    assert!(!store.job(job).await.unwrap().paused, "it is finished");
+    assert!(matches!(store.set_paused(job, claim.epoch(), true).await, Err(StoreError::Finished(_))));
+}
+
+pub(crate) async fn jobs_are_listed_by_what_they_are(store: &impl Store) {
+    let (echo, component) = plugin(b"echo", true);
+    store.put_plugin(echo.clone(), component).await.unwrap();
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        let digest = if number % 2 == 0 { echo.digest } else { Digest::of(b"another") };
+        // Two were accepted in the same moment.
+        let job = NewJob { plugin: digest, created_ms: [10, 20, 20, 30, 40, 50][number], ..new_job(1, 1) };
+        ids.push(job.id);
+        let claim = store.create(job).await.unwrap();
+        let (id, epoch) = (claim.job(), claim.epoch());
+        match number {
+            1 => store.set_paused(id, epoch, true).await.unwrap(),
+            2 => store.finish(id, epoch, JobState::Completed, Bytes::new(), 60).await.unwrap(),
+            3 => store.finish(id, epoch, JobState::Cancelled, Bytes::new(), 60).await.unwrap(),
+            4 => store.finish(id, epoch, JobState::FailedFast, Bytes::new(), 60).await.unwrap(),
+            _ => {}
+        }
+    }
+    let list = async |filter: JobFilter| -> Vec<usize> {
+        let records = store.jobs(filter).await.unwrap();
+        records.iter().map(|record| ids.iter().position(|id| *id == record.job.id).unwrap()).collect()
+    };
+    let all = JobFilter::default;
+    assert_eq!(list(all()).await, [5, 4, 3, 2, 1, 0]);
+    assert_eq!(list(JobFilter { unfinished: true, ..all() }).await, [5, 1, 0]);
+    assert_eq!(list(JobFilter { paused: Some(true), ..all() }).await, [1]);
+    assert_eq!(list(JobFilter { unfinished: true, paused: Some(false), ..all() }).await, [5, 0]);
+    let states = vec![JobState::Cancelled, JobState::FailedFast];
+    assert_eq!(list(JobFilter { states, ..all() }).await, [4, 3]);
+    assert_eq!(list(JobFilter { states: vec![JobState::Active], ..all() }).await, [5, 1, 0]);
+    assert_eq!(list(JobFilter { plugin: Some("echo".to_owned()), ..all() }).await, [4, 2, 0]);
+    assert_eq!(list(JobFilter { plugin: Some("nothing".to_owned()), ..all() }).await, []);
+    for behind in 0..6 {
+        let page = list(JobFilter { before: Some(ids[behind]), limit: Some(2), ..all() }).await;
+        assert_eq!(page, (0..behind).rev().take(2).collect::<Vec<_>>());
+    }
+    let counts = JobCounts { active: 2, paused: 1, completed: 1, failed_fast: 1, cancelled: 1 };
+    assert_eq!(store.job_counts().await.unwrap(), counts);
+}
+
+pub(crate) async fn a_list_goes_on_behind_a_job_that_is_no_more(store: &impl Store) {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = JobId::new();
+        let made_ms = id.to_bytes().iter().take(6).fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+        let claim = store.create(NewJob { id, created_ms: made_ms, ..new_job(1, 1) }).await.unwrap();
+        store.finish(id, claim.epoch(), JobState::Completed, Bytes::new(), made_ms).await.unwrap();
+        ids.push(id);
+        // The ids of the three differ in their first six bytes.
+        while JobId::new().to_bytes()[..6] == id.to_bytes()[..6] {
+            tokio::task::yield_now().await;
+        }
+    }
+    store.delete(ids[1]).await.unwrap();
+    let filter = JobFilter { before: Some(ids[1]), ..JobFilter::default() };
+    let listed: Vec<_> = store.jobs(filter).await.unwrap().iter().map(|record| record.job.id).collect();
+    assert_eq!(listed, [ids[0]]);
+}
+
+pub(crate) async fn a_job_is_deleted_at_once(store: &impl Store) {
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let (job, epoch) = (claim.job(), claim.epoch());
+    store.append(job, epoch, 0, items(0..500), Bytes::new()).await.unwrap();
+    for run in 0..100 {
+        store.record(batch(&claim, "a", [outcome(run)])).await.unwrap();
+    }
+    assert!(matches!(store.delete(job).await, Err(StoreError::Busy { .. })));
+    drop(claim);
+    assert!(matches!(store.delete(job).await, Err(StoreError::NotFinished(id)) if id == job));
+    let claim = store.claim(job).await.unwrap();
+    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    drop(claim);
+    store.delete(job).await.unwrap();
+    let unknown = |error| matches!(error, StoreError::UnknownJob(id) if id == job);
+    assert!(unknown(store.delete(job).await.unwrap_err()));
+    assert!(unknown(store.job(job).await.unwrap_err()));
+    assert!(unknown(store.tally(job).await.unwrap_err()));
+    assert!(unknown(store.claim(job).await.unwrap_err()));
+    assert_eq!(store.jobs(JobFilter::default()).await.unwrap(), []);
+    assert_eq!(store.sweep(DAY_MS, Retention::default()).await.unwrap().jobs, []);
+}
+
+fn event(at_ms: u64, job: Option<JobId>, message: &str) -> NewEvent {
+    NewEvent {
+        at_ms,
+        author: "ann".to_owned(),
+        kind: "job-submitted".to_owned(),
+        job,
+        subject: job.is_none().then(|| "echo".to_owned()),
+        message: message.to_owned(),
+    }
+}
+
+pub(crate) async fn the_log_is_read_from_a_place_on(store: &impl Store) {
+    let (job, other) = (JobId::new(), JobId::new());
+    assert_eq!(store.put_events(Vec::new()).await.unwrap(), 0);
+    assert_eq!(store.events(0, None, 9).await.unwrap(), []);
+    let written = [
+        event(10, Some(job), "one"),
+        event(20, None, "two"),
+        event(15, Some(other), "three"),
+        event(30, Some(job), "four"),
+    ];
+    assert_eq!(store.put_events(written[..3].to_vec()).await.unwrap(), 3);
+    assert_eq!(store.put_events(written[3..].to_vec()).await.unwrap(), 4);
+    let read = store.events(0, None, 9).await.unwrap();
+    assert_eq!(read.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(read.iter().map(|event| event.event.clone()).collect::<Vec<_>>(), written);
+    let seqs = async |after, job, limit| -> Vec<u64> {
+        store.events(after, job, limit).await.unwrap().iter().map(|event| event.seq).collect()
+    };
+    assert_eq!(seqs(1, None, 2).await, [2, 3]);
+    assert_eq!(seqs(4, None, 2).await, []);
+    assert_eq!(seqs(0, Some(job), 9).await, [1, 4]);
+    assert_eq!(seqs(1, Some(job), 9).await, [4]);
+    assert_eq!(seqs(0, Some(JobId::new()), 9).await, []);
+}
+
+pub(crate) async fn old_events_go_and_their_numbers_are_not_given_again(store: &impl Store) {
+    let events: Vec<_> = (0..3_000).map(|number| event(number / 1_000 * DAY_MS, None, "it happened")).collect();
+    assert_eq!(store.put_events(events).await.unwrap(), 3_000);
+    let kept = Retention { events: std::time::Duration::from_millis(DAY_MS), ..Retention::default() };
+    assert_eq!(store.sweep(2 * DAY_MS + 1, kept).await.unwrap().events, 2_000);
+    assert_eq!(store.sweep(2 * DAY_MS + 1, kept).await.unwrap().events, 0);
+    assert_eq!(store.events(0, None, 1).await.unwrap()[0].seq, 2_001);
+    assert_eq!(store.sweep(9 * DAY_MS, kept).await.unwrap().events, 1_000);
+    assert_eq!(store.put_events(Vec::new()).await.unwrap(), 3_000);
+    assert_eq!(store.put_events(vec![event(1, None, "next")]).await.unwrap(), 3_001);
+}
+
+pub(crate) async fn tokens_are_kept_by_name(store: &impl Store) {
+    let token = |name: &str, expires_ms| TokenRecord {
+        name: name.to_owned(),
+        role: "viewer".to_owned(),
+        hash: Digest::of(name.as_bytes()),
+        created_ms: 5,
+        expires_ms,
+    };
+    store.put_token(token("b", Some(9))).await.unwrap();
+    store.put_token(token("a", None)).await.unwrap();
+    let taken = store.put_token(TokenRecord { role: "admin".to_owned(), ..token("a", None) }).await.unwrap_err();
+    assert!(matches!(&taken, StoreError::NameTaken(name) if name == "a"), "{taken}");
+    assert_eq!(store.tokens().await.unwrap(), [token("a", None), token("b", Some(9))]);
+    assert!(store.remove_token("a").await.unwrap());
+    assert!(!store.remove_token("a").await.unwrap());
+    assert_eq!(store.tokens().await.unwrap(), [token("b", Some(9))]);
+    store.put_token(token("a", Some(1))).await.unwrap();
+}
+
+pub(crate) async fn schedules_are_kept_by_name(store: &impl Store) {
+    let schedule = |name: &str, state: &'static str| ScheduleRecord {
+        name: name.to_owned(),
+        spec: Bytes::from_static(b"daily"),
+        state: Bytes::from_static(state.as_bytes()),
+    };
+    assert!(!store.put_schedule(schedule("b", "1")).await.unwrap(), "it is not there yet");
+    store.add_schedule(schedule("b", "1")).await.unwrap();
+    store.add_schedule(schedule("a", "")).await.unwrap();
+    let taken = store.add_schedule(schedule("b", "2")).await.unwrap_err();
+    assert!(matches!(&taken, StoreError::NameTaken(name) if name == "b"), "{taken}");
+    assert!(store.put_schedule(schedule("b", "3")).await.unwrap());
+    assert_eq!(store.schedules().await.unwrap(), [schedule("a", ""), schedule("b", "3")]);
+    assert!(store.remove_schedule("b").await.unwrap());
+    assert!(!store.remove_schedule("b").await.unwrap());
+    assert!(!store.put_schedule(schedule("b", "4")).await.unwrap(), "whoever removed it was heard");
+    assert_eq!(store.schedules().await.unwrap(), [schedule("a", "")]);
+}
+
+pub(crate) async fn limits_of_plugins_are_kept_by_name(store: &impl Store) {
+    let limits = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+    for (name, given) in [("b", limits("2")), ("a", limits("1")), ("b", limits("3")), ("c", limits("4")), ("c", None)] {
+        store.put_plugin_limits(name, given).await.unwrap();
+    }
+    let kept: Vec<_> = store.plugin_limits().await.unwrap();
+    assert_eq!(kept, [("a".to_owned(), Bytes::from_static(b"1")), ("b".to_owned(), Bytes::from_static(b"3"))]);
+}
+
+pub(crate) async fn what_is_new_is_unknown_of_no_job(store: &impl Store) {
+    let (job, epoch) = (JobId::new(), Epoch(1));
+    let unknown = |error| matches!(error, StoreError::UnknownJob(id) if id == job);
+    assert!(unknown(store.set_paused(job, epoch, true).await.unwrap_err()));
+    assert!(unknown(store.take_back(job, epoch, Vec::new()).await.unwrap_err()));
+    assert!(unknown(store.forget_dead(job, Vec::new()).await.unwrap_err()));
+    assert!(unknown(store.dead_count(Some(job)).await.unwrap_err()));
+    assert!(unknown(store.delete(job).await.unwrap_err()));
+    assert_eq!(store.dead_count(None).await.unwrap(), 0);
+    assert_eq!(store.job_counts().await.unwrap(), JobCounts::default());
+}
