@@ -40,7 +40,7 @@ pub struct JobRequest {
     /// What the job grants of the plugin's powers.
     pub grants: Vec<String>,
     /// The client's own notes on where the items come from. Opaque here; given back on resumption.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub sources: serde_json::Value,
     /// A key that makes the submission safe to repeat: while the job that it opened is kept, that one is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]

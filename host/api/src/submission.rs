@@ -52,7 +52,7 @@ pub struct Submission {
     pub key: Option<String>,
     /// The client's own notes on where the items come from.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub sources: serde_json::Value,
 }
 

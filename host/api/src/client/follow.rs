@@ -17,7 +17,7 @@ use super::{
     messages::{Messages, Said},
     pace::{Pace, Repeat, Sort, Trouble},
 };
-use crate::{ApiError, ErrorKind, Event, ItemResult, JobEvent, Result, sse};
+use crate::{ApiError, ErrorKind, Event, ItemResult, JobEvent, Landed, Result, sse};
 
 /// Something that is told in events.
 pub(super) trait Told: Sized + Send + 'static {
@@ -143,6 +143,12 @@ pub(super) trait Placed: DeserializeOwned + Send + 'static {
 impl Placed for ItemResult {
     fn place(&self) -> u64 {
         self.index
+    }
+}
+
+impl Placed for Landed {
+    fn place(&self) -> u64 {
+        self.batch
     }
 }
 

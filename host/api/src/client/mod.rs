@@ -36,12 +36,12 @@ use self::call::Call;
 pub use self::tls::{FetchedCa, Trust, fetch_ca};
 use crate::{
     AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
-    HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken,
-    NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, Submission,
-    TokenInfo, TokenSpec, Watch,
+    HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, Landed,
+    NewJoinToken, NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop,
+    Submission, TokenInfo, TokenSpec, Watch,
     page::{
         AgentList, Count, DeadDocument, DeadPage, DeadQuery, DeadSelection, EventPage, EventsQuery, JobPage, JobsQuery,
-        MOST_PAGE, PluginList, ScheduleList, Submitted, TokenList,
+        MOST_PAGE, PluginList, RunsQuery, ScheduleList, Submitted, TokenList,
     },
     wire,
 };
@@ -134,6 +134,21 @@ impl RestClient {
             path.pop_if_empty().extend(["api", "v1"]).extend(steps);
         }
         url
+    }
+
+    /// What has landed of a job by now, and where it stands.
+    async fn past(&self, job: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
+        let client = self.clone();
+        let state = async move { Ok(JobEvent::Finished(client.job(job).await?.state)) };
+        let state = futures::stream::once(state);
+        if !watch.runs {
+            return Ok(state.boxed());
+        }
+        let query = RunsQuery { after: watch.after, logs: watch.logs, follow: false };
+        let url = with_query(self.job_url(job, &["runs"]), &query)?;
+        let runs = follow::lines::<Landed>(self.0.clone(), url).await?;
+        let runs = runs.map_ok(|batches| futures::stream::iter(batches).map(|landed| Ok(JobEvent::Landed(landed))));
+        Ok(runs.try_flatten().chain(state).boxed())
     }
 
     fn job_url(&self, job: JobId, steps: &[&str]) -> Url {
@@ -236,6 +251,9 @@ impl Pigeon for RestClient {
     }
 
     async fn watch(&self, job: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
+        if watch.past {
+            return self.past(job, watch).await;
+        }
         let mut url = self.job_url(job, &["watch"]);
         for (name, wanted) in [("runs", watch.runs), ("logs", watch.logs)] {
             if wanted {

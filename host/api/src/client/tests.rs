@@ -239,6 +239,27 @@ async fn a_stream_that_cannot_be_had_is_an_error_at_once() {
     assert_eq!((error.kind, &*error.message), (ErrorKind::NotFound, "no such job"));
 }
 
+#[tokio::test]
+async fn what_has_landed_by_now_is_read_and_where_the_job_stands() {
+    let line = |event: &JobEvent| match event {
+        JobEvent::Landed(landed) => serde_json::to_string(landed).unwrap() + "\n",
+        _ => String::new(),
+    };
+    let status = include_str!("status.json");
+    let (client, asked) = server(vec![
+        Turn::Cut(line(&landed(4)) + &line(&landed(6))),
+        Turn::Stream(line(&landed(4)) + &line(&landed(6)) + &line(&landed(7))),
+        json(status),
+    ])
+    .await;
+    let watch = Watch { runs: true, logs: true, after: 3, past: true };
+    let heard: Vec<JobEvent> = client.watch(job(), watch).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(heard, [landed(4), landed(6), landed(7), JobEvent::Finished(JobState::Paused)]);
+    let asked = lines(&asked);
+    assert_eq!(asked[0], format!("GET /api/v1/jobs/{}/runs?after=3&follow=false&logs=true HTTP/1.1", job()));
+    assert_eq!(asked[2], format!("GET /api/v1/jobs/{} HTTP/1.1", job()));
+}
+
 fn result(index: u64) -> ItemResult {
     ItemResult {
         id: format!("item {index}"),
