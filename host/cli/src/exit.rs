@@ -144,7 +144,7 @@ impl From<ApiError> for Failed {
                 Exit::Machinery
             }
         };
-        let hint = error.hint.take();
+        let hint = error.hint.take().or_else(|| usual_hint(error.kind).map(str::to_owned));
         let mut causes = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -152,6 +152,21 @@ impl From<ApiError> for Failed {
             source = cause.source();
         }
         Self { exit, message: error.message, hint, source: Causes::chain(causes) }
+    }
+}
+
+/// What to do about errors of servers that they say nothing of themselves.
+const fn usual_hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::Unreachable => Some("`pigeon context list` shows which servers are kept; --local works without one"),
+        ErrorKind::Unauthorized => {
+            Some("have an admin make a token with `pigeon token create`, and keep it with `pigeon context add`")
+        }
+        ErrorKind::Unsupported => {
+            Some("it takes a server: `pigeon up` starts one here, and `pigeon context` names others")
+        }
+        ErrorKind::Overloaded => Some("try again in a while"),
+        _ => None,
     }
 }
 

@@ -63,6 +63,7 @@ impl Paper {
             width: width(terminal),
             unicode: speaks_unicode(|name| env::var(name).ok()),
             moment: Moment::now(),
+            flags: String::new(),
         };
         Ok(Self { output, view, terminal, gone: false })
     }

@@ -87,6 +87,11 @@ impl Screen {
         self.state(|state| state.print(format!("{line}\n").as_bytes()));
     }
 
+    /// Ask something: the answer stands on the same line.
+    pub(crate) fn ask(&self, question: &str) {
+        self.state(|state| state.print(harmless(question).as_bytes()));
+    }
+
     /// Say something that people may want to know. A guest or an agent may have a hand in the words: they stay on one
     /// line, and do not steer the terminal.
     pub(crate) fn note(&self, line: &str) {

@@ -1,14 +1,9 @@
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use pigeon_api::{
-    ApiError, Chunk, ErrorKind, ItemResult, JobEvent, JobRequest, JobStatus, JobSummary, PluginInfo, Result, Stop,
-    Watch,
-};
+use pigeon_api::{JobState, Work};
 
 use super::*;
+use crate::samples::{Fake, status};
 
 #[test]
 fn a_job_is_named_by_the_ends_of_its_id() {
@@ -21,81 +16,33 @@ fn a_job_is_named_by_the_ends_of_its_id() {
     }
 }
 
-/// Knows ids, and counts how often it is asked for a job's figures, which cost something.
-struct Ids {
-    jobs: Vec<JobId>,
-    asked: AtomicUsize,
-}
-
-fn costly<T>(ids: &Ids) -> Result<T> {
-    ids.asked.fetch_add(1, Relaxed);
-    Err(ApiError::new(ErrorKind::Internal, "not here"))
-}
-
-#[async_trait]
-impl Pigeon for Ids {
-    async fn job_ids(&self) -> Result<Vec<JobId>> {
-        Ok(self.jobs.clone())
-    }
-
-    async fn jobs(&self, _: JobFilter) -> Result<Vec<JobSummary>> {
-        costly(self)
-    }
-
-    async fn job(&self, _: JobId) -> Result<JobStatus> {
-        costly(self)
-    }
-
-    async fn plugins(&self) -> Result<Vec<PluginInfo>> {
-        costly(self)
-    }
-
-    async fn plugin(&self, _: &str) -> Result<PluginInfo> {
-        costly(self)
-    }
-
-    async fn publish(&self, _: Bytes) -> Result<PluginInfo> {
-        costly(self)
-    }
-
-    async fn submit(&self, _: JobRequest) -> Result<JobId> {
-        costly(self)
-    }
-
-    async fn append(&self, _: JobId, _: Chunk) -> Result<()> {
-        costly(self)
-    }
-
-    async fn seal(&self, _: JobId) -> Result<()> {
-        costly(self)
-    }
-
-    async fn watch(&self, _: JobId, _: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
-        costly(self)
-    }
-
-    async fn results(&self, _: JobId) -> Result<BoxStream<'static, Result<Vec<ItemResult>>>> {
-        costly(self)
-    }
-
-    async fn stop(&self, _: JobId, _: Stop) -> Result<()> {
-        costly(self)
-    }
-
-    async fn resume(&self, _: JobId) -> Result<ResumePoint> {
-        costly(self)
-    }
+/// Jobs, of which the ids' ends differ.
+fn jobs(count: usize) -> Fake {
+    let job = |at: usize| {
+        let id = format!("0198f3c2-7d4e-7c11-9a51-0a4d0000{at:04x}").parse().unwrap();
+        pigeon_api::JobStatus { id, ..status(Work::Many { iterations: 1, workers: None }) }
+    };
+    Fake { jobs: (0..count).map(job).collect(), ..Fake::default() }
 }
 
 #[tokio::test]
 async fn among_many_jobs_only_those_that_could_be_meant_are_looked_at() {
-    let jobs: Vec<JobId> =
-        (0..3000).map(|at| format!("0198f3c2-7d4e-7c11-9a51-0a4d0000{at:04x}").parse().unwrap()).collect();
-    let ids = Ids { jobs: jobs.clone(), asked: AtomicUsize::new(0) };
-    assert_eq!(find(&ids, "00000abc", Last::Any).await.unwrap(), jobs[0xabc]);
-    assert_eq!(ids.asked.load(Relaxed), 0);
+    let host = jobs(3000);
+    assert_eq!(find(&host, "00000abc", Last::Any).await.unwrap(), host.jobs[0xabc].id);
+    assert_eq!(host.asked.load(Relaxed), 0);
 
-    let several = find(&ids, "0198", Last::Any).await.unwrap_err();
+    let several = find(&host, "0198", Last::Any).await.unwrap_err();
     assert_eq!(several.to_string(), "3,000 jobs' ids begin or end with \"0198\"");
-    assert_eq!(ids.asked.load(Relaxed), MOST_NAMED);
+    assert_eq!(host.asked.load(Relaxed), MOST_NAMED);
+}
+
+#[tokio::test]
+async fn the_last_is_the_newest_or_the_newest_that_has_not_ended() {
+    let mut host = jobs(3);
+    host.jobs[1].state = JobState::Paused;
+    assert_eq!(find(&host, LAST, Last::Any).await.unwrap(), host.jobs[0].id);
+    assert_eq!(find(&host, LAST, Last::Unfinished).await.unwrap(), host.jobs[1].id);
+    host.jobs[1].state = JobState::Finished;
+    assert_eq!(find(&host, LAST, Last::Unfinished).await.unwrap(), host.jobs[0].id);
+    assert_eq!(find(&jobs(0), LAST, Last::Any).await.unwrap_err().to_string(), "there is no job");
 }

@@ -10,7 +10,7 @@ use crate::exit::Failed;
 ///
 /// # Errors
 /// If one has no `=`, is given twice, or names a file that cannot be read as text.
-pub(super) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed> {
+pub(crate) fn read(given: &[String]) -> Result<BTreeMap<String, String>, Failed> {
     let mut options = BTreeMap::new();
     for text in given {
         let wrong =
@@ -52,7 +52,7 @@ pub(super) fn files(given: &[String]) -> impl Iterator<Item = (&str, &Path)> {
 }
 
 /// Whether the plugin knows these options, and has all that it needs.
-pub(super) fn check(options: &BTreeMap<String, String>, plugin: &PluginInfo) -> Result<(), Failed> {
+pub(crate) fn check(options: &BTreeMap<String, String>, plugin: &PluginInfo) -> Result<(), Failed> {
     let known = &plugin.metadata.options;
     let name = &plugin.metadata.name;
     if let Some(key) = options.keys().find(|key| known.iter().all(|option| option.name != **key)) {

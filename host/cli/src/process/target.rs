@@ -18,10 +18,10 @@ use crate::{
 const PLAIN_WIDTH: usize = 80;
 
 /// Standard output, or a file.
-pub(super) struct Target {
-    pub(super) format: Format,
-    pub(super) paint: Paint,
-    pub(super) width: usize,
+pub(crate) struct Target {
+    pub(crate) format: Format,
+    pub(crate) paint: Paint,
+    pub(crate) width: usize,
     to: To,
     /// Whether whoever read it has gone.
     gone: bool,
@@ -43,7 +43,7 @@ enum To {
 impl Target {
     /// See that the report can be written, before anything runs. What a file holds is left alone until there is a
     /// report.
-    pub(super) fn open(path: Option<&Path>, format: Format, colours: Colours) -> Result<Self, Failed> {
+    pub(crate) fn open(path: Option<&Path>, format: Format, colours: Colours) -> Result<Self, Failed> {
         let (to, paint) = match path {
             None => {
                 stdout::check("name a file for the report with --output-file; >/dev/null throws it away")?;
@@ -71,7 +71,7 @@ impl Target {
     }
 
     /// There is a job: this command prints its report again.
-    pub(super) fn accepted(&mut self, again: String) {
+    pub(crate) fn accepted(&mut self, again: String) {
         self.again = Some(again);
     }
 
@@ -79,7 +79,7 @@ impl Target {
     ///
     /// # Errors
     /// If it cannot be written, as a rule because the disk is full.
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
     ) -> Result<Option<T>, Failed> {
@@ -115,7 +115,7 @@ impl Target {
     }
 
     /// Leave no trace where nothing came of it.
-    pub(super) fn abandon(self) {
+    pub(crate) fn abandon(self) {
         if let To::File { path, begun: false, new: true, .. } = self.to {
             // An empty file that stays does no harm.
             let _ = fs::remove_file(path);
@@ -123,7 +123,7 @@ impl Target {
     }
 
     /// Whether whoever read it has gone.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone
     }
 

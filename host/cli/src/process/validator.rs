@@ -53,6 +53,11 @@ pub(super) fn path(named: &str) -> Option<&Path> {
     is_path(named).then_some(Path::new(named))
 }
 
+/// Whether a plugin is named, and not the path of a component.
+pub(crate) fn names_plugin(named: &str) -> bool {
+    !is_path(named)
+}
+
 /// Names hold no slash and do not end in `.wasm`.
 fn is_path(named: &str) -> bool {
     named.contains('/') || Path::new(named).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wasm"))

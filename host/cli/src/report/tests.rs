@@ -1,105 +1,11 @@
 //! Each form of report, over the same two jobs.
 
-use pigeon_api::{
-    CodeSpec, Counts, Digest, FailureInfo, InstancePolicy, JobId, JobRequest, JobState, MemoryNeed, Place, PluginInfo,
-    PluginKind, PluginMetadata, RunResult, Times, Vote, Work, WorkerStatus,
-};
-use pigeon_api::{ErrorGroup, Finding, Severity};
+use pigeon_api::{Counts, FailureInfo, Finding, JobId, JobState, Place, RunResult, Severity, Work};
 
 use unicode_width::UnicodeWidthStr as _;
 
 use super::*;
-use crate::input::SplitRule;
-
-fn plugin() -> PluginInfo {
-    PluginInfo {
-        digest: Digest::from_bytes([7; 32]),
-        kind: PluginKind::Validator,
-        built_in: true,
-        size: 12_345,
-        metadata: PluginMetadata {
-            name: "json".to_owned(),
-            version: "0.1.0".to_owned(),
-            description: "Checks JSON strictly. And more.".to_owned(),
-            formats: vec!["application/json".to_owned()],
-            options: Vec::new(),
-            codes: vec![CodeSpec {
-                code: "syntax".to_owned(),
-                severity: Some(Severity::Error),
-                description: "the text is no JSON".to_owned(),
-            }],
-            instances: InstancePolicy::Shared,
-            vote: Vote::Worst,
-            memory: MemoryNeed { base: 1 << 20, factor: 4.0 },
-            models: Vec::new(),
-            extensions: Vec::new(),
-        },
-        imports: Vec::new(),
-        powers: Vec::new(),
-    }
-}
-
-fn times(ms: f64) -> Times {
-    Times { total_ms: 10.0 * ms, mean_ms: ms, p50_ms: ms * 0.9, p95_ms: ms * 2.0, p99_ms: ms * 3.0 }
-}
-
-fn groups() -> Vec<ErrorGroup> {
-    vec![
-        ErrorGroup {
-            code: "syntax".to_owned(),
-            message: "a value is missing".to_owned(),
-            count: 2,
-            example: "d/a.jsonl:4".to_owned(),
-            first_ms: 0,
-            last_ms: 0,
-        },
-        ErrorGroup {
-            code: "timeout".to_owned(),
-            message: "the run used up its 10 s of CPU time".to_owned(),
-            count: 1,
-            example: "d/b.csv:9".to_owned(),
-            first_ms: 0,
-            last_ms: 0,
-        },
-    ]
-}
-
-fn worker(name: &str, total: u64, invalid: u64, failures: u64) -> WorkerStatus {
-    let errors = if failures > 0 { groups() } else { Vec::new() };
-    WorkerStatus {
-        name: name.to_owned(),
-        total,
-        valid: total - invalid - failures,
-        invalid,
-        failures,
-        times: times(1.5),
-        errors,
-    }
-}
-
-fn status(work: Work) -> JobStatus {
-    JobStatus {
-        id: JobId::from_bytes([0x11; 16]),
-        plugin: plugin(),
-        state: JobState::Finished,
-        request: JobRequest { seed: 42, ..JobRequest::new(Digest::from_bytes([7; 32]), work) },
-        accepted_ms: 0,
-        wall_time_ms: 1234.5678,
-        items: 1200,
-        planned_runs: 1200,
-        total_runs: 1200,
-        valid: 1197,
-        invalid: 2,
-        failures: 1,
-        times: times(0.0123),
-        workers: vec![worker("worker-1", 800, 1, 1), worker("worker-2", 400, 1, 0)],
-        errors: groups(),
-        author: String::new(),
-        finished_ms: None,
-        dead: 0,
-        waiting: None,
-    }
-}
+use crate::{input::SplitRule, samples::status};
 
 fn finding(severity: Severity, place: Place) -> Finding {
     Finding {

@@ -44,7 +44,7 @@ mod tests {
     use crate::{paint::Paint, text::Moment};
 
     fn view(unicode: bool) -> View {
-        View { paint: Paint::PLAIN, width: 80, unicode, moment: Moment::utc(0) }
+        View { paint: Paint::PLAIN, width: 80, unicode, moment: Moment::utc(0), flags: String::new() }
     }
 
     #[test]

@@ -26,6 +26,25 @@ pub(crate) struct View {
     pub(crate) unicode: bool,
     /// Now, and here.
     pub(crate) moment: Moment,
+    /// Flags that a command needs to find the same control host, with a space before them.
+    pub(crate) flags: String,
+}
+
+impl View {
+    /// A command that can be pasted into a shell.
+    pub(crate) fn command(&self, command: impl std::fmt::Display) -> String {
+        self.paint.strong(&format!("{command}{}", self.flags))
+    }
+
+    /// Text cut to the columns that there are.
+    pub(crate) fn fitted(&self, text: &str) -> String {
+        fit(text, self.width)
+    }
+
+    /// A line of them.
+    pub(crate) fn line(&self, text: &str) -> String {
+        self.fitted(text) + "\n"
+    }
 }
 
 /// A time in the unit that suits it.

@@ -41,6 +41,11 @@ impl Moment {
         }
     }
 
+    /// `in 3 min`, or `now` if it is past: of something that is awaited.
+    pub(crate) fn until(&self, ms: i64) -> String {
+        if ms > self.now_ms { self.relative(ms) } else { "now".to_owned() }
+    }
+
     /// `2026-11-21 19:03:11 CET`: where we are.
     pub(crate) fn local(&self, ms: i64) -> String {
         let Ok(time) = Timestamp::from_millisecond(ms) else { return format!("{ms} ms since 1970") };
@@ -77,6 +82,7 @@ mod tests {
         assert_eq!([0, -400, 400, -1000].map(told), ["just now", "just now", "now", "1 s ago"]);
         assert_eq!([-59_999, -60_000, -3_600_000].map(told), ["59 s ago", "1 min ago", "1 h ago"]);
         assert_eq!([172_799_000, 172_800_000, 1_500].map(told), ["in 47 h", "in 2 days", "in 1 s"]);
+        assert_eq!([-9, 9000].map(|away| Moment::utc(NOW).until(NOW + away)), ["now", "in 9 s"]);
         assert_eq!(Moment::utc(i64::MAX).relative(i64::MIN), "106751991167 days ago");
     }
 

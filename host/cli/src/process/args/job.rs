@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use pigeon_api::Limits;
+use pigeon_api::{Limits, Work};
 
 use crate::{
     exit::Failed,
@@ -91,6 +91,9 @@ pub(crate) struct JobArgs {
 /// More agents than this in one process are a mistake.
 const MOST_WORKERS: u32 = 256;
 
+/// Iterations of a single item if not said.
+const ITERATIONS_OF_ONE: u32 = 5;
+
 /// An outcome fits into one message.
 const MOST_OUTPUT: u64 = 1 << 20;
 
@@ -134,6 +137,16 @@ impl JobArgs {
             return Err(Failed::usage("a WebAssembly memory has at most 4 GiB").hint("--max-memory is at most 4GiB"));
         }
         Ok(())
+    }
+
+    /// How many runs there will be of one item, or of many.
+    pub(crate) fn work(&self, one: bool) -> Work {
+        if one {
+            let iterations = self.iterations.unwrap_or(ITERATIONS_OF_ONE);
+            Work::One { workers: self.workers.unwrap_or(1), iterations }
+        } else {
+            Work::Many { iterations: self.iterations.unwrap_or(1), workers: self.workers }
+        }
     }
 
     /// Bounds of each run.

@@ -1,0 +1,223 @@
+//! `pigeon events`: the log of all that happened.
+
+use std::collections::VecDeque;
+
+use clap::Args;
+use futures::StreamExt as _;
+use pigeon_api::{
+    Event, EventFilter, EventKind, Pigeon,
+    page::{EventPage, MOST_PAGE},
+};
+
+use crate::{
+    connect::HostArgs,
+    exit::{Exit, Failed},
+    job_id::{self, Last},
+    paint::{Colours, Paint},
+    paper::{Output, OutputArgs, Paper},
+    screen::Screen,
+    text::{View, fit, number, printable},
+    units,
+    visit::visit,
+    words::{self, Tone},
+};
+
+/// Show what happened: who did what to which job, agents that came and went, schedules that fired
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon events                     The last 50
+  pigeon events --job last          What happened to the newest job
+  pigeon events --follow            And what happens from now on, until Ctrl-C
+  pigeon events --after 1700 -o json
+                                    Those with a greater number, for programs: numbers ascend and never come twice")]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens, until Ctrl-C; with `-o json`, each entry is a line of its own
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Only of this job: its id, 4 or more characters of the id's beginning or end, or `last`
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+
+    /// Only those with a greater number, from the oldest on
+    #[arg(long, value_name = "NUMBER", value_parser = units::whole::<u64>, allow_negative_numbers = true)]
+    after: Option<u64>,
+
+    /// At most so many of those that are there: the last, or with --after the first
+    #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = 50)]
+    limit: u32,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// Columns of a screen on which there is no room for numbers.
+const NARROW: usize = 70;
+
+/// Run the command.
+pub(crate) async fn run(args: EventsArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
+    let mut paper = Paper::open(args.output, colours)?;
+    visit(&args.host, &screen, async |host| {
+        let client = host.client();
+        paper.view.flags = host.command("");
+        let job = match &args.job {
+            Some(which) => Some(job_id::find(client.as_ref(), which, Last::Any).await?),
+            None => None,
+        };
+        let limit = args.limit as usize;
+        let filter = EventFilter { after: args.after.unwrap_or(0), job };
+        let (events, seen) = match args.after {
+            Some(_) => first(client.as_ref(), filter, limit).await?,
+            None => last(client.as_ref(), filter, limit).await?,
+        };
+        match (paper.output, args.follow) {
+            (Output::Table, _) => {
+                if events.is_empty() && !args.follow {
+                    screen.note("nothing of the sort has happened");
+                }
+                let view = paper.view.clone();
+                paper.write(events.iter().map(|event| line(event, &view)).collect::<String>())?;
+            }
+            (Output::Json, false) => paper.json(&EventPage { events, next: seen })?,
+            (Output::Json, true) => events.iter().try_for_each(|event| paper.json_line(event))?,
+        }
+        if args.follow {
+            follow(client.as_ref(), EventFilter { after: seen, job }, &mut paper).await?;
+        }
+        Ok(Exit::Valid)
+    })
+    .await
+}
+
+/// At most so many, the oldest first, and the number behind which there may be more.
+async fn first(client: &dyn Pigeon, mut filter: EventFilter, limit: usize) -> Result<(Vec<Event>, u64), Failed> {
+    let mut events = Vec::new();
+    while events.len() < limit {
+        let wanted = (limit - events.len()).min(MOST_PAGE);
+        let page = client.events(filter, wanted).await?;
+        let over = page.len() < wanted;
+        filter.after = page.last().map_or(filter.after, |event| event.seq);
+        events.extend(page);
+        if over {
+            break;
+        }
+    }
+    Ok((events, filter.after))
+}
+
+/// The last of all, at most so many, and the number of the very last.
+async fn last(client: &dyn Pigeon, mut filter: EventFilter, limit: usize) -> Result<(Vec<Event>, u64), Failed> {
+    let mut events = VecDeque::new();
+    loop {
+        let page = client.events(filter, MOST_PAGE).await?;
+        let over = page.len() < MOST_PAGE;
+        filter.after = page.last().map_or(filter.after, |event| event.seq);
+        events.extend(page);
+        events.drain(..events.len().saturating_sub(limit));
+        if over {
+            return Ok((events.into(), filter.after));
+        }
+    }
+}
+
+async fn follow(client: &dyn Pigeon, filter: EventFilter, paper: &mut Paper) -> Result<(), Failed> {
+    let mut events = client.follow_events(filter).await?;
+    while !paper.is_gone()
+        && let Some(event) = events.next().await
+    {
+        let event = event?;
+        match paper.output {
+            Output::Table => {
+                let text = line(&event, &paper.view_now());
+                paper.write(text)?;
+            }
+            Output::Json => paper.json_line(&event)?,
+        }
+    }
+    Ok(())
+}
+
+/// An entry for people, on one line.
+fn line(event: &Event, view: &View) -> String {
+    let paint = view.paint;
+    let number = format!("{:>6}", number(event.seq));
+    let time = view.moment.local(event.at_ms);
+    let kind = kind(event.kind);
+    let author = printable(if event.author.is_empty() { "-" } else { &event.author });
+    let mut message = printable(&event.message);
+    // Whom it is about, unless the words say so themselves.
+    for about in event.subject.iter().map(|subject| printable(subject)).chain(event.job.map(|job| job.to_string())) {
+        if !message.contains(&about) {
+            message.push_str(&format!(" ({about})"));
+        }
+    }
+    let before = if view.width < NARROW { format!("{time}  ") } else { format!("{number}  {time}  ") };
+    let left = view.width.saturating_sub(before.len()).max(1);
+    let words = fit(&format!("{kind:<16}  {author}: {message}"), left);
+    let words = match words.strip_prefix(kind) {
+        Some(rest) => format!("{}{rest}", tone(event.kind)(paint, kind)),
+        None => words,
+    };
+    format!("{}{words}\n", paint.dim(&fit(&before, view.width)))
+}
+
+/// The word that JSON has as well.
+const fn kind(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::JobSubmitted => "job-submitted",
+        EventKind::JobSealed => "job-sealed",
+        EventKind::JobPaused => "job-paused",
+        EventKind::JobResumed => "job-resumed",
+        EventKind::JobCancelled => "job-cancelled",
+        EventKind::JobStopped => "job-stopped",
+        EventKind::JobFinished => "job-finished",
+        EventKind::JobBroken => "job-broken",
+        EventKind::JobDeleted => "job-deleted",
+        EventKind::RunsRetried => "runs-retried",
+        EventKind::RunsDead => "runs-dead",
+        EventKind::DeadRetried => "dead-retried",
+        EventKind::DeadDiscarded => "dead-discarded",
+        EventKind::PluginPublished => "plugin-published",
+        EventKind::PluginLimited => "plugin-limited",
+        EventKind::AgentJoined => "agent-joined",
+        EventKind::AgentLeft => "agent-left",
+        EventKind::AgentLost => "agent-lost",
+        EventKind::AgentRefused => "agent-refused",
+        EventKind::ScheduleAdded => "schedule-added",
+        EventKind::ScheduleRemoved => "schedule-removed",
+        EventKind::SchedulePaused => "schedule-paused",
+        EventKind::ScheduleResumed => "schedule-resumed",
+        EventKind::ScheduleFired => "schedule-fired",
+        EventKind::ScheduleSkipped => "schedule-skipped",
+        EventKind::TokenCreated => "token-created",
+        EventKind::TokenRevoked => "token-revoked",
+        EventKind::Swept => "swept",
+        EventKind::BackupTaken => "backup-taken",
+        EventKind::HostStarted => "host-started",
+        EventKind::HostStopping => "host-stopping",
+        EventKind::HostReloaded => "host-reloaded",
+    }
+}
+
+const fn tone(kind: EventKind) -> Tone {
+    match kind {
+        EventKind::JobBroken | EventKind::RunsDead | EventKind::AgentLost | EventKind::AgentRefused => Paint::bad,
+        EventKind::JobPaused
+        | EventKind::JobCancelled
+        | EventKind::JobStopped
+        | EventKind::JobDeleted
+        | EventKind::RunsRetried
+        | EventKind::DeadDiscarded
+        | EventKind::ScheduleSkipped
+        | EventKind::Swept => Paint::warn,
+        EventKind::JobFinished | EventKind::AgentJoined => Paint::good,
+        _ => words::plain,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use pigeon_api::JobId;
+
+use super::*;
+use crate::samples::{EVIL, Fake, NOW, assert_harmless, long, view};
+
+fn job() -> JobId {
+    "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
+}
+
+fn event(seq: u64, kind: EventKind, job: Option<JobId>, message: &str) -> Event {
+    let at_ms = NOW + i64::try_from(seq).unwrap() * 1000;
+    Event { seq, at_ms, author: "alice".to_owned(), kind, job, subject: None, message: message.to_owned() }
+}
+
+fn log() -> Vec<Event> {
+    let subject = Event {
+        subject: Some("north-1".to_owned()),
+        ..event(3, EventKind::AgentLost, None, "3 leases are given to others")
+    };
+    vec![
+        event(1, EventKind::JobSubmitted, Some(job()), "json 0.1.0"),
+        event(2, EventKind::JobFinished, Some(job()), &format!("job {}: 1,200 runs, 3 failures", job())),
+        subject,
+        Event { author: String::new(), ..event(1_234_567, EventKind::Swept, None, "12 jobs older than 7 days") },
+    ]
+}
+
+#[test]
+fn entries_at_several_widths() {
+    for width in [40, 80, 160] {
+        let text: String = log().iter().map(|event| line(event, &view(width))).collect();
+        assert_harmless(&text, width);
+        insta::assert_snapshot!(format!("events_{width}"), text);
+    }
+}
+
+#[test]
+fn hostile_words_steer_nothing() {
+    let event = Event {
+        author: EVIL.to_owned(),
+        subject: Some(long()),
+        message: long(),
+        ..event(1, EventKind::RunsDead, Some(job()), "")
+    };
+    for width in [20, 40, 80, 200] {
+        assert_harmless(&line(&event, &view(width)), width);
+    }
+    let whole = line(&event, &view(usize::MAX));
+    assert_eq!(whole.lines().count(), 1);
+    assert_harmless(&whole, usize::MAX);
+}
+
+#[test]
+fn kinds_are_called_as_in_json() {
+    for event in log() {
+        assert_eq!(serde_json::to_value(event.kind).unwrap(), kind(event.kind));
+    }
+    assert_eq!(serde_json::to_value(EventKind::HostReloaded).unwrap(), kind(EventKind::HostReloaded));
+}
+
+#[tokio::test]
+async fn the_last_are_found_however_many_there_are() {
+    let events: Vec<Event> = (1..=3 * MOST_PAGE as u64 + 7).map(|seq| event(seq, EventKind::Swept, None, "")).collect();
+    let host = Fake { events, ..Fake::default() };
+    let (events, seen) = last(&host, EventFilter::default(), 5).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [3003, 3004, 3005, 3006, 3007]);
+    assert_eq!(seen, 3007);
+
+    let (events, seen) = first(&host, EventFilter { after: 10, job: None }, 1500).await.unwrap();
+    assert_eq!((events.len(), events[0].seq, seen), (1500, 11, 1510));
+    let (events, seen) = first(&host, EventFilter { after: 3007, job: None }, 10).await.unwrap();
+    assert_eq!((events.len(), seen), (0, 3007));
+}
