@@ -20,6 +20,13 @@ pub trait Bodies: std::fmt::Debug + Send + Sync + 'static {
     /// A body. What is returned has the digest that was asked for.
     fn read(&self, digest: Digest) -> Result<Option<Bytes>>;
 
+    /// Have a body as a file of its own, which is as good as a copy; whether it was there.
+    fn copy(&self, digest: Digest, to: &Path) -> Result<bool> {
+        let Some(body) = self.read(digest)? else { return Ok(false) };
+        fs::write(to, body).map_err(|source| io_error("write", to, source))?;
+        Ok(true)
+    }
+
     /// Bytes that they take on the disk of the state directory.
     fn bytes(&self) -> Result<u64>;
 
@@ -87,6 +94,15 @@ impl Bodies for DirBodies {
             return Err(StoreError::Corrupt { what: format!("{} is not what was written", path.display()) });
         }
         Ok(Some(body))
+    }
+
+    fn copy(&self, digest: Digest, to: &Path) -> Result<bool> {
+        let path = self.path(digest);
+        match fs::hard_link(&path, to).or_else(|_| fs::copy(&path, to).map(|_| ())) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(io_error("copy", &path, source)),
+        }
     }
 
     fn bytes(&self) -> Result<u64> {

@@ -12,9 +12,9 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
 
 use crate::{
-    Batch, MAX_GROUPS, OutcomeRow, Result, RunError, Stats, StoreError,
+    Batch, MAX_GROUPS, Result, RunError, Stats, StoreError,
     codec::{Reader, put_slice, put_varint},
-    row::{RowDecoder, RowEncoder},
+    row::{Grouped, RowDecoder, RowEncoder},
     runs::Runs,
 };
 
@@ -222,7 +222,7 @@ impl Ledger {
     }
 
     /// Count no longer some outcomes of a worker, which are out of their row. It has to be written down with them.
-    pub(crate) fn take_back(&mut self, worker: &str, taken: &[(OutcomeRow, Option<u32>)]) -> Result<()> {
+    pub(crate) fn take_back(&mut self, worker: &str, taken: &[Grouped]) -> Result<()> {
         let (mut less, mut gap) = (Stats::default(), 0..0);
         for (outcome, group) in taken {
             let run = outcome.run.0;

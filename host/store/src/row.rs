@@ -30,6 +30,9 @@ const HAS_ATTEMPTS: u8 = 0b0000_0100;
 const HAS_GROUP: u8 = 0b0000_1000;
 const HAS_DETAIL: u8 = 0b0001_0000;
 
+/// An outcome, and the error group that counts it.
+pub(crate) type Grouped = (OutcomeRow, Option<u32>);
+
 /// Packs a row.
 #[derive(Debug)]
 pub(crate) struct RowEncoder {
@@ -114,10 +117,7 @@ pub(crate) struct RowDecoder {
 impl RowDecoder {
     /// Pack anew the runs that are not unpacked yet, as far as they are to be kept; those that are not are returned. The
     /// row brings the groups that it brought, and its runs lie where they lay, even if none is left.
-    pub(crate) fn without(
-        mut self,
-        mut is_kept: impl FnMut(RunIndex) -> bool,
-    ) -> Result<(Vec<u8>, Vec<(OutcomeRow, Option<u32>)>)> {
+    pub(crate) fn without(mut self, mut is_kept: impl FnMut(RunIndex) -> bool) -> Result<(Vec<u8>, Vec<Grouped>)> {
         let (mut row, mut taken) = (RowEncoder::new(RunIndex(self.last)), Vec::new());
         while let Some((outcome, group)) = self.next()? {
             if is_kept(outcome.run) {
@@ -151,7 +151,7 @@ impl RowDecoder {
     }
 
     /// The next run, and its error group.
-    pub(crate) fn next(&mut self) -> Result<Option<(OutcomeRow, Option<u32>)>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Grouped>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
         let reader = &mut self.reader;

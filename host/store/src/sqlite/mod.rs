@@ -87,6 +87,7 @@ struct Inner {
     bodies: Arc<dyn Bodies>,
     spools: Spools,
     locks: Locks,
+    state: PathBuf,
     database: PathBuf,
     _directory: FileLock,
 }
@@ -119,8 +120,26 @@ impl SqliteStore {
         let spools = Spools::new(dir.join("items"));
         let appender = Appender::new(spools.clone(), options.max_bytes);
         let writer = Writer::start(connection, appender, database.clone(), options.dead_letters)?;
-        Ok(Self(Arc::new(Inner { readers, writer, bodies, spools, locks, database, _directory: directory })))
+        Ok(Self(Arc::new(Inner {
+            readers,
+            writer,
+            bodies,
+            spools,
+            locks,
+            state: dir.to_owned(),
+            database,
+            _directory: directory,
+        })))
     }
+}
+
+/// Whether a directory has a database that this version can open. Nobody uses it yet.
+pub(crate) fn check(dir: &Path) -> Result<()> {
+    let database = dir.join(DATABASE);
+    if !database.exists() {
+        return Err(StoreError::Archive { what: format!("it has no {DATABASE}") });
+    }
+    schema::check(&database)
 }
 
 impl Inner {

@@ -85,9 +85,21 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection for what is no reading and changes nothing here.
+pub(super) fn open_beside(path: &Path) -> Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// Whether a database that nobody else uses can be opened: it is whole, and of no newer version.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check_version(&connection)?;
+    connection.close().map_err(|(_, error)| error.into())
+}
+
 /// Bring what is in the WAL into the database, as far as nobody reads behind it.
 pub(super) fn write_back(path: &Path) -> Result<()> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = open_beside(path)?;
     // It answers whether somebody was in the way: then less is written back, and another time.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     Ok(())

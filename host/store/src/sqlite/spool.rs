@@ -119,7 +119,8 @@ impl Spools {
         Ok(self.jobs()?.iter().map(sizes).sum())
     }
 
-    fn path(&self, job: JobId, epoch: Epoch) -> PathBuf {
+    /// Where the owner of an epoch puts bodies of a job.
+    pub(super) fn path(&self, job: JobId, epoch: Epoch) -> PathBuf {
         self.dir.join(job.to_string()).join(epoch.0.to_string())
     }
 }

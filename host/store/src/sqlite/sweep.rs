@@ -61,6 +61,8 @@ impl Inner {
                 Why::Gone => swept.deleted += 1,
             }
         }
+        let copies = self.clone();
+        spawn_blocking(move || copies.remove_copies()).await.map_err(|_| StoreError::Closed)??;
         swept.events = self.forget_events(before(retention.events)).await?;
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
         swept.files = self.clone().drop_files().await?;

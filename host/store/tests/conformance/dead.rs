@@ -159,7 +159,7 @@ pub(crate) async fn a_finished_job_goes_on_when_outcomes_are_taken_back(store: &
     let record = store.job(job).await.unwrap();
     assert_eq!((record.state, record.finished_ms, &record.summary[..]), (JobState::Active, None, &b""[..]));
     store.record(batch(&claim, "b", [outcome(7)])).await.unwrap();
-    assert_eq!(store.progress(job).await.unwrap().done, [0..40]);
+    assert!(store.progress(job).await.unwrap().done.into_iter().eq(std::iter::once(0..40)));
     store.finish(job, claim.epoch(), JobState::Completed, Bytes::new(), 9_500).await.unwrap();
     assert_eq!(store.tally(job).await.unwrap().total().valid, 40);
 }

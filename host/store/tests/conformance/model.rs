@@ -1,6 +1,6 @@
 //! A small model of a job in a store, and what may be done to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -11,8 +11,14 @@ pub(crate) enum Step {
     Append { back: u64, count: u64 },
     /// Record these runs, by this worker.
     Record { worker: u8, runs: Vec<u64> },
+    /// Take the outcomes of these runs back.
+    TakeBack { runs: Vec<u64> },
+    /// Forget that these runs are dead letters.
+    Forget { runs: Vec<u64> },
     /// Seal it.
     Seal,
+    /// Finish it.
+    Finish,
     /// Give it up and own it again.
     Claim,
     /// Close the store and open it again.
@@ -23,11 +29,14 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Near runs, so that batches overlap, and far ones, so that rows are cut.
     let run = prop_oneof![6 => 0u64..60, 1 => 65_500u64..65_600, 1 => 300_000u64..300_005];
     let range = (0u64..200, 1u64..40).prop_map(|(first, count)| (first..first + count).collect());
-    let runs = prop_oneof![prop::collection::vec(run, 0..12), range];
+    let runs = prop_oneof![prop::collection::vec(run, 0..12), range].boxed();
     let step = prop_oneof![
         3 => (0u64..3, 1u64..5).prop_map(|(back, count)| Step::Append { back, count }),
-        8 => (0u8..3, runs).prop_map(|(worker, runs)| Step::Record { worker, runs }),
+        8 => (0u8..3, runs.clone()).prop_map(|(worker, runs)| Step::Record { worker, runs }),
+        3 => runs.clone().prop_map(|runs| Step::TakeBack { runs }),
+        1 => runs.prop_map(|runs| Step::Forget { runs }),
         1 => Just(Step::Seal),
+        1 => Just(Step::Finish),
         1 => Just(Step::Claim),
         1 => Just(Step::Reopen),
     ];
@@ -43,6 +52,13 @@ pub(crate) struct Model {
     pub(crate) sealed: bool,
     /// The worker of each run that has an outcome.
     pub(crate) outcomes: BTreeMap<u64, u8>,
+    /// The runs that are dead letters.
+    pub(crate) dead: BTreeSet<u64>,
+    pub(crate) finished: bool,
+    /// Whether outcomes were ever taken back.
+    pub(crate) took_back: bool,
+    /// The runs of each batch that landed, by its number, as they were last read.
+    pub(crate) landed: BTreeMap<u64, BTreeSet<u64>>,
 }
 
 impl Model {
@@ -62,6 +78,15 @@ impl Model {
             }
         });
         runs
+    }
+
+    /// How many are taken back.
+    pub(crate) fn take_back(&mut self, runs: &[u64]) -> u64 {
+        let taken = runs.iter().filter(|run| self.outcomes.remove(run).is_some()).count();
+        self.dead.retain(|run| self.outcomes.contains_key(run));
+        self.finished &= taken == 0;
+        self.took_back |= taken > 0;
+        taken as u64
     }
 
     /// Runs that have an outcome, as ranges.

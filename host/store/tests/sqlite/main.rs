@@ -1,0 +1,124 @@
+//! The embedded store: it does what every store does, and what only it promises.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod backup;
+#[path = "../conformance/mod.rs"]
+mod conformance;
+mod follow;
+mod room;
+mod versions;
+
+use std::path::Path;
+
+use conformance::made::{all_results, batch, failed, new_job, outcome};
+use pigeon_protocol::outcome::Verdict;
+use pigeon_store::{Access, Claim, Options, OutcomeRow, Owned, SqliteStore, Store, StoreError};
+use tempfile::TempDir;
+
+fn open() -> (SqliteStore, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (reopen(dir.path()), dir)
+}
+
+/// A store in which failures become dead letters.
+fn serving() -> (SqliteStore, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    (serve(dir.path()), dir)
+}
+
+fn serve(dir: &Path) -> SqliteStore {
+    SqliteStore::open(dir, Options { dead_letters: true, ..Options::default() }).unwrap()
+}
+
+fn reopen(dir: &Path) -> SqliteStore {
+    SqliteStore::open(dir, Options::default()).unwrap()
+}
+
+conformance::suite!(serving());
+
+/// What is recorded of a run: of some it is that they were invalid, of some that they could not be judged.
+fn row(run: u64) -> OutcomeRow {
+    let message = format!("message {}", run % 10);
+    match (run % 5, run % 7) {
+        (0, _) => failed(run, "code", &message),
+        (_, 3) => OutcomeRow { verdict: Verdict::Failure, ..failed(run, "dead", &message) },
+        _ => outcome(run),
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_said_to_be_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pigeon.db"), "not a database, but long enough to be looked at\n".repeat(100))
+        .unwrap();
+    let error = SqliteStore::open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let error = SqliteStore::open(&dir.path().join("file/state"), Options::default()).unwrap_err();
+    assert!(matches!(&error, StoreError::Io { path, .. } if path.ends_with("file/state")), "{error}");
+}
+
+#[test]
+fn a_directory_is_shared_or_used_alone() {
+    let (store, dir) = open();
+    let alone = || SqliteStore::open(dir.path(), Options { access: Access::Alone, ..Options::default() });
+    let _beside = reopen(dir.path());
+    assert!(matches!(alone(), Err(StoreError::Busy { what: Owned::Directory, .. })));
+    drop((store, _beside));
+    let _alone = alone().unwrap();
+    let error = SqliteStore::open(dir.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Busy { what: Owned::Directory, pid: Some(pid) } if pid == std::process::id()));
+}
+
+#[tokio::test]
+async fn two_stores_on_one_directory_both_work() {
+    let (one, dir) = open();
+    let two = reopen(dir.path());
+    let (first, second) = (one.create(new_job(1, 1)).await.unwrap(), two.create(new_job(1, 1)).await.unwrap());
+    assert!(matches!(two.claim(first.job()).await, Err(StoreError::Busy { .. })));
+    let work = async |store: &SqliteStore, claim: &Claim| {
+        for run in 0..40 {
+            store.record(batch(claim, "a", [outcome(run)])).await.unwrap();
+        }
+    };
+    tokio::join!(work(&one, &first), work(&two, &second));
+    for (store, job) in [(&two, first.job()), (&one, second.job())] {
+        assert_eq!(all_results(store, job, 100).await.len(), 40);
+        assert_eq!(store.tally(job).await.unwrap().total().valid, 40);
+    }
+}
+
+#[tokio::test]
+async fn writes_that_wait_together_are_all_done() {
+    let (store, _dir) = open();
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let writes = (0..300).map(|run| {
+        let (store, batch) = (store.clone(), batch(&claim, "a", [outcome(run)]));
+        tokio::spawn(async move { store.record(batch).await })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        assert_eq!(write.await.unwrap().unwrap().recorded, 1);
+    }
+    assert!(store.progress(claim.job()).await.unwrap().done.into_iter().eq(std::iter::once(0..300)));
+}
+
+#[tokio::test]
+async fn ledgers_are_written_down_and_added_to() {
+    let (store, dir) = open();
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    // Enough rows for two ledgers, and some behind the second.
+    for run in 0..1100 {
+        store.record(batch(&claim, ["a", "b"][run as usize % 2], [row(run)])).await.unwrap();
+    }
+    let (tally, progress) = (store.tally(claim.job()).await.unwrap(), store.progress(claim.job()).await.unwrap());
+    let other = reopen(dir.path());
+    assert_eq!(other.tally(claim.job()).await.unwrap(), tally);
+    assert_eq!(other.progress(claim.job()).await.unwrap(), progress);
+    assert_eq!(tally.total().runs(), 1100);
+}
