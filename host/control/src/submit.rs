@@ -20,17 +20,9 @@ const ITEMS: &str = "items";
 /// # Errors
 /// Those of opening, appending and sealing. [`ErrorKind::BadRequest`] if the items cannot be those of one job,
 /// [`ErrorKind::Conflict`] if the key is that of another request.
-pub(crate) async fn submit(client: &dyn Pigeon, mut submission: Submission) -> Result<JobId> {
-    let items = submission.items.take();
-    if let Some(items) = &items {
-        check(items, submission.work)?;
-        if submission.key.is_some() {
-            note_items(&mut submission.sources, items);
-        }
-    }
-    let plugin = client.plugin(&submission.plugin).await?.digest;
+pub(crate) async fn submit(client: &dyn Pigeon, submission: Submission) -> Result<JobId> {
     let keyed = submission.key.is_some();
-    let job = client.submit(request(plugin, submission)).await?;
+    let (job, items) = open(client, submission).await?;
     let Some(items) = items else { return Ok(job) };
     if keyed && is_whole(client, job).await? {
         return Ok(job);
@@ -40,6 +32,23 @@ pub(crate) async fn submit(client: &dyn Pigeon, mut submission: Submission) -> R
         Err(error) if keyed && error.kind == ErrorKind::Conflict && is_whole(client, job).await? => Ok(job),
         filled => filled.map(|()| job),
     }
+}
+
+/// Opens the job of a submission. Gives its items, which are to be appended.
+pub(crate) async fn open(
+    client: &dyn Pigeon,
+    mut submission: Submission,
+) -> Result<(JobId, Option<Vec<InlineItem>>)> {
+    let items = submission.items.take();
+    if let Some(items) = &items {
+        check(items, submission.work)?;
+        if submission.key.is_some() {
+            note_items(&mut submission.sources, items);
+        }
+    }
+    let plugin = client.plugin(&submission.plugin).await?.digest;
+    let job = client.submit(request(plugin, submission)).await?;
+    Ok((job, items))
 }
 
 /// What is asked for by a submission whose plugin was found. The seed, if none is said, is taken from the key, so that
@@ -129,13 +138,13 @@ async fn fill(client: &dyn Pigeon, job: JobId, items: &[InlineItem]) -> Result<(
 }
 
 /// The chunks of items, one at a time.
-struct Chunks<'a> {
+pub(crate) struct Chunks<'a> {
     items: std::iter::Peekable<std::iter::Enumerate<std::slice::Iter<'a, InlineItem>>>,
     builder: ChunkBuilder,
 }
 
 impl<'a> Chunks<'a> {
-    fn of(items: &'a [InlineItem]) -> Self {
+    pub(crate) fn of(items: &'a [InlineItem]) -> Self {
         Self { items: items.iter().enumerate().peekable(), builder: ChunkBuilder::new(0, 0) }
     }
 }
