@@ -1,39 +1,36 @@
 //! The control host as a whole: built from a [`Config`], run, and drained in order.
 
+mod build;
+mod drain;
+
 use std::{
     future::Future,
     net::SocketAddr,
-    path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use pigeon_api::{NewToken, Pigeon};
-use pigeon_hub::{CertificateAuthority, Hub, HubConfig, JoinTokens, ca::ServerCertificate};
+use pigeon_api::{EventKind, NewToken, Pigeon};
+use pigeon_hub::{CertificateAuthority, Hub, HubHandle, ca::ServerCertificate};
 use pigeon_protocol::enrol::JoinToken;
-use pigeon_scheduler as scheduler;
-use pigeon_store::{SqliteStore, Store};
+use pigeon_store::Swept;
 use tokio::{
-    sync::{Semaphore, mpsc},
     task::JoinHandle,
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, ControlError, Inspector, Metrics, Principal,
-    client::{Client, Core},
+    Config, ControlError, Metrics, Principal,
+    client::Client,
     clock,
-    handler::Handler,
-    owner::Owner,
-    registry::Registry,
-    secrets,
+    core::Core,
+    journal::{About, HOST},
+    owner::{Command, Overview},
 };
 
-/// Commands that may wait for the owner.
-const COMMANDS: usize = 1024;
+/// How often it is looked whether jobs that the machinery failed for can go on.
+const MEND: Duration = Duration::from_secs(10);
 
 /// A control host that is up: its hub accepts agents, and its [`client`](Self::client) takes work. Share it behind an
 /// `Arc`: whatever serves its clients needs it as long as it serves.
@@ -43,75 +40,50 @@ pub struct App {
     config: Mutex<Config>,
     address: SocketAddr,
     ca: CertificateAuthority,
-    tokens: JoinTokens,
     first_token: Mutex<Option<NewToken>>,
-    /// There until it goes down.
-    hub: Mutex<Option<Hub>>,
-    owner: Mutex<Option<JoinHandle<()>>>,
-    draining: AtomicBool,
+    hub: HubHandle,
+    /// What runs, until it goes down.
+    running: Mutex<Option<Running>>,
     stop: CancellationToken,
 }
 
+/// What runs.
+struct Running {
+    hub: Hub,
+    owner: JoinHandle<()>,
+    journal: JoinHandle<()>,
+}
+
 impl App {
-    /// Bring it up: open the store, make or read the certificates, take up the jobs that are not finished (if it serves),
-    /// listen, decide.
-    ///
-    /// # Errors
-    /// If the state directory cannot be used, or nothing can be listened on.
-    pub async fn build(config: Config, inspector: Arc<dyn Inspector>) -> Result<Self, ControlError> {
-        let store = open(&config.state_dir).await?;
-        let (ca, key) = match &config.server {
-            None => (CertificateAuthority::new_in_memory()?, secrets::new_signing_key()?),
-            Some(_) => {
-                let dir = config.state_dir.join("ca");
-                secrets::private_dir(&dir)?;
-                (CertificateAuthority::load_or_create(&dir)?, secrets::signing_key(&dir)?)
-            }
-        };
-        let registry = Arc::new(Registry::new(store.clone(), inspector, key));
-
-        let tokens = JoinTokens::new(ca.fingerprint());
-        let (commands, received) = mpsc::channel(COMMANDS);
-        let core = Arc::new(Core::new(store.clone(), registry.clone(), commands, config.backlog));
-        let handler = Handler::new(core.clone(), Arc::new(Semaphore::new(config.unrecorded)));
-        let mut hub_config = HubConfig::new(config.listen);
-        hub_config.beat = config.beat;
-        hub_config.trusted_keys.extend(registry.public_key());
-        if let Some(server) = &config.server {
-            hub_config.max_sessions = server.max_agents;
-            hub_config.agent_certificates = server.agent_certificates;
-        }
-        let hub = Hub::bind(hub_config, ca.clone(), tokens.clone(), Arc::new(handler)).await?;
-
-        let scheduling =
-            scheduler::Config { beat: config.beat, place_grace: config.place_grace, ..scheduler::Config::default() };
-        let stop = CancellationToken::new();
-        let seed = u64::from_le_bytes(secrets::random()?);
-        let owner = Owner::new(scheduling, seed, store.clone(), hub.handle(), config.body_cache);
-        let owner = tokio::spawn(owner.run(received, stop.clone()));
-        Ok(Self {
-            client: Arc::new(Client::new(core.clone(), "")),
-            core,
-            config: Mutex::new(config),
-            address: hub.addr(),
-            ca,
-            tokens,
-            first_token: Mutex::default(),
-            hub: Mutex::new(Some(hub)),
-            owner: Mutex::new(Some(owner)),
-            draining: AtomicBool::new(false),
-            stop,
-        })
-    }
-
-    /// Do what has to be done now and then (sweep what need not be kept), until `until` is over. A control host that
-    /// serves has to be run; an embedded one need not be.
+    /// Do what has to be done now and then, until `until` is over: sweep what need not be kept, and have jobs go on that
+    /// the machinery failed for. A control host that serves has to be run; an embedded one need not be.
     ///
     /// # Errors
     /// If it cannot go on: the task that decides has ended.
     pub async fn run(&self, until: impl Future<Output = ()>) -> Result<(), ControlError> {
-        until.await;
-        Ok(())
+        tokio::pin!(until);
+        let mut mending = tokio::time::interval(MEND);
+        mending.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut swept = Instant::now();
+        loop {
+            let sweep_at = swept + self.sweep_every();
+            tokio::select! {
+                // Whoever runs it has had enough.
+                () = &mut until => return Ok(()),
+                // Jobs may be able to go on, and the owner is looked after.
+                _ = mending.tick() => {
+                    if !self.core.is_up() && !self.core.closing.load(Relaxed) {
+                        return Err(ControlError::OwnerLost);
+                    }
+                    self.core.mend().await;
+                }
+                // Something may have had its time. The setting may have changed since: then this comes early or late once.
+                () = tokio::time::sleep_until(sweep_at) => {
+                    self.sweep().await;
+                    swept = Instant::now();
+                }
+            }
+        }
     }
 
     /// What clients without a name talk to: that of an embedded control host.
@@ -127,12 +99,11 @@ impl App {
     /// Who the bearer of a token is, and what it may do; nobody if there is no such token (any more). Looks at memory
     /// only.
     pub fn principal(&self, secret: &str) -> Option<Principal> {
-        let _ = secret;
-        None
+        self.core.serving.as_ref()?.tokens.principal(secret)
     }
 
-    /// The token that the first start of a control host that serves makes, with the role `admin`: once, to be
-    /// told. It lies in the file `admin.token` of the state directory already.
+    /// The token that the first start of a control host that serves makes, with the role `admin`: once, to be told. It
+    /// lies in the file `admin.token` of the state directory already.
     pub fn take_first_token(&self) -> Option<NewToken> {
         self.first_token.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -143,17 +114,52 @@ impl App {
     /// Why not, in words; at least one reason.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons = Vec::new();
-        if self.draining.load(Relaxed) {
+        if self.core.closing.load(Relaxed) {
             reasons.push("it is going down".to_owned());
         } else if !self.core.is_up() {
             reasons.push("the owner of the queue ended badly".to_owned());
+        }
+        let least = self.config().server.as_ref().map_or(0, |server| server.least_free);
+        match self.disk_free() {
+            Some(free) if free < least => {
+                reasons.push(format!("only {} MiB are free on the disk of the state directory", free >> 20));
+            }
+            _ => {}
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
     /// How it stands, and what it has counted.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::default()
+        let (core, figures) = (&self.core, &self.core.figures);
+        let mut metrics = Metrics {
+            started_ms: clock::signed(core.started_ms),
+            submitted: figures.submitted.load(Relaxed),
+            items: figures.items.load(Relaxed),
+            item_bytes: figures.item_bytes.load(Relaxed),
+            runs: figures.runs(),
+            retried: figures.retried.load(Relaxed),
+            leased: figures.leased.load(Relaxed),
+            hub: self.hub.stats(),
+            commands_waiting: core.commands_waiting() as u64,
+            disk_bytes: core.store.disk_bytes().await.unwrap_or_default(),
+            disk_free: self.disk_free().unwrap_or_default(),
+            dead: core.store.dead_count(None).await.unwrap_or_default(),
+            ..Metrics::default()
+        };
+        if let Ok(counts) = core.store.job_counts().await {
+            (metrics.jobs_active, metrics.jobs_paused) = (counts.active, counts.paused);
+        }
+        if let Ok(Overview { queue, agents }) = core.ask(Command::Look).await {
+            metrics.queue = core.queue(queue, clock::now_ms()).0;
+            for agent in agents {
+                metrics.agents[agent.state as usize] += 1;
+                if agent.state != pigeon_api::AgentState::Away {
+                    metrics.slots += u64::from(agent.slots);
+                }
+            }
+        }
+        metrics
     }
 
     /// Where agents connect (UDP).
@@ -179,60 +185,78 @@ impl App {
     /// # Errors
     /// If the system gives no random bytes.
     pub fn join_token(&self, uses: u32, lifetime: Duration) -> Result<JoinToken, ControlError> {
-        self.tokens.issue(uses, lifetime).map_err(|_| ControlError::NoRandomness)
+        self.core.join_tokens.issue(uses, lifetime).map_err(|_| ControlError::NoRandomness)
     }
 
-    /// Take over what can be changed while it runs: retention, the backlog of a job, the time between sweeps, the
-    /// deadline of going down, the disk that has to be free, where agents are told to connect. Gives the names of the
-    /// settings that differ as well, and need a restart.
+    /// Take over what can be changed while it runs: retention, the backlog of a job, the time between sweeps, the deadline
+    /// of going down, the disk that has to be free, where agents are told to connect. Gives the names of the settings that
+    /// differ as well, and need a restart.
     pub async fn reload(&self, config: Config) -> Vec<&'static str> {
-        let mut current = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        self.core.set_backlog(config.backlog);
-        current.backlog = config.backlog;
-        current.retention = config.retention;
-        Vec::new()
+        let differ = {
+            let mut current = self.config();
+            let differ = current.take_over(config);
+            self.core.backlog.store(current.backlog, Relaxed);
+            *self.core.hub.write().unwrap_or_else(PoisonError::into_inner) = current.hub(self.address);
+            differ
+        };
+        let message = match differ.is_empty() {
+            true => "the configuration was read again".to_owned(),
+            false => format!("the configuration was read again; {} need a restart", differ.join(", ")),
+        };
+        self.core.journal.note(HOST, EventKind::HostReloaded, About::HOST, message);
+        self.core.journal.flush().await;
+        differ
     }
 
-    /// Go down in order, within `grace` for the agents: the hub says good-bye, the owner sees its writes to their end,
-    /// and the store forgets what need not be kept. Done twice, the second does nothing.
-    pub async fn drain(&self, grace: Duration) {
-        self.draining.store(true, Relaxed);
-        let hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(hub) = hub {
-            hub.shutdown(grace).await;
-        }
-        self.stop.cancel();
-        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(owner) = owner else { return };
-        if let Err(error) = owner.await {
-            tracing::error!(%error, "the owner of the queue ended badly");
-        }
-        self.core.release();
-        let (retention, time) = {
-            let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-            (config.retention, config.sweep)
-        };
-        let sweep = self.core.store.sweep(clock::now_ms(), retention);
-        match tokio::time::timeout(time, sweep).await {
-            Ok(Ok(swept)) => tracing::debug!(?swept, "swept"),
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
-            // It is done in small steps, each whole: the next process goes on with it.
-            Err(_) => tracing::debug!("there is more to sweep than there was time for"),
+    fn config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep_every(&self) -> Duration {
+        self.config().server.as_ref().map_or(Duration::MAX / 4, |server| server.sweep_every)
+    }
+
+    /// Bytes that are free on the disk of the state directory, for users.
+    fn disk_free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.config().state_dir).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Remove what need not be kept, and tell of it.
+    async fn sweep(&self) {
+        let retention = self.config().retention;
+        match self.core.store.sweep(clock::now_ms(), retention).await {
+            Ok(swept) => {
+                tracing::debug!(?swept, "swept");
+                if let Some(message) = told(&swept) {
+                    self.core.journal.note(HOST, EventKind::Swept, About::HOST, message);
+                }
+            }
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
         }
     }
 }
 
-/// Open the store off the async threads: SQLite blocks.
-async fn open(dir: &Path) -> Result<Arc<dyn Store>, ControlError> {
-    let state = |source| ControlError::State { path: dir.to_owned(), source };
-    let opened = {
-        let dir = dir.to_owned();
-        tokio::task::spawn_blocking(move || SqliteStore::open(&dir, Default::default())).await
-    };
-    match opened {
-        Ok(store) => Ok(Arc::new(store.map_err(state)?)),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+impl Drop for App {
+    fn drop(&mut self) {
+        // For those who did not drain it: nothing of it goes on.
+        self.stop.cancel();
+        self.core.set_schedules(None);
     }
+}
+
+/// What a sweep removed and why, in words; nothing if it removed nothing that anybody would miss.
+fn told(swept: &Swept) -> Option<String> {
+    let parts = [
+        (swept.jobs.len() as u64, "jobs whose time was over"),
+        (swept.for_room.len() as u64, "jobs for the sake of room"),
+        (swept.bodies.len() as u64, "jobs' items, which their results outlive"),
+        (swept.events, "entries of the log whose time was over"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let freed = format!("{:.1} MiB came free", swept.freed as f64 / f64::from(1 << 20));
+    (!told.is_empty()).then(|| format!("removed {}; {freed}", told.join(", ")))
 }
 
 #[cfg(test)]

@@ -97,4 +97,34 @@ impl Config {
             ..Self::embedded(state_dir)
         }
     }
+
+    /// Where agents are told to connect, if the hub listens there.
+    pub(crate) fn hub(&self, listened: SocketAddr) -> String {
+        let said = self.server.as_ref().and_then(|server| server.advertise.clone());
+        said.unwrap_or_else(|| listened.to_string())
+    }
+
+    /// Take over what can be changed while a control host runs. Gives the names of the settings that differ as well.
+    pub(crate) fn take_over(&mut self, new: Config) -> Vec<&'static str> {
+        (self.retention, self.backlog) = (new.retention, new.backlog);
+        let mut differ = Vec::new();
+        let mut compare = |name, same: bool| {
+            if !same {
+                differ.push(name)
+            }
+        };
+        compare("state_dir", self.state_dir == new.state_dir);
+        compare("listen", self.listen == new.listen);
+        compare("beat", self.beat == new.beat);
+        compare("body_cache", self.body_cache == new.body_cache);
+        compare("unrecorded", self.unrecorded == new.unrecorded);
+        compare("place_grace", self.place_grace == new.place_grace);
+        if let (Some(server), Some(new)) = (&mut self.server, new.server) {
+            compare("max_agents", server.max_agents == new.max_agents);
+            compare("agent_certificates", server.agent_certificates == new.agent_certificates);
+            let (max_agents, agent_certificates) = (server.max_agents, server.agent_certificates);
+            *server = ServerSettings { max_agents, agent_certificates, ..new };
+        }
+        differ
+    }
 }

@@ -11,7 +11,7 @@ use pigeon_protocol::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{client::Core, owner::Command};
+use crate::{core::Core, owner::Command};
 
 /// Passes on to the owner what it has to decide, and answers the rest itself.
 pub(crate) struct Handler {
@@ -52,7 +52,7 @@ impl HubHandler for Handler {
     }
 
     async fn plugin(&self, digest: Digest) -> Option<PluginAnswer> {
-        match self.core.registry().answer(digest).await {
+        match self.core.registry.answer(digest).await {
             Ok((signed, component)) => Some(PluginAnswer { signed, component }),
             Err(error) => {
                 tracing::warn!(%digest, error = &error as &dyn std::error::Error, "an agent asked for a plugin in vain");
@@ -70,7 +70,7 @@ impl HubHandler for Handler {
     }
 
     fn admit(&self, _agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {
-        // Every certificate of an embedded CA was made in this process, and none is ever revoked.
+        // Every certificate that proves to be of our CA is good: none is ever revoked.
         Ok(())
     }
 }

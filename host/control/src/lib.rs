@@ -8,9 +8,13 @@
 //!                    watchers ◄─ store: recorded ◄────────── owner ◄─ hub ◄─ outcomes
 //! ```
 //!
-//! Reading order: [`Config`] and [`App`]; `client` (what is asked), `job` (what is owned), `owner` (what is decided),
-//! `fit` and `backlog` (what of the items can be sent, and what is left of them), `dispatch` (leases on their way out),
-//! `record` and `writes` (outcomes on their way in), `watch`, `results` and `status` (what is told), `registry` (plugins).
+//! It is embedded in the process of its one client, or serves many clients and agents: the same code, with a state
+//! directory of its own, an identity that lasts, tokens, schedules, and every unfinished job taken up at the start.
+//!
+//! Reading order: [`Config`] and [`App`]; `client` (what is asked), `core` (what clients share), `job` and `jobs` (what is
+//! owned), `owner` (what is decided), `fit` and `backlog` (what of the items can be sent, and what is left of them),
+//! `dispatch` (leases on their way out), `record` and `writes` (outcomes on their way in), `watch`, `results`, `status`,
+//! `figures`, `stats` and `fleet` (what is told), `journal` (what happened), `registry` (plugins), `access` and `secrets`.
 //!
 //! Invariant: this crate runs no Wasm. What a component is, an [`Inspector`] tells it.
 
@@ -23,20 +27,25 @@ mod client;
 mod clock;
 mod config;
 mod convert;
+mod core;
 mod dispatch;
 mod error;
+mod figures;
 mod fit;
+mod fleet;
 mod handler;
 mod job;
+mod jobs;
+mod journal;
 mod metrics;
 mod owner;
 mod record;
 mod registry;
 pub mod rest;
 mod results;
-#[expect(dead_code, reason = "wired in when the rest of the control host is")]
 mod schedules;
 mod secrets;
+mod stats;
 mod status;
 mod submit;
 mod verdicts;
@@ -50,4 +59,5 @@ pub use error::ControlError;
 pub use fit::MOST_MEMORY;
 pub use metrics::Metrics;
 pub use pigeon_hub::ca::ServerCertificate;
+pub use pigeon_store::restore;
 pub use registry::Inspector;

@@ -12,25 +12,27 @@
 //!                                            └───────────────────┘──► hub: may be forgotten; watchers: landed
 //! ```
 //!
-//! Here it hears what happens and carries out what shall be done; `outcomes` is about runs, `ends` about the ends of jobs
-//! and of what was begun for them.
+//! Here it hears what happens and carries out what shall be done; `outcomes` is about runs, `agents` about those who make
+//! them, `ends` about the ends of jobs and of what was begun for them, `looks` about what it is asked.
 //!
 //! Invariant: nothing is acknowledged before it is on disk, and a job ends only after its last outcome is.
 
+mod agents;
 mod ends;
+mod looks;
 mod outcomes;
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use pigeon_api::{ApiError, ErrorKind};
-use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError, SessionEnd};
-use pigeon_protocol::id::{AgentId, Digest, IncarnationId, JobId, LeaseId, SessionId};
+use pigeon_api::{AgentStatus, ApiError, ErrorKind, Waiting};
+use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError};
+use pigeon_protocol::id::{Digest, JobId, LeaseId, SessionId};
 use pigeon_scheduler as scheduler;
-use pigeon_scheduler::{Action, AgentInfo, Grant, Left, Ruling, Scheduler, Time, Why};
+use pigeon_scheduler::{Action, Grant, GroupLimits, QueueView, Ruling, Scheduler, Time, Why};
 use pigeon_store::{ChunkInfo, Items, Store};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
@@ -40,9 +42,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    core::group,
     dispatch::{Needed, scheduled},
+    figures::Figures,
     fit::Misfit,
+    fleet::Fleet,
     job::Job,
+    jobs::Jobs,
+    journal::Journal,
     writes::{Done, Owned},
 };
 
@@ -56,6 +63,15 @@ pub(crate) enum Command {
     Sealed(JobId),
     /// Lease nothing more.
     Stop(JobId, Why),
+    /// The same, and tell when nothing of it is under way any more: the job is forgotten then, and may be admitted again.
+    /// Those who watch it hear nothing of that.
+    Recess(JobId, oneshot::Sender<()>),
+    /// Plugins of a name have these limits from now on.
+    Group(u64, GroupLimits),
+    /// Why is nothing of a job under way?
+    Waiting(JobId, oneshot::Sender<Option<Waiting>>),
+    /// How does it all stand?
+    Look(oneshot::Sender<Overview>),
     /// A plugin that an agent asked for cannot be had of our own store.
     Lacking(Digest, ApiError),
     /// Something happened in the hub.
@@ -64,6 +80,13 @@ pub(crate) enum Command {
     Beat(SessionId, Vec<LeaseId>, oneshot::Sender<Vec<LeaseId>>),
     /// Outcomes have landed. The permit bounds how many wait for the disk.
     Landed(Landed, OwnedSemaphorePermit),
+}
+
+/// How it all stands.
+#[derive(Debug)]
+pub(crate) struct Overview {
+    pub(crate) queue: QueueView,
+    pub(crate) agents: Vec<AgentStatus>,
 }
 
 /// What an earlier owner achieved of a job.
@@ -83,19 +106,28 @@ const WORK_NOTED: Duration = Duration::from_secs(1);
 /// Commands handled before the scheduler's wishes are carried out.
 const AT_ONCE: usize = 64;
 
+/// What the owner works with.
+pub(crate) struct Tools {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: HubHandle,
+    /// The jobs that this process owns. Those that have ended are given up.
+    pub(crate) kept: Arc<Jobs>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) figures: Arc<Figures>,
+    /// Bytes of bodies kept at hand, for all jobs together.
+    pub(crate) body_cache: u64,
+    /// Whether agents that come and go are told of in the log: not where they are part of this process.
+    pub(crate) serving: bool,
+}
+
 /// The owner's state.
 pub(crate) struct Owner {
     scheduler: Scheduler,
     zero: Instant,
-    store: Arc<dyn Store>,
-    hub: HubHandle,
-    /// Bytes of bodies kept at hand for each job.
-    body_cache: u64,
+    tools: Tools,
     jobs: HashMap<JobId, Owned>,
-    /// Names of the agents that are in, by session.
-    sessions: HashMap<SessionId, Arc<str>>,
-    /// Names of agents, their sessions over or not.
-    names: HashMap<AgentId, Arc<str>>,
+    fleet: Fleet,
+    groups: HashMap<u64, GroupLimits>,
     /// Attempts of leases that repeat a run.
     attempts: HashMap<LeaseId, u32>,
     tasks: JoinSet<Done>,
@@ -104,22 +136,14 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(crate) fn new(
-        config: scheduler::Config,
-        seed: u64,
-        store: Arc<dyn Store>,
-        hub: HubHandle,
-        body_cache: u64,
-    ) -> Self {
+    pub(crate) fn new(config: scheduler::Config, seed: u64, tools: Tools) -> Self {
         Self {
+            fleet: Fleet::new(config.beat),
             scheduler: Scheduler::new(config, seed),
             zero: Instant::now(),
-            store,
-            hub,
-            body_cache,
+            tools,
             jobs: HashMap::new(),
-            sessions: HashMap::new(),
-            names: HashMap::new(),
+            groups: HashMap::new(),
             attempts: HashMap::new(),
             tasks: JoinSet::new(),
             landings: Vec::new(),
@@ -194,11 +218,23 @@ impl Owner {
             }
             Command::Stop(id, why) => {
                 if let Some(owned) = self.jobs.get(&id) {
-                    owned.job.change(|pulse| pulse.stopping = true);
+                    owned.job.change(|pulse| {
+                        pulse.stopping = true;
+                        pulse.pausing = why == Why::Pause;
+                    });
                 }
                 self.scheduler.stop(now, id, why);
             }
+            Command::Recess(id, answer) => self.recess(now, id, answer),
+            Command::Group(group, limits) => {
+                self.groups.insert(group, limits);
+                self.scheduler.set_group(now, group, limits);
+            }
+            // Who asked may have gone, here and below.
+            Command::Waiting(id, answer) => drop(answer.send(self.waiting(id))),
+            Command::Look(answer) => drop(answer.send(self.look())),
             Command::Beat(session, leases, answer) => {
+                self.fleet.heard(session);
                 // The session may have ended meanwhile.
                 let _ = answer.send(self.scheduler.beat(now, session, &leases));
             }
@@ -230,13 +266,14 @@ impl Owner {
                     base: request.retry.backoff,
                     cap: request.retry.max_backoff,
                 },
-                group: 0,
+                group: group(&job.plugin.metadata.name),
                 fail_fast: request.fail_fast,
                 max_agents,
                 progress,
             },
         );
-        self.jobs.insert(job.id, Owned::new(job.clone()));
+        let journal = self.tools.journal.clone();
+        self.jobs.insert(job.id, Owned::new(job.clone(), journal));
         for chunk in chunks {
             self.appended(now, job.id, chunk, None);
         }
@@ -273,47 +310,15 @@ impl Owner {
                 owned.backlog.take_up(chunk, self.scheduler.done(id).map_or(0, |done| done.count_in(runs)))
             }
         };
-        owned.job.appended(chunk, items, unjudged, self.body_cache);
-    }
-
-    fn event(&mut self, now: Time, event: HubEvent) {
-        match event {
-            HubEvent::Joined { session, agent, hello, .. } => {
-                let name: Arc<str> = hello.name.as_str().into();
-                // A hello without an incarnation never gets here: the hub has checked it.
-                let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
-                self.names.insert(agent, name.clone());
-                self.sessions.insert(session, name);
-                self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
-            }
-            HubEvent::Credit { session, received, batches } => self.scheduler.credit(now, session, received, batches),
-            HubEvent::Draining { session, .. } => self.scheduler.draining(now, session),
-            HubEvent::LeaseBroken { session, lease, fence, reason } => {
-                tracing::warn!(lease = lease.0, reason, "a lease's stream broke");
-                self.attempts.remove(&lease);
-                self.scheduler.lease_ended(now, session, lease, fence);
-            }
-            HubEvent::Left { session, end } => self.left(now, session, &end),
+        let room = self.room();
+        if let Some(owned) = self.jobs.get(&id) {
+            owned.job.appended(chunk, items, unjudged, room);
         }
     }
 
-    fn left(&mut self, now: Time, session: SessionId, end: &SessionEnd) {
-        let (left, told) = match end {
-            SessionEnd::Drained => (Left::Drained, None),
-            SessionEnd::Closed(_) => (Left::Drained, Some("left in a hurry; what it was at is done again")),
-            SessionEnd::Died => (Left::Died, Some("died; what it was at is done again")),
-            SessionEnd::Unreachable => (Left::Unreachable, Some("cannot be reached; its runs go to others")),
-            SessionEnd::Replaced => (Left::Unreachable, None),
-            SessionEnd::Misbehaved(_) => (Left::Revoked, Some("broke the protocol and was sent away")),
-            SessionEnd::Disconnected(_) => (Left::Revoked, None),
-        };
-        if let (Some(name), Some(told)) = (self.sessions.remove(&session), told) {
-            for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
-                owned.job.note(format!("{name} {told}"));
-            }
-        }
-        self.scheduler.left(now, session, left);
-        self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+    /// Bytes of bodies that may be kept at hand for a job.
+    fn room(&self) -> u64 {
+        self.tools.body_cache / (self.jobs.len() as u64).max(1)
     }
 
     /// Carry out what the scheduler wants.
@@ -325,7 +330,7 @@ impl Owner {
                     for lease in &leases {
                         self.attempts.remove(lease);
                     }
-                    self.hub.cancel(session, leases);
+                    self.tools.hub.cancel(session, leases);
                 }
                 Action::Remember { job, run, attempts } => self.remember(job, run, attempts),
                 Action::DeadLetter { job, run, evidence } => self.dead_letter(job, run, &evidence),
@@ -343,6 +348,7 @@ impl Owner {
         let Some(owned) = self.jobs.get_mut(&grant.job) else { return };
         owned.waits = false;
         owned.job.rest(false);
+        self.tools.figures.leased.fetch_add(1, Relaxed);
         if grant.attempt > 1 {
             self.attempts.insert(grant.lease, grant.attempt);
         }
@@ -350,7 +356,7 @@ impl Owner {
         if needed.is_at_hand() {
             return self.send(&needed, grant);
         }
-        let (store, job, room) = (self.store.clone(), owned.job.clone(), self.body_cache);
+        let (store, job, room) = (self.tools.store.clone(), owned.job.clone(), self.room());
         self.tasks.spawn(async move {
             let result = needed.fetch(&store, &job, room).await;
             Done::Fetched { job, needed, grant, result }
@@ -360,7 +366,7 @@ impl Owner {
     fn send(&mut self, needed: &Needed, grant: Grant) {
         let (session, lease, fence) = (grant.session, grant.lease, grant.fence);
         let job = grant.job;
-        let Err(error) = self.hub.lease(session, needed.order(grant)) else { return };
+        let Err(error) = self.tools.hub.lease(session, needed.order(grant)) else { return };
         tracing::debug!(lease = lease.0, %error, "a lease was not sent");
         let now = self.now();
         self.scheduler.unsent(now, session, lease, fence);

@@ -11,7 +11,7 @@ use pigeon_scheduler::{Death, FailureClass, Landing, LandingClass};
 use pigeon_store::{Batch, OutcomeRow, RunError};
 use prost::Message as _;
 
-use crate::{convert::Said, job::Job};
+use crate::{clock, convert::Said, job::Job};
 
 /// An outcome, as far as the scheduler needs to know it.
 pub(crate) fn landing(outcome: &Outcome) -> Landing {
@@ -48,13 +48,20 @@ pub(crate) struct Recording {
 impl Recording {
     /// Nothing yet, with room for so many.
     pub(crate) fn new(job: &Job, worker: Arc<str>, room: usize) -> Self {
-        let batch = Batch { job: job.id, epoch: job.epoch(), worker, landed_ms: crate::clock::now_ms(), outcomes: Vec::with_capacity(room) };
+        let outcomes = Vec::with_capacity(room);
+        let batch = Batch { job: job.id, epoch: job.epoch(), worker, landed_ms: clock::now_ms(), outcomes };
         Self { batch, verdicts: [0; 3], judged: 0 }
     }
 
     /// The runs so far.
     pub(crate) fn runs(&self) -> impl Iterator<Item = u64> + '_ {
         self.batch.outcomes.iter().map(|row| row.run.0)
+    }
+
+    /// Why runs of it could not be judged.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &RunError> {
+        let failures = self.batch.outcomes.iter().filter(|row| row.verdict == Verdict::Failure);
+        failures.filter_map(|row| row.error.as_ref())
     }
 
     /// One more.

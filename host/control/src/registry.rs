@@ -112,10 +112,18 @@ impl Registry {
         }
     }
 
-    /// Find out what a component is, and make it known to jobs by its digest.
-    pub(crate) async fn publish(&self, component: Bytes) -> Result<PluginInfo> {
+    /// How many are listed.
+    pub(crate) async fn count(&self) -> Result<u64> {
+        let listed = self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))?;
+        let built_in = |digest: Digest| BUILT_IN.iter().any(|(known, _)| *known == digest);
+        let others = listed.iter().filter(|record| !built_in(record.digest)).count();
+        Ok((BUILT_IN.len() + others) as u64)
+    }
+
+    /// Find out what a component is, and make it known to jobs by its digest; by its name as well, if it is to be listed.
+    pub(crate) async fn publish(&self, component: Bytes, listed: bool) -> Result<PluginInfo> {
         let info = self.inspect(component.clone(), false).await?;
-        self.keep(&info, component).await?;
+        self.keep(&info, component, listed).await?;
         Ok(info)
     }
 
@@ -126,7 +134,7 @@ impl Registry {
             Some(record) if self.is_ours(&record) => {}
             _ => {
                 let component = self.component(digest).await?;
-                self.keep(&info, component).await?;
+                self.keep(&info, component, false).await?;
             }
         }
         Ok(info)
@@ -173,14 +181,14 @@ impl Registry {
             .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}")))
     }
 
-    async fn keep(&self, info: &PluginInfo, component: Bytes) -> Result<()> {
+    async fn keep(&self, info: &PluginInfo, component: Bytes, listed: bool) -> Result<()> {
         let record = PluginRecord {
             digest: info.digest,
             name: info.metadata.name.clone(),
             version: info.metadata.version.clone(),
             manifest: self.sign(info).encode_to_vec().into(),
-            // A component that came with a job is there for its jobs alone.
-            listed: false,
+            // Once listed, it stays so. A component that came with a job is there for its jobs alone.
+            listed,
             published_ms: clock::now_ms(),
         };
         self.known().insert(info.digest, info.clone());

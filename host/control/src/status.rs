@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use pigeon_api::{
-    ApiError, ErrorGroup, ErrorKind, JobRequest, JobState, JobStatus, PluginInfo, Result, Times, WorkerStatus,
+    ApiError, ErrorGroup, ErrorKind, JobRequest, JobState, JobStatus, PluginInfo, Progress, Result, Times, Waiting,
+    WorkerStatus,
 };
 use pigeon_store::{JobRecord, Stats, Tally};
 
-use crate::{convert::milliseconds, record::NOBODY};
+use crate::{clock, convert::milliseconds, record::NOBODY};
 
 /// What was asked for when the job was submitted.
 pub(crate) fn request(record: &JobRecord) -> Result<JobRequest> {
@@ -17,14 +19,35 @@ pub(crate) fn request(record: &JobRecord) -> Result<JobRequest> {
     })
 }
 
+/// What a job that ends writes down for those who list it.
+pub(crate) fn summary(progress: &Progress) -> Bytes {
+    // Three numbers can be written.
+    serde_json::to_vec(&[progress.valid, progress.invalid, progress.failures]).unwrap_or_default().into()
+}
+
+/// How many runs of a job that has ended were valid, invalid, failures, if it wrote that down.
+pub(crate) fn counted(record: &JobRecord) -> Option<[u64; 3]> {
+    record.state.is_finished().then(|| serde_json::from_slice(&record.summary).ok()).flatten()
+}
+
+/// What has a word that stands for it in JSON, as that word.
+pub(crate) fn word(what: &impl serde::Serialize) -> String {
+    match serde_json::to_value(what) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
 /// All figures of a job that was worked at for so many milliseconds.
 pub(crate) fn status(
     record: &JobRecord,
+    request: JobRequest,
     state: JobState,
     plugin: PluginInfo,
     tally: &Tally,
     worked_ms: u64,
-) -> Result<JobStatus> {
+    waiting: Option<Waiting>,
+) -> JobStatus {
     // What nobody made has no time and no worker, but counts.
     let made = || tally.workers.iter().filter(|(name, _)| name.as_str() != NOBODY);
     let mut total = Stats::default();
@@ -43,12 +66,12 @@ pub(crate) fn status(
         })
         .collect();
     workers.sort_by_cached_key(|worker| natural(&worker.name));
-    Ok(JobStatus {
+    JobStatus {
         id: record.job.id,
         plugin,
         state,
-        request: request(record)?,
-        accepted_ms: i64::try_from(record.job.created_ms).unwrap_or(i64::MAX),
+        request,
+        accepted_ms: clock::signed(record.job.created_ms),
         wall_time_ms: worked_ms as f64,
         items: record.items,
         planned_runs: record.planned_runs(),
@@ -59,14 +82,15 @@ pub(crate) fn status(
         times: times_made,
         workers,
         errors: errors(&total, tally),
-        author: String::new(),
-        finished_ms: record.finished_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
-        dead: 0,
-        waiting: None,
-    })
+        author: record.job.author.clone(),
+        finished_ms: record.finished_ms.map(clock::signed),
+        dead: record.dead,
+        waiting,
+    }
 }
 
-fn times(stats: &Stats) -> Times {
+/// The times of some runs.
+pub(crate) fn times(stats: &Stats) -> Times {
     let quantile = |quantile| milliseconds(stats.quantile_us(quantile));
     Times {
         total_ms: milliseconds(stats.time_us),
@@ -90,8 +114,8 @@ fn errors(stats: &Stats, tally: &Tally) -> Vec<ErrorGroup> {
         message: group.message.clone(),
         count: count.0,
         example: group.example.clone(),
-        first_ms: 0,
-        last_ms: 0,
+        first_ms: clock::signed(group.first_ms),
+        last_ms: clock::signed(group.last_ms),
     });
     told.collect()
 }

@@ -2,23 +2,29 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use pigeon_api::{ApiError, JobState};
+use pigeon_api::{ApiError, EventKind, JobState};
 use pigeon_hub::Recorder;
 use pigeon_protocol::{
     id::{JobId, RunIndex},
     message::RunRange,
-    outcome::{Answer, Outcome},
+    outcome::{Answer, Outcome, Verdict},
 };
 use pigeon_scheduler::{End, Grant};
 use pigeon_store::{Store, StoreError};
-use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::JoinSet,
+};
 
 use crate::{
     backlog::Backlog,
+    clock,
     dispatch::Needed,
     error::store_error,
+    figures::Figures,
     fit::Misfit,
     job::Job,
+    journal::{About, HOST, Journal},
     record::{NOBODY, Recording},
 };
 
@@ -41,24 +47,51 @@ pub(crate) struct Owned {
     pub(crate) backlog: Backlog,
     /// Whether it waited for agents when its work was last looked at.
     pub(crate) waits: bool,
+    /// Who wants the job to himself, and waits until nothing of it is under way.
+    pub(crate) recess: Option<oneshot::Sender<()>>,
+    journal: Arc<Journal>,
     reasons: BTreeSet<String>,
+    deaths: BTreeSet<String>,
 }
 
 impl Owned {
-    pub(crate) fn new(job: Arc<Job>) -> Self {
-        let backlog = Backlog::new(job.shape.runs_per_item());
-        Self { job, writes: 0, end: None, backlog, waits: false, reasons: BTreeSet::new() }
+    pub(crate) fn new(job: Arc<Job>, journal: Arc<Journal>) -> Self {
+        Self {
+            backlog: Backlog::new(job.shape.runs_per_item()),
+            job,
+            writes: 0,
+            end: None,
+            waits: false,
+            recess: None,
+            journal,
+            reasons: BTreeSet::new(),
+            deaths: BTreeSet::new(),
+        }
     }
 
     /// Runs are tried again for a reason, of which people are told once.
     pub(crate) fn tried_again(&mut self, reason: impl FnOnce() -> String) {
-        if self.reasons.len() < REASONS {
-            let reason = in_short(&reason());
-            if self.reasons.insert(reason.clone()) {
-                self.job.note(format!("tried again: {reason}"));
-            }
+        if let Some(reason) = new_reason(&mut self.reasons, reason) {
+            self.job.note(format!("tried again: {reason}"));
+            self.journal.note(HOST, EventKind::RunsRetried, About::job(self.job.id), format!("tried again: {reason}"));
         }
     }
+
+    /// Runs could not be judged for a reason, of which people are told once.
+    pub(crate) fn died(&mut self, reason: impl FnOnce() -> String) {
+        if let Some(reason) = new_reason(&mut self.deaths, reason) {
+            self.journal.note(HOST, EventKind::RunsDead, About::job(self.job.id), reason);
+        }
+    }
+}
+
+/// A reason on a line, if it is new and one of the first.
+fn new_reason(known: &mut BTreeSet<String>, reason: impl FnOnce() -> String) -> Option<String> {
+    if known.len() >= REASONS {
+        return None;
+    }
+    let reason = in_short(&reason());
+    known.insert(reason.clone()).then_some(reason)
 }
 
 /// What a guest may have said at any length, on one line.
@@ -91,6 +124,11 @@ pub(crate) fn write(
     told: Option<(Recorder, OwnedSemaphorePermit)>,
 ) {
     owned.writes += 1;
+    if recording.verdicts[Verdict::Failure as usize] > 0 {
+        for error in recording.failures() {
+            owned.died(|| format!("{}: {}", error.code, error.message));
+        }
+    }
     let (store, job) = (store.clone(), owned.job.id);
     let Recording { batch, verdicts, judged } = recording;
     tasks.spawn(async move {
@@ -113,15 +151,20 @@ pub(crate) fn write(
 pub(crate) fn fail(
     tasks: &mut JoinSet<Done>,
     store: &Arc<dyn Store>,
+    figures: &Arc<Figures>,
     owned: &mut Owned,
     failed: Vec<RunRange>,
     misfits: Vec<Misfit>,
 ) {
     owned.writes += 1;
+    if let Some(misfit) = misfits.first() {
+        let failure = owned.job.fit.failure(misfit.size);
+        owned.died(|| format!("{}: {}", failure.code, failure.message));
+    }
     let judged = failed.iter().map(|range| owned.backlog.judge(range.first..range.first + range.count)).sum();
-    let (store, job) = (store.clone(), owned.job.clone());
+    let (store, figures, job) = (store.clone(), figures.clone(), owned.job.clone());
     tasks.spawn(async move {
-        let result = record_failures(&*store, &job, &failed, &misfits).await;
+        let result = record_failures(&*store, &figures, &job, &failed, &misfits).await;
         let attempted = || format!("failed to record outcomes of job {}", job.id);
         let result = result.map_err(|error| store_error(attempted(), error));
         Done::Write { job: job.id, verdicts: [0; 3], judged, result }
@@ -131,6 +174,7 @@ pub(crate) fn fail(
 /// However many runs there are, their outcomes take the memory of some thousands.
 async fn record_failures(
     store: &dyn Store,
+    figures: &Figures,
     job: &Job,
     failed: &[RunRange],
     misfits: &[Misfit],
@@ -149,10 +193,12 @@ async fn record_failures(
         if recording.batch.outcomes.len() >= FAILURES {
             let full = std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES));
             store.record(full.batch).await?;
+            figures.landed(clock::now_ms(), full.verdicts);
             job.recorded(full.verdicts, 0);
         }
     }
     store.record(recording.batch).await?;
+    figures.landed(clock::now_ms(), recording.verdicts);
     job.recorded(recording.verdicts, 0);
     Ok(())
 }

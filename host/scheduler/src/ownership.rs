@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pigeon_protocol::id::{JobId, LeaseId};
+use pigeon_protocol::id::{JobId, LeaseId, SessionId};
 
 use crate::{
     RunSet, Scheduler, Time,
@@ -166,6 +166,11 @@ impl Scheduler {
             sessions: job.members.len(),
             waiting,
         })
+    }
+
+    /// How many leases a session holds.
+    pub fn leases_of(&self, session: SessionId) -> usize {
+        self.agents.get(&session).map_or(0, |agent| agent.leases.len())
     }
 
     /// What is to be done in all.

@@ -11,9 +11,10 @@ use pigeon_api::{
 };
 use pigeon_hub::HubHandler as _;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use super::*;
-use crate::backlog::AROUND;
+use crate::{Inspector, backlog::AROUND, handler::Handler};
 
 /// Takes whatever bytes for a plugin that asks for 100 MiB a byte of the item: one of 11 bytes fits nowhere.
 struct Credulous;
@@ -44,10 +45,10 @@ async fn app(dir: &Path) -> App {
 
 /// The process dies: nothing more is written, and its claims are gone.
 async fn die(app: App) {
-    let owner = app.owner.lock().unwrap().take().unwrap();
-    owner.abort();
-    let _ = owner.await;
-    app.core.release();
+    let running = app.running.lock().unwrap().take().unwrap();
+    running.owner.abort();
+    let _ = running.owner.await;
+    app.core.jobs.clear();
 }
 
 async fn submit(app: &App, plugin: &'static str, change: impl FnOnce(&mut JobRequest)) -> JobId {

@@ -2,32 +2,42 @@
 
 use std::collections::hash_map::Entry;
 
-use pigeon_api::{ApiError, ErrorKind, JobState};
+use pigeon_api::{ApiError, ErrorKind, EventKind, JobState};
 use pigeon_protocol::id::{Digest, JobId};
-use pigeon_scheduler::{End, Why};
+use pigeon_scheduler::{End, Time, Why};
+use tokio::sync::oneshot;
 
 use super::Owner;
-use crate::{clock, error::store_error, watch::again, writes::Done};
+use crate::{
+    clock,
+    error::store_error,
+    job::Job,
+    journal::{About, HOST},
+    status,
+    watch::again,
+    writes::{Done, Owned},
+};
 
 impl Owner {
     pub(super) fn done(&mut self, done: Done) {
         match done {
             Done::Write { job, verdicts, judged, result } => {
-                let Some(owned) = self.jobs.get_mut(&job) else { return };
-                owned.writes -= 1;
-                match result {
-                    Ok(()) => owned.job.recorded(verdicts, judged),
-                    Err(error) => self.broke(job, error),
+                let counted = self.jobs.get_mut(&job).map(|owned| {
+                    // None is left of a job whose tasks were lost.
+                    owned.writes = owned.writes.saturating_sub(1);
+                    owned.job.clone()
+                });
+                match (counted, result) {
+                    (Some(counted), Ok(())) => {
+                        self.tools.figures.landed(clock::now_ms(), verdicts);
+                        counted.recorded(verdicts, judged);
+                    }
+                    (Some(_), Err(error)) => self.broke(job, error),
+                    (None, _) => {}
                 }
                 self.finish(job);
             }
-            Done::End { job, state, result } => {
-                let Some(owned) = self.jobs.get(&job) else { return };
-                match result {
-                    Ok(()) => owned.job.change(|pulse| pulse.ended = Some(state)),
-                    Err(error) => owned.job.broke(error),
-                }
-            }
+            Done::End { job, state, result } => self.ended(job, state, result),
             Done::Noted => {}
             Done::Fetched { job, needed, grant, result } => match result {
                 Ok(()) => self.send(&needed, grant),
@@ -44,19 +54,38 @@ impl Owner {
     pub(super) fn lost(&mut self, lost: &tokio::task::JoinError) {
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             self.broke(job, ApiError::new(ErrorKind::Internal, format!("a task of the control host was lost: {lost}")));
+            if let Some(owned) = self.jobs.get_mut(&job) {
+                owned.writes = 0;
+            }
+            self.finish(job);
         }
     }
 
-    /// The machinery failed for a job: nothing more of it is leased, and whoever watches is told.
+    /// The machinery failed for a job: nothing more of it is leased, and whoever watches is told. Once nothing of it is
+    /// under way it is at rest, and may be taken up again.
     pub(super) fn broke(&mut self, job: JobId, error: ApiError) {
         let Some(owned) = self.jobs.get(&job) else { return };
         if owned.job.pulse().borrow().broken.is_some() {
             return;
         }
         tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        self.tools.journal.note(HOST, EventKind::JobBroken, About::job(job), format!("{error}{cause}"));
         owned.job.broke(error);
         let now = self.now();
         self.scheduler.stop(now, job, Why::Cancel);
+    }
+
+    /// Somebody wants the job to himself for a moment.
+    pub(super) fn recess(&mut self, now: Time, id: JobId, answer: oneshot::Sender<()>) {
+        match self.jobs.get_mut(&id) {
+            Some(owned) => {
+                owned.recess = Some(answer);
+                self.scheduler.stop(now, id, Why::Pause);
+            }
+            // It has ended meanwhile. Who asked may have gone.
+            None => drop(answer.send(())),
+        }
     }
 
     /// What agents asked for is not in our store: no run of these jobs can be made, and none of them is to blame.
@@ -83,7 +112,7 @@ impl Owner {
             if view.leases == 0 && !changed {
                 continue;
             }
-            let (store, job, worked_ms) = (self.store.clone(), owned.job.clone(), owned.job.worked_ms());
+            let (store, job, worked_ms) = (self.tools.store.clone(), owned.job.clone(), owned.job.worked_ms());
             self.tasks.spawn(async move {
                 if let Err(error) = store.put_worked(job.id, job.epoch(), worked_ms).await {
                     // Outcomes that cannot be written end the job; this alone does not.
@@ -98,22 +127,37 @@ impl Owner {
     pub(super) fn finish(&mut self, id: JobId) {
         let Entry::Occupied(mut owned) = self.jobs.entry(id) else { return };
         let owned = owned.get_mut();
-        if owned.writes > 0 || owned.job.pulse().borrow().broken.is_some() {
+        if owned.writes > 0 {
             return;
         }
         let Some(end) = owned.end.take() else { return };
+        if owned.job.pulse().borrow().broken.is_some() {
+            return self.rest(id, JobState::Interrupted);
+        }
+        if let Some(answer) = owned.recess.take() {
+            self.forget(id);
+            // Who asked may have gone: then the job is not admitted again by anybody, and rests.
+            if answer.send(()).is_err()
+                && let Some(job) = self.tools.kept.get(id)
+            {
+                job.end(JobState::Interrupted);
+            }
+            return;
+        }
         debug_assert!(end != End::Complete || owned.job.pulse().borrow().backlog == 0, "bytes of {id} were not judged");
         let (state, kept) = match end {
             End::Complete => (JobState::Finished, Some(pigeon_store::JobState::Completed)),
             End::Stopped(Why::FailFast) => (JobState::Stopped, Some(pigeon_store::JobState::FailedFast)),
-            End::Stopped(Why::Cancel) => (JobState::Stopped, Some(pigeon_store::JobState::Cancelled)),
-            End::Stopped(Why::Pause | Why::Interrupt) => (JobState::Interrupted, None),
+            End::Stopped(Why::Cancel) => (JobState::Cancelled, Some(pigeon_store::JobState::Cancelled)),
+            End::Stopped(Why::Pause) => (JobState::Paused, None),
+            End::Stopped(Why::Interrupt) => (JobState::Interrupted, None),
         };
-        let (store, epoch, worked_ms) = (self.store.clone(), owned.job.epoch(), owned.job.worked_ms());
+        let (epoch, worked_ms) = (owned.job.epoch(), owned.job.worked_ms());
+        let (store, summary) = (self.tools.store.clone(), status::summary(&owned.job.pulse().borrow().progress));
         self.tasks.spawn(async move {
             let end = async {
                 match kept {
-                    Some(kept) => store.finish(id, epoch, kept, bytes::Bytes::new(), clock::now_ms()).await,
+                    Some(kept) => store.finish(id, epoch, kept, summary, clock::now_ms()).await,
                     None => Ok(()),
                 }
             };
@@ -123,4 +167,57 @@ impl Owner {
             Done::End { job: id, state, result }
         });
     }
+
+    /// A job's end is on disk, or could not be brought there.
+    fn ended(&mut self, id: JobId, state: JobState, result: Result<(), ApiError>) {
+        let Some(owned) = self.jobs.get_mut(&id) else { return };
+        if let Err(error) = result {
+            self.broke(id, error);
+            return self.rest(id, JobState::Interrupted);
+        }
+        let job = owned.job.clone();
+        let told = match state {
+            JobState::Finished => Some((EventKind::JobFinished, format!("has ended: {}", figures(&job)))),
+            JobState::Stopped => {
+                Some((EventKind::JobStopped, format!("stopped at a run that was not valid: {}", figures(&job))))
+            }
+            JobState::Cancelled => Some((EventKind::JobCancelled, format!("was cancelled: {}", figures(&job)))),
+            // Whoever had it wait has told.
+            _ => None,
+        };
+        if let Some((kind, message)) = told {
+            let author = job.canceller().filter(|_| state == JobState::Cancelled).unwrap_or(HOST);
+            self.tools.journal.note(author, kind, About::job(id), message);
+        }
+        let recess = owned.recess.take();
+        self.rest(id, state);
+        if let Some(answer) = recess {
+            // Who asked may have gone.
+            let _ = answer.send(());
+        }
+    }
+
+    /// Nothing more of a job happens here. One that has ended for good is given up.
+    fn rest(&mut self, id: JobId, state: JobState) {
+        let Some(owned) = self.forget(id) else { return };
+        if state.is_final() {
+            self.tools.kept.remove(id);
+        }
+        owned.job.end(state);
+    }
+
+    fn forget(&mut self, id: JobId) -> Option<Owned> {
+        let now = self.now();
+        self.scheduler.forget(now, id);
+        self.jobs.remove(&id)
+    }
+}
+
+fn figures(job: &Job) -> String {
+    let progress = job.pulse().borrow().progress;
+    let left = match progress.planned.saturating_sub(progress.done) {
+        0 => String::new(),
+        left => format!(", {left} not made"),
+    };
+    format!("{} valid, {} invalid, {} failures{left}", progress.valid, progress.invalid, progress.failures)
 }

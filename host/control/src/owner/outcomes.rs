@@ -1,5 +1,7 @@
 //! Outcomes: those that land, those of runs that no agent makes, and what runs have been through without one.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use pigeon_hub::Landed;
 use pigeon_protocol::{
     id::{JobId, RunIndex},
@@ -24,7 +26,8 @@ impl Owner {
             self.landings.clear();
             self.landings.extend(outcomes.iter().map(record::landing));
             let tally = self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
-            let worker = self.names.get(&agent).cloned().unwrap_or_else(|| agent.to_string().into());
+            let worker = self.fleet.name(agent).unwrap_or_else(|| agent.to_string().into());
+            self.fleet.landed(agent, &outcomes);
             let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
             let mut recording = Recording::new(&owned.job, worker, outcomes.len());
             let mut retried = Vec::new();
@@ -42,12 +45,13 @@ impl Owner {
             recording.judged = owned.backlog.judge_each(recording.runs());
             if !retried.is_empty() {
                 owned.job.retried(u64::from(tally.retried));
-                remember(&mut self.tasks, &self.store, owned, retried);
+                self.tools.figures.retried.fetch_add(u64::from(tally.retried), Relaxed);
+                remember(&mut self.tasks, &self.tools.store, owned, retried);
             }
             if recording.batch.outcomes.is_empty() {
                 recorded.done();
             } else {
-                write(&mut self.tasks, &self.store, owned, recording, Some((recorded, permit)));
+                write(&mut self.tasks, &self.tools.store, owned, recording, Some((recorded, permit)));
             }
         } else {
             // A job that is not ours (any more): nobody waits for it here.
@@ -68,27 +72,28 @@ impl Owner {
         let runs = misfits.iter().map(|misfit| RunRange { first: misfit.item.saturating_mul(count), count });
         let resolved = self.scheduler.resolve(now, id, runs, LandingClass::Failure(FailureClass::Permanent));
         if !resolved.is_empty() {
-            fail(&mut self.tasks, &self.store, owned, resolved, misfits);
+            fail(&mut self.tasks, &self.tools.store, &self.tools.figures, owned, resolved, misfits);
         }
     }
 
     pub(super) fn remember(&mut self, job: JobId, run: RunIndex, attempts: scheduler::Attempts) {
         let Some(owned) = self.jobs.get_mut(&job) else { return };
         owned.job.retried(1);
+        self.tools.figures.retried.fetch_add(1, Relaxed);
         let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
-        remember(&mut self.tasks, &self.store, owned, vec![(run, attempts)]);
+        remember(&mut self.tasks, &self.tools.store, owned, vec![(run, attempts)]);
     }
 
     pub(super) fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
         let Some(owned) = self.jobs.get_mut(&job) else { return };
         let name = |death: &scheduler::Death| {
-            self.names.get(&death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
+            self.fleet.name(death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
         };
         let worker = evidence.last().map_or_else(|| "unknown".to_owned(), &name);
         let outcome = record::agent_lost(run, evidence, name);
         let mut recording = Recording::new(&owned.job, worker.into(), 1);
         recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
         recording.judged = owned.backlog.judge(run.0..run.0.saturating_add(1));
-        write(&mut self.tasks, &self.store, owned, recording, None);
+        write(&mut self.tasks, &self.tools.store, owned, recording, None);
     }
 }

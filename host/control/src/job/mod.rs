@@ -1,28 +1,42 @@
 //! A job that this control host owns: what was asked for, and how far it is.
 
+mod asked;
+mod worked;
+
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use pigeon_api::{ApiError, Clock, ErrorKind, JobRequest, JobState, PluginInfo, Progress, Result, Work};
+use pigeon_api::{ApiError, Clock, JobRequest, JobState, PluginInfo, Progress};
 use pigeon_hub::JobAnswer;
 use pigeon_protocol::{
     id::{Epoch, JobId, Shape},
-    limits::MAX_OPTIONS,
     message::{JobContext, Limits},
     outcome::Verdict,
 };
-use pigeon_store::{ChunkInfo, Claim, Items, JobRecord};
-use tokio::sync::{broadcast, watch};
+use pigeon_store::{ChunkInfo, Claim, Items, NewJob};
+use tokio::sync::{RwLock, broadcast, watch};
 
+pub(crate) use self::asked::{check_options, shape};
+use self::worked::Worked;
 use crate::{backlog::weight, fit::Fit};
 
 /// Notes that a slow watcher may be behind by.
 const NOTES: usize = 256;
 
 /// A job that is owned here. The claim on it ends with the last clone of its `Arc`.
+///
+/// ```text
+///              admitted                       all runs have outcomes, cancelled, failed fast
+///   (claimed) ─────────► at work ────────────────────────────────────────────────────────────► ended, given up
+///       ▲                 │   ▲  paused, interrupted, broken
+///       │                 ▼   │  (what is under way ends first)
+///       │               at rest
+///       │                 │   taken up again: nothing of what is on disk counts twice
+///       └─────────────────┘
+/// ```
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) request: JobRequest,
@@ -34,6 +48,10 @@ pub(crate) struct Job {
     accepted_ms: u64,
     bodies: Mutex<Bodies>,
     reading: tokio::sync::Mutex<()>,
+    /// Held shared while a chunk is put on disk and told, and alone while it is decided where the job stands: so that
+    /// whoever takes it up sees each chunk once.
+    gate: RwLock<()>,
+    canceller: OnceLock<String>,
     pulse: watch::Sender<Pulse>,
     notes: broadcast::Sender<String>,
 }
@@ -44,23 +62,14 @@ pub(crate) struct Pulse {
     pub(crate) progress: Progress,
     /// Bytes of the items that were appended and have runs without an outcome.
     pub(crate) backlog: u64,
-    /// Nothing more is leased: what is appended will not be run.
+    /// Nothing more is leased: what is appended will not be run, unless the job is taken up again.
     pub(crate) stopping: bool,
+    /// That is because somebody has it wait.
+    pub(crate) pausing: bool,
     /// Nothing more will happen here.
     pub(crate) ended: Option<JobState>,
     /// The machinery failed.
     pub(crate) broken: Option<Arc<ApiError>>,
-}
-
-/// How long it was worked at.
-///
-/// That is the time from its acceptance, or from when it was taken up again, to its end, less that for which it had runs
-/// to give and no agent had any of them, as far as that took more than a second or two.
-#[derive(Debug)]
-struct Worked {
-    before: Duration,
-    /// Since when it is worked at; nothing while it waits for agents.
-    since: Option<Instant>,
 }
 
 /// Chunks, and the bodies of those that will be leased next.
@@ -72,21 +81,22 @@ struct Bodies {
 }
 
 impl Job {
-    pub(crate) fn new(record: &JobRecord, request: JobRequest, plugin: PluginInfo, claim: Claim) -> Self {
-        let progress = Progress { sealed: record.sealed.is_some(), ..Progress::default() };
-        let pulse = Pulse { progress, ..Pulse::default() };
+    /// A job that nobody works at yet.
+    pub(crate) fn new(job: &NewJob, worked_ms: u64, request: JobRequest, plugin: PluginInfo, claim: Claim) -> Self {
         Self {
-            id: record.job.id,
-            shape: record.job.shape,
-            accepted_ms: record.job.created_ms,
+            id: job.id,
+            shape: job.shape,
+            accepted_ms: job.created_ms,
             fit: Fit::new(plugin.metadata.memory, request.limits.memory),
-            worked: Mutex::new(Worked { before: Duration::from_millis(record.worked_ms), since: Some(Instant::now()) }),
+            worked: Mutex::new(Worked { before: Duration::from_millis(worked_ms), since: None }),
             request,
             plugin,
             claim,
             bodies: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
-            pulse: watch::Sender::new(pulse),
+            gate: RwLock::default(),
+            canceller: OnceLock::new(),
+            pulse: watch::Sender::new(Pulse { ended: Some(JobState::Interrupted), ..Pulse::default() }),
             notes: broadcast::Sender::new(NOTES),
         }
     }
@@ -94,6 +104,59 @@ impl Job {
     /// The epoch that our writes of it carry.
     pub(crate) fn epoch(&self) -> Epoch {
         self.claim.epoch()
+    }
+
+    /// From now on it is worked at, for the first time or again: so many of its runs have each verdict, and what was
+    /// appended is told anew.
+    pub(crate) fn begin(&self, verdicts: [u64; 3], sealed: bool) {
+        self.bodies().chunks.clear();
+        self.rest(false);
+        self.change(|pulse| {
+            let [valid, invalid, failures] = verdicts;
+            let (done, retried) = (valid + invalid + failures, pulse.progress.retried);
+            let progress = Progress { planned: 0, sealed, done, valid, invalid, failures, retried };
+            *pulse = Pulse { progress, ..Pulse::default() };
+        });
+    }
+
+    /// Nothing more happens here, for now or for good.
+    pub(crate) fn end(&self, state: JobState) {
+        self.rest(true);
+        self.change(|pulse| {
+            pulse.stopping = true;
+            pulse.ended = Some(state);
+        });
+    }
+
+    /// Whether somebody works at it: it was begun, and has neither ended nor broken.
+    pub(crate) fn is_at_work(&self) -> bool {
+        let pulse = self.pulse.borrow();
+        pulse.ended.is_none() && pulse.broken.is_none()
+    }
+
+    /// Whether nothing of it is under way any more, for now or for good.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.pulse.borrow().ended.is_some()
+    }
+
+    /// When it was accepted, in milliseconds since 1970.
+    pub(crate) fn accepted_ms(&self) -> u64 {
+        self.accepted_ms
+    }
+
+    /// Somebody wants it cancelled. The first who does is told of.
+    pub(crate) fn cancelled_by(&self, author: &str) {
+        self.canceller.get_or_init(|| author.to_owned());
+    }
+
+    /// Who wanted it cancelled.
+    pub(crate) fn canceller(&self) -> Option<&str> {
+        self.canceller.get().map(String::as_str)
+    }
+
+    /// Held shared while a chunk is put on disk and told, and alone while it is decided where the job stands.
+    pub(crate) fn gate(&self) -> &RwLock<()> {
+        &self.gate
     }
 
     /// How long it was worked at until now, all processes together, in milliseconds.
@@ -237,96 +300,17 @@ impl Job {
     }
 }
 
-impl Worked {
-    fn until(&self, now: Instant) -> Duration {
-        self.before.saturating_add(self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
-    }
-
-    fn rest(&mut self, rests: bool, now: Instant) -> bool {
-        if rests == self.since.is_none() {
-            return false;
-        }
-        *self = Self { before: self.until(now), since: (!rests).then_some(now) };
-        true
-    }
-}
-
 impl Bodies {
-    /// Items are leased in their order, more or less: what has lain longest is needed least.
+    /// Items are leased in their order, more or less: what has lain longest is needed least. Of a job that has little
+    /// room, because many others are at work, nothing may be kept.
     fn keep(&mut self, chunk: ChunkInfo, items: Items, room: u64) {
         self.bytes += weight(chunk);
         if self.cached.insert(chunk.seq, (chunk, items)).is_some() {
             self.bytes -= weight(chunk);
         }
-        while self.bytes > room && self.cached.len() > 1 {
+        while self.bytes > room {
             let Some((_, (oldest, _))) = self.cached.pop_first() else { break };
             self.bytes -= weight(oldest);
         }
-    }
-}
-
-/// How the runs of a job are numbered.
-///
-/// # Errors
-/// If it asks for no runs at all.
-pub(crate) fn shape(work: Work) -> Result<Shape> {
-    let (places, iterations, limit) = match work {
-        Work::One { workers, iterations } => (workers, iterations, Some(workers)),
-        Work::Many { iterations, workers } => (1, iterations, workers),
-    };
-    let refuse = |what| ApiError::new(ErrorKind::BadRequest, format!("a job needs at least one {what}"));
-    if iterations == 0 {
-        return Err(refuse("iteration"));
-    }
-    if limit == Some(0) {
-        return Err(refuse("worker"));
-    }
-    Ok(Shape { places, iterations })
-}
-
-/// The options that a plugin does not know, or needs and did not get.
-///
-/// # Errors
-/// With the names of those that it knows.
-pub(crate) fn check_options(plugin: &PluginInfo, options: &BTreeMap<String, String>) -> Result<()> {
-    let specs = &plugin.metadata.options;
-    let name = &plugin.metadata.name;
-    let known = || match specs.is_empty() {
-        true => format!("{name} takes no options"),
-        false => format!("{name} knows {}", specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ")),
-    };
-    for key in options.keys() {
-        if specs.iter().all(|spec| spec.name != *key) {
-            return Err(ApiError::new(ErrorKind::BadRequest, format!("{name} has no option {key:?}")).hint(known()));
-        }
-    }
-    let size: u64 = options.values().map(|value| value.len() as u64).sum();
-    if size > MAX_OPTIONS {
-        let message = format!("the options are {size} bytes together, and {MAX_OPTIONS} is the most");
-        return Err(ApiError::new(ErrorKind::BadRequest, message).hint("give less, or make it part of the items"));
-    }
-    match specs.iter().find(|spec| spec.required && !options.contains_key(&spec.name)) {
-        Some(missing) => {
-            Err(ApiError::new(ErrorKind::BadRequest, format!("{name} needs the option {:?}", missing.name))
-                .hint(format!("--option {}=...: {}", missing.name, missing.description)))
-        }
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_stands_still_while_a_job_rests() {
-        let begun = Instant::now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        let mut worked = Worked { before: Duration::from_secs(10), since: Some(begun) };
-        assert!(!worked.rest(false, at(1)));
-        assert!(worked.rest(true, at(3)) && !worked.rest(true, at(4)));
-        assert_eq!(worked.until(at(50)), Duration::from_secs(13));
-        assert!(worked.rest(false, at(60)));
-        assert_eq!(worked.until(at(62)), Duration::from_secs(15));
     }
 }

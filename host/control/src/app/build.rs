@@ -1,0 +1,175 @@
+//! How a control host comes up.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
+
+use pigeon_api::{EventKind, NewToken};
+use pigeon_hub::{CertificateAuthority, Hub, HubConfig, JoinTokens};
+use pigeon_scheduler as scheduler;
+use pigeon_store::{Access, Options, SqliteStore, Store};
+use ring::signature::Ed25519KeyPair;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Running};
+use crate::{
+    Config, ControlError, Inspector,
+    access::Tokens,
+    client::Client,
+    clock,
+    core::{Core, Serving},
+    figures::Figures,
+    handler::Handler,
+    jobs::Jobs,
+    journal::{About, HOST, Journal},
+    owner::{Owner, Tools},
+    registry::Registry,
+    schedules::Schedules,
+    secrets,
+    stats::Kept,
+};
+
+/// Commands that may wait for the owner.
+const COMMANDS: usize = 1024;
+
+impl App {
+    /// Bring it up: open the store, make or read the certificates, listen, decide; and, if it serves, take up the jobs
+    /// that are not finished.
+    ///
+    /// # Errors
+    /// If the state directory cannot be used, or nothing can be listened on.
+    pub async fn build(config: Config, inspector: Arc<dyn Inspector>) -> Result<Self, ControlError> {
+        let started_ms = clock::now_ms();
+        let serves = config.server.is_some();
+        let store = open(&config.state_dir, serves).await?;
+        let (ca, key) = identity(&config)?;
+        let (serving, first_token) = match serves {
+            true => {
+                let (serving, first_token) = admission(&store, &config.state_dir).await?;
+                (Some(serving), first_token)
+            }
+            false => (None, None),
+        };
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let (journal, writing) = Journal::start(store.clone());
+        let registry = Arc::new(Registry::new(store.clone(), inspector, key));
+        let trusted = registry.public_key();
+        let core = Arc::new(Core {
+            store,
+            registry,
+            jobs: Arc::<Jobs>::default(),
+            journal,
+            figures: Arc::<Figures>::default(),
+            kept: Kept::default(),
+            join_tokens: JoinTokens::new(ca.fingerprint()),
+            hub: RwLock::default(),
+            serving,
+            schedules: Mutex::default(),
+            started_ms,
+            backlog: AtomicU64::new(config.backlog),
+            closing: AtomicBool::new(false),
+            commands,
+        });
+
+        let handler = Handler::new(core.clone(), Arc::new(Semaphore::new(config.unrecorded)));
+        let mut hub_config = HubConfig::new(config.listen);
+        hub_config.beat = config.beat;
+        hub_config.trusted_keys.extend(trusted);
+        if let Some(server) = &config.server {
+            hub_config.max_sessions = server.max_agents;
+            hub_config.agent_certificates = server.agent_certificates;
+        }
+        let hub = Hub::bind(hub_config, ca.clone(), core.join_tokens.clone(), Arc::new(handler)).await?;
+        *core.hub.write().unwrap_or_else(std::sync::PoisonError::into_inner) = config.hub(hub.addr());
+
+        let stop = CancellationToken::new();
+        let owner = tokio::spawn(owner(&config, &core, &hub)?.run(received, stop.clone()));
+        let app = Self {
+            client: Arc::new(Client::new(core.clone(), "")),
+            core,
+            address: hub.addr(),
+            hub: hub.handle(),
+            config: Mutex::new(config),
+            ca,
+            first_token: Mutex::new(first_token),
+            running: Mutex::new(Some(Running { hub, owner, journal: writing })),
+            stop,
+        };
+        if serves {
+            app.begin().await?;
+        }
+        Ok(app)
+    }
+
+    /// Go on with what an earlier process left.
+    async fn begin(&self) -> Result<(), ControlError> {
+        let core = &self.core;
+        core.limit_all().await.map_err(ControlError::Queue)?;
+        let (jobs, paused) = core.take_up_all().await.map_err(ControlError::Queue)?;
+        let message =
+            format!("version {} started, with {jobs} jobs to do and {paused} paused", env!("CARGO_PKG_VERSION"));
+        core.journal.note(HOST, EventKind::HostStarted, About::HOST, message);
+        let client = {
+            let core = core.clone();
+            Arc::new(move |author: &str| Arc::new(Client::new(core.clone(), author)) as Arc<dyn pigeon_api::Pigeon>)
+        };
+        let schedules = Schedules::start(client, core.store.clone()).await.map_err(ControlError::Queue)?;
+        core.set_schedules(Some(Arc::new(schedules)));
+        Ok(())
+    }
+}
+
+/// The CA and the signing key: of this process alone, or those that the state directory keeps.
+fn identity(config: &Config) -> Result<(CertificateAuthority, Ed25519KeyPair), ControlError> {
+    if config.server.is_none() {
+        return Ok((CertificateAuthority::new_in_memory()?, secrets::new_signing_key()?));
+    }
+    let dir = config.state_dir.join("ca");
+    secrets::private_dir(&dir)?;
+    Ok((CertificateAuthority::load_or_create(&dir)?, secrets::signing_key(&dir)?))
+}
+
+/// Who may come in over the API; with the token that the first start makes.
+async fn admission(store: &Arc<dyn Store>, dir: &Path) -> Result<(Serving, Option<NewToken>), ControlError> {
+    let tokens = Tokens::load(store.clone()).await.map_err(ControlError::Queue)?;
+    let first = match tokens.is_empty() {
+        true => Some(tokens.create_first(dir).await?),
+        false => None,
+    };
+    Ok((Serving { tokens }, first))
+}
+
+fn owner(config: &Config, core: &Core, hub: &Hub) -> Result<Owner, ControlError> {
+    let scheduling =
+        scheduler::Config { beat: config.beat, place_grace: config.place_grace, ..scheduler::Config::default() };
+    let tools = Tools {
+        store: core.store.clone(),
+        hub: hub.handle(),
+        kept: core.jobs.clone(),
+        journal: core.journal.clone(),
+        figures: core.figures.clone(),
+        body_cache: config.body_cache,
+        serving: config.server.is_some(),
+    };
+    Ok(Owner::new(scheduling, u64::from_le_bytes(secrets::random()?), tools))
+}
+
+/// Open the store off the async threads: SQLite blocks. A control host that serves has it alone, and keeps dead letters.
+async fn open(dir: &Path, serves: bool) -> Result<Arc<dyn Store>, ControlError> {
+    let state = |source| ControlError::State { path: dir.to_owned(), source };
+    let access = if serves { Access::Alone } else { Access::Shared };
+    let options = Options { access, dead_letters: serves, ..Options::default() };
+    let opened = {
+        let dir = dir.to_owned();
+        tokio::task::spawn_blocking(move || SqliteStore::open(&dir, options)).await
+    };
+    match opened {
+        Ok(store) => Ok(Arc::new(store.map_err(state)?)),
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}

@@ -1,0 +1,152 @@
+//! Jobs are paused, taken up again, cancelled and deleted.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pigeon_api::{ApiError, ErrorKind, EventKind, JobState, Result, ResumePoint};
+use pigeon_protocol::id::JobId;
+use pigeon_scheduler::Why;
+use pigeon_store::{JobRecord, StoreError};
+
+use super::Client;
+use crate::{clock, core::Core, error::store_error, journal::About, owner::Command, status};
+
+/// How long a job that has just ended may be held by those who looked at it.
+const LET_GO: Duration = Duration::from_secs(5);
+
+impl Client {
+    pub(super) async fn pause_job(&self, id: JobId) -> Result<()> {
+        let record = self.core.record(id).await?;
+        must_not_have_ended(&self.core, &record)?;
+        if self.core.serving.is_none() {
+            // Nobody else could have it go on: it is interrupted, and whoever comes takes it up.
+            return match self.core.owned(id) {
+                Some(_) => self.core.tell(Command::Stop(id, Why::Interrupt)).await,
+                None => Err(ApiError::new(ErrorKind::Conflict, format!("job {id} was not taken up here"))),
+            };
+        }
+        if record.paused {
+            return Ok(());
+        }
+        let job = self.core.hold(&record).await?;
+        let _alone = job.gate().write().await;
+        let paused = self.core.store.set_paused(id, job.epoch(), true).await;
+        paused.map_err(|error| store_error(format!("failed to pause job {id}"), error))?;
+        self.core.journal.note(&self.author, EventKind::JobPaused, About::job(id), "was paused");
+        match job.is_at_work() {
+            true => self.core.tell(Command::Stop(id, Why::Pause)).await?,
+            false => job.end(JobState::Paused),
+        }
+        self.core.journal.flush().await;
+        Ok(())
+    }
+
+    pub(super) async fn resume_job(&self, id: JobId) -> Result<ResumePoint> {
+        let record = self.core.record(id).await?;
+        if record.state.is_finished() {
+            return self.point(&record);
+        }
+        self.core.must_be_open()?;
+        let job = self.core.hold(&record).await?;
+        let alone = job.gate().write().await;
+        // What is under way of it ends first.
+        if job.pulse().borrow().stopping {
+            // Fails only if it was given up.
+            let _ = job.pulse().wait_for(|pulse| pulse.ended.is_some()).await;
+        }
+        // From here on nobody else writes: what is read now stays true.
+        let record = self.core.record(id).await?;
+        let mut point = self.point(&record)?;
+        if record.state.is_finished() {
+            drop(alone);
+            self.core.jobs.remove(id);
+            return Ok(point);
+        }
+        if job.is_at_work() {
+            return Ok(point);
+        }
+        if record.paused {
+            let going_on = self.core.store.set_paused(id, job.epoch(), false).await;
+            going_on.map_err(|error| store_error(format!("failed to take up job {id}"), error))?;
+        } else {
+            point.state = JobState::Interrupted;
+        }
+        self.core.take_up(&job).await?;
+        self.core.journal.note(&self.author, EventKind::JobResumed, About::job(id), "was taken up again");
+        if self.core.serving.is_some() {
+            self.core.journal.flush().await;
+        }
+        Ok(point)
+    }
+
+    fn point(&self, record: &JobRecord) -> Result<ResumePoint> {
+        Ok(ResumePoint {
+            request: status::request(record)?,
+            state: self.core.state(record),
+            sealed: record.sealed.is_some(),
+            next_seq: record.chunks,
+            next_item: record.items,
+            cursor: record.cursor.clone(),
+        })
+    }
+
+    pub(super) async fn cancel_job(&self, id: JobId) -> Result<()> {
+        let record = self.core.record(id).await?;
+        if record.state == pigeon_store::JobState::Cancelled {
+            return Ok(());
+        }
+        must_not_have_ended(&self.core, &record)?;
+        let job = self.core.hold(&record).await?;
+        let alone = job.gate().write().await;
+        if job.is_at_work() {
+            job.cancelled_by(&self.author);
+            return self.core.tell(Command::Stop(id, Why::Cancel)).await;
+        }
+        let (now, epoch) = (clock::now_ms(), job.epoch());
+        let ended = self.core.store.finish(id, epoch, pigeon_store::JobState::Cancelled, Bytes::new(), now).await;
+        match ended {
+            Ok(()) => {}
+            // It ended by itself while this waited.
+            Err(StoreError::Finished(_)) => return Ok(()),
+            Err(error) => return Err(store_error(format!("failed to cancel job {id}"), error)),
+        }
+        job.end(JobState::Cancelled);
+        drop(alone);
+        self.core.jobs.remove(id);
+        self.core.journal.note(&self.author, EventKind::JobCancelled, About::job(id), "was cancelled");
+        self.core.journal.flush().await;
+        Ok(())
+    }
+
+    pub(super) async fn delete_job(&self, id: JobId) -> Result<()> {
+        let attempted = || format!("failed to delete job {id}");
+        let deadline = tokio::time::Instant::now() + LET_GO;
+        loop {
+            match self.core.store.delete(id).await {
+                Ok(()) => break,
+                Err(StoreError::NotFinished(_)) => {
+                    let told = ApiError::new(ErrorKind::Conflict, format!("job {id} has not ended"));
+                    return Err(told.hint("cancel it first, if nobody wants the rest of it"));
+                }
+                // Whoever looked at it when it ended lets it go in a moment.
+                Err(StoreError::Busy { .. }) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(store_error(attempted(), error)),
+            }
+        }
+        self.core.journal.note(&self.author, EventKind::JobDeleted, About::job(id), "was deleted");
+        self.core.journal.flush().await;
+        Ok(())
+    }
+}
+
+fn must_not_have_ended(core: &Core, record: &JobRecord) -> Result<()> {
+    let ended = match core.state(record) {
+        JobState::Finished => "is finished",
+        JobState::Stopped => "has stopped at a run that was invalid or failed",
+        JobState::Cancelled => "was cancelled",
+        JobState::Open | JobState::Sealed | JobState::Interrupted | JobState::Paused => return Ok(()),
+    };
+    Err(ApiError::new(ErrorKind::Conflict, format!("job {} {ended}", record.job.id)))
+}

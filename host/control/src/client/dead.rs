@@ -1,0 +1,251 @@
+//! Dead letters: listed, shown, tried again, discarded.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use pigeon_api::{
+    ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, EventKind, FailureInfo, JobState, PluginInfo,
+    Result,
+};
+use pigeon_protocol::id::{JobId, RunIndex};
+use pigeon_store::{DeadQuery, DeadRow, JobRecord};
+
+use super::{Client, look::named};
+use crate::{
+    clock, convert::Said, core::Core, error::store_error, journal::About, owner::Command, record, results::Names,
+};
+
+/// Dead letters read at a time.
+const PAGE: usize = 1_000;
+
+/// What is known of a job whose letters are read.
+struct Known {
+    record: JobRecord,
+    plugin: PluginInfo,
+    names: Names,
+}
+
+impl Client {
+    pub(super) async fn list_dead(
+        &self,
+        filter: DeadFilter,
+        after: Option<DeadId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let rows = self.core.dead_rows(&filter, after, limit).await?;
+        let (mut letters, mut known) = (Vec::with_capacity(rows.len()), HashMap::new());
+        for row in rows {
+            // A job may be deleted while its letters are told.
+            match self.core.letter(&mut known, row).await {
+                Ok((letter, _)) => letters.push(letter),
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(letters)
+    }
+
+    pub(super) async fn show_dead(&self, id: DeadId) -> Result<DeadDetail> {
+        let row = self.core.store.dead_letter(id.job, RunIndex(id.run)).await;
+        let row = row.map_err(|error| store_error(format!("failed to read dead letter {id}"), error))?;
+        let row = row.ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("there is no dead letter {id}")))?;
+        let (letter, log) = self.core.letter(&mut HashMap::new(), row).await?;
+        let input = if letter.input_kept { self.core.input(id).await? } else { None };
+        Ok(DeadDetail { letter, input, log })
+    }
+
+    pub(super) async fn retry_dead_letters(&self, filter: DeadFilter) -> Result<u64> {
+        self.core.must_be_open()?;
+        let named = !filter.ids.is_empty() || filter.job.is_some();
+        let mut wanted = Vec::new();
+        for (job, runs) in self.core.dead_runs(&filter).await? {
+            let record = self.core.record(job).await?;
+            let refuse = |why: &str| ApiError::new(ErrorKind::Conflict, format!("job {job} {why}"));
+            match self.core.state(&record) {
+                // To try some of it again would have all the rest run as well.
+                JobState::Cancelled if named => {
+                    return Err(refuse("was cancelled: nobody wants the rest of it"));
+                }
+                JobState::Stopped if named => {
+                    return Err(refuse("has stopped at a run that was invalid or failed, and would again"));
+                }
+                JobState::Cancelled | JobState::Stopped => continue,
+                _ if !record.has_bodies => {
+                    return Err(refuse(
+                        "has lost its items, which were kept for their time: nothing can be tried again",
+                    ));
+                }
+                _ => wanted.push((record, runs)),
+            }
+        }
+        let mut count = 0;
+        for (record, runs) in wanted {
+            count += self.retry_runs(&record, runs).await?;
+        }
+        self.core.journal.flush().await;
+        Ok(count)
+    }
+
+    /// Have runs of a job tried again, as if they had never been made.
+    async fn retry_runs(&self, record: &JobRecord, runs: Vec<RunIndex>) -> Result<u64> {
+        let id = record.job.id;
+        let job = self.core.hold(record).await?;
+        let alone = job.gate().write().await;
+        let at_work = job.is_at_work();
+        if at_work {
+            // What is under way ends as it would: then nobody but us knows which runs are done.
+            self.core.ask(|answer| Command::Recess(id, answer)).await?;
+            // It may have ended instead, and been given up; the claim on it is ours still.
+            self.core.jobs.insert(job.clone());
+        }
+        let taken = self.core.store.take_back(id, job.epoch(), runs).await;
+        let taken = taken.map_err(|error| store_error(format!("failed to retry dead letters of job {id}"), error));
+        // Whatever came of it, a job that was at work goes on.
+        let record = self.core.record(id).await?;
+        if record.state.is_finished() {
+            drop(alone);
+            self.core.jobs.remove(id);
+            return taken;
+        }
+        if at_work || (!record.paused && matches!(taken, Ok(1..))) {
+            self.core.take_up(&job).await?;
+        }
+        let taken = taken?;
+        if taken > 0 {
+            self.core.kept.forget().await;
+            let message = format!("{taken} dead letters are tried again");
+            self.core.journal.note(&self.author, EventKind::DeadRetried, About::job(id), message);
+        }
+        Ok(taken)
+    }
+
+    pub(super) async fn discard_dead_letters(&self, filter: DeadFilter) -> Result<u64> {
+        let mut count = 0;
+        for (job, runs) in self.core.dead_runs(&filter).await? {
+            let forgotten = self.core.store.forget_dead(job, runs).await;
+            let attempted = || format!("failed to discard dead letters of job {job}");
+            let forgotten = forgotten.map_err(|error| store_error(attempted(), error))?;
+            if forgotten > 0 {
+                let message = format!("{forgotten} dead letters were discarded");
+                self.core.journal.note(&self.author, EventKind::DeadDiscarded, About::job(job), message);
+            }
+            count += forgotten;
+        }
+        self.core.journal.flush().await;
+        Ok(count)
+    }
+}
+
+impl Core {
+    /// The runs of all the letters that are meant, by job.
+    async fn dead_runs(&self, filter: &DeadFilter) -> Result<BTreeMap<JobId, Vec<RunIndex>>> {
+        let mut runs: BTreeMap<JobId, Vec<RunIndex>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.dead_rows(filter, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(runs) };
+            after = Some(DeadId { job: last.job, run: last.run.0 });
+            for row in page {
+                runs.entry(row.job).or_default().push(row.run);
+            }
+        }
+    }
+
+    /// A page of the letters that are meant.
+    async fn dead_rows(&self, filter: &DeadFilter, after: Option<DeadId>, limit: usize) -> Result<Vec<DeadRow>> {
+        let failed = |error| store_error("failed to read the dead letters", error);
+        if filter.ids.is_empty() {
+            let query = DeadQuery {
+                job: filter.job,
+                code: filter.code.clone(),
+                message: filter.message.clone(),
+                after: after.map(|id| (id.job, RunIndex(id.run))),
+                limit,
+            };
+            return self.store.dead(query).await.map_err(failed);
+        }
+        // In the order in which they were named: each is looked up behind the last one that was told.
+        let ids: Vec<DeadId> = filter.ids.iter().map(|name| name.0).collect();
+        let from = after.and_then(|after| ids.iter().position(|id| *id == after)).map_or(0, |at| at + 1);
+        let mut rows = Vec::new();
+        for (at, id) in ids.iter().enumerate().skip(from) {
+            if rows.len() == limit {
+                break;
+            }
+            if ids[..at].contains(id) {
+                continue;
+            }
+            let row = self.store.dead_letter(id.job, RunIndex(id.run)).await.map_err(failed)?;
+            rows.extend(row.filter(|row| is_meant(filter, row)));
+        }
+        Ok(rows)
+    }
+
+    /// A row as a letter, with what its guest logged.
+    async fn letter(&self, known: &mut HashMap<JobId, Known>, row: DeadRow) -> Result<(DeadLetter, String)> {
+        let id = DeadId { job: row.job, run: row.run.0 };
+        let known = match known.entry(row.job) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(unknown) => {
+                let record = self.record(row.job).await?;
+                let plugin = self.registry.by_digest(record.job.plugin).await?;
+                unknown.insert(Known { record, plugin, names: Names::new(self.store.clone(), row.job) })
+            }
+        };
+        let key = known.record.job.shape.key(row.run);
+        let item = known.names.of(key.item).await?.id.clone();
+        let outcome = record::outcome(&row.outcome);
+        let said = Said::from(outcome.answer);
+        let letter = DeadLetter {
+            id,
+            item,
+            iteration: key.iteration,
+            place: key.place,
+            plugin: named(&known.plugin),
+            digest: known.record.job.plugin,
+            worker: row.worker.to_string(),
+            attempts: row.outcome.attempts,
+            failure: said.failure.unwrap_or_else(|| unsaid(&row)),
+            at_ms: clock::signed(row.landed_ms),
+            input_kept: known.record.has_bodies,
+        };
+        Ok((letter, String::from_utf8_lossy(&outcome.log).into_owned()))
+    }
+
+    /// The body of the item that a letter is about, if it is kept.
+    async fn input(&self, id: DeadId) -> Result<Option<Bytes>> {
+        let failed = |error| store_error(format!("failed to read the input of dead letter {id}"), error);
+        let record = self.record(id.job).await?;
+        let item = record.job.shape.key(RunIndex(id.run)).item;
+        let chunks = self.store.chunks(id.job).await.map_err(failed)?;
+        let at = chunks.partition_point(|chunk| chunk.first + chunk.count <= item);
+        let Some(chunk) = chunks.get(at) else { return Ok(None) };
+        let items = match self.store.items(id.job, chunk.seq).await {
+            Ok(items) => items,
+            // They went a moment ago.
+            Err(pigeon_store::StoreError::NoBodies { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let place = usize::try_from(item - chunk.first).unwrap_or(usize::MAX);
+        if place >= items.len() {
+            return Ok(None);
+        }
+        Ok(Some(items.bodies(place..place + 1).concat().into()))
+    }
+}
+
+fn is_meant(filter: &DeadFilter, row: &DeadRow) -> bool {
+    let error = row.outcome.error.as_ref();
+    let code = |code: &String| error.is_some_and(|error| error.code == *code);
+    let message = |part: &String| error.is_some_and(|error| error.message.contains(part));
+    filter.job.is_none_or(|job| job == row.job)
+        && filter.code.as_ref().is_none_or(code)
+        && filter.message.as_ref().is_none_or(message)
+}
+
+/// What is known of a failure whose outcome cannot be read.
+fn unsaid(row: &DeadRow) -> FailureInfo {
+    let (code, message) =
+        row.outcome.error.as_ref().map_or_else(Default::default, |error| (error.code.clone(), error.message.clone()));
+    FailureInfo { cause: "unknown".to_owned(), code, message, backtrace: Vec::new() }
+}

@@ -1,0 +1,104 @@
+//! What this process has counted since it started, and how much landed lately.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use pigeon_api::Throughput;
+use pigeon_protocol::outcome::Verdict;
+
+/// Length of a stretch, in milliseconds.
+const STEP_MS: u64 = 10_000;
+
+/// Stretches that are remembered: the last fifteen minutes.
+const STEPS: usize = 90;
+
+/// Counters. All of them only ever grow.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) submitted: AtomicU64,
+    pub(crate) items: AtomicU64,
+    pub(crate) item_bytes: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) leased: AtomicU64,
+    runs: [AtomicU64; 3],
+    lately: Mutex<Lately>,
+}
+
+impl Figures {
+    /// So many runs were recorded with each verdict.
+    pub(crate) fn landed(&self, now_ms: u64, verdicts: [u64; 3]) {
+        for (count, more) in self.runs.iter().zip(verdicts) {
+            count.fetch_add(more, Relaxed);
+        }
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.add(now_ms, verdicts.iter().sum(), verdicts[Verdict::Failure as usize]);
+    }
+
+    /// Runs that were recorded, by verdict.
+    pub(crate) fn runs(&self) -> [u64; 3] {
+        [0, 1, 2].map(|verdict: usize| self.runs[verdict].load(Relaxed))
+    }
+
+    /// What landed lately.
+    pub(crate) fn throughput(&self, now_ms: u64) -> Throughput {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.pass(now_ms / STEP_MS);
+        let (runs, failures) = lately.steps.iter().copied().unzip();
+        Throughput { step_ms: STEP_MS, runs, failures }
+    }
+}
+
+/// Runs and failures by stretch, the oldest first.
+#[derive(Debug, Default)]
+struct Lately {
+    steps: VecDeque<(u64, u64)>,
+    /// Number of the last stretch.
+    last: u64,
+}
+
+impl Lately {
+    fn add(&mut self, now_ms: u64, runs: u64, failures: u64) {
+        self.pass(now_ms / STEP_MS);
+        if let Some(step) = self.steps.back_mut() {
+            step.0 += runs;
+            step.1 += failures;
+        }
+    }
+
+    /// This stretch is now. A clock that jumps back stands still here until it has caught up.
+    fn pass(&mut self, step: u64) {
+        if self.steps.is_empty() {
+            (self.last, self.steps) = (step, VecDeque::from([(0, 0)]));
+        }
+        let passed = usize::try_from(step.saturating_sub(self.last)).unwrap_or(usize::MAX);
+        self.steps.extend(std::iter::repeat_n((0, 0), passed.min(STEPS)));
+        self.steps.drain(..self.steps.len().saturating_sub(STEPS));
+        self.last = self.last.max(step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_landed_lately_stands_in_stretches_and_is_forgotten_in_time() {
+        let figures = Figures::default();
+        let at = |step: u64| 1_000_000_000 + step * STEP_MS;
+        figures.landed(at(0), [5, 0, 1]);
+        figures.landed(at(0) + 1, [1, 1, 0]);
+        figures.landed(at(3), [0, 2, 2]);
+        let told = figures.throughput(at(4));
+        assert_eq!((told.runs, told.failures), (vec![8, 0, 0, 4, 0], vec![1, 0, 0, 2, 0]));
+        assert_eq!(figures.runs(), [6, 3, 3]);
+        assert_eq!(figures.throughput(at(1)).runs, [8, 0, 0, 4, 0], "a clock that jumps back");
+        let told = figures.throughput(at(STEPS as u64 + 2)).runs;
+        assert_eq!((told.len(), told.iter().sum::<u64>(), told[0]), (STEPS, 4, 4));
+        assert_eq!(figures.throughput(at(1 << 40)).runs, vec![0; STEPS]);
+    }
+}

@@ -1,0 +1,251 @@
+//! The log of all that happened: written in the order in which it was told, read back by number.
+//!
+//! Entries are told without waiting and written by a task, some at a time, so that a log costs a busy control host a few
+//! commits a second and not one for each job. What was told is on disk a moment later; a process that is killed may lose
+//! what it told in its last moment, never what it did. Whoever acts for a person waits until the entry of the deed is on
+//! disk ([`Journal::flush`]), and whoever reads the log reads all that was told before.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use pigeon_api::{ApiError, ErrorKind, Event, EventFilter, EventKind, Result};
+use pigeon_protocol::id::JobId;
+use pigeon_store::{NewEvent, Store, StoredEvent};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use crate::{clock, error::store_error, status::word};
+
+/// Who the control host itself is, in the log.
+pub(crate) const HOST: &str = "pigeon";
+
+/// Entries are gathered for so long before they are written, unless somebody waits for them.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Entries written at a time.
+const AT_ONCE: usize = 512;
+
+/// Entries that are kept while the disk takes none; of more, the newest are lost, and that is logged.
+const KEPT: usize = 100_000;
+
+/// How long to wait before trying again to write what the disk did not take.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Entries read at a time by those who follow.
+const PAGE: usize = 256;
+
+/// How often to look for what other processes wrote, where they may.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The way into the log, and out of it.
+pub(crate) struct Journal {
+    store: Arc<dyn Store>,
+    told: mpsc::UnboundedSender<Told>,
+    /// Number of the last entry that is known to be on disk.
+    last: watch::Receiver<u64>,
+}
+
+enum Told {
+    Entry(NewEvent),
+    /// Tell when all that was told before is on disk.
+    Flush(oneshot::Sender<()>),
+}
+
+impl Journal {
+    /// A log, and the task that writes it until the last clone of the journal is gone.
+    pub(crate) fn start(store: Arc<dyn Store>) -> (Arc<Self>, JoinHandle<()>) {
+        // Unbounded, since the owner of the queue tells of what happened and must not wait. What is told has cost whoever
+        // caused it a write of its own, and `KEPT` bounds what waits for a disk that takes nothing.
+        let (told, heard) = mpsc::unbounded_channel();
+        let (on_disk, last) = watch::channel(0);
+        let task = tokio::spawn(Writer { store: store.clone(), heard, on_disk, kept: Vec::new() }.run());
+        (Arc::new(Self { store, told, last }), task)
+    }
+
+    /// Tell that something happened. `author` did it.
+    pub(crate) fn note(&self, author: &str, kind: EventKind, about: About<'_>, message: impl Into<String>) {
+        let entry = NewEvent {
+            at_ms: clock::now_ms(),
+            author: author.to_owned(),
+            kind: word(&kind),
+            job: about.job,
+            subject: about.subject.map(str::to_owned),
+            message: message.into(),
+        };
+        // The task ends after everybody who could tell it something.
+        let _ = self.told.send(Told::Entry(entry));
+    }
+
+    /// Wait until all that was told before is on disk, or cannot get there.
+    pub(crate) async fn flush(&self) {
+        let (written, heard) = oneshot::channel();
+        if self.told.send(Told::Flush(written)).is_ok() {
+            let _ = heard.await;
+        }
+    }
+
+    /// The log behind an entry.
+    pub(crate) async fn read(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
+        self.flush().await;
+        self.page(filter, limit).await
+    }
+
+    /// The same from then on, for ever.
+    pub(crate) fn follow(self: &Arc<Self>, filter: EventFilter) -> BoxStream<'static, Result<Event>> {
+        let follower = Follower { journal: self.clone(), filter, last: self.last.clone() };
+        stream::unfold(Some(follower), |follower| async move {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(events) => Some((stream::iter(events.into_iter().map(Ok).collect::<Vec<_>>()), Some(follower))),
+                Err(error) => Some((stream::iter(vec![Err(error)]), None)),
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn page(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
+        let events = self.store.events(filter.after, filter.job, limit).await;
+        let events = events.map_err(|error| store_error("failed to read the log of events", error))?;
+        events.into_iter().map(event).collect()
+    }
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    job: Option<JobId>,
+    subject: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// The control host as a whole.
+    pub(crate) const HOST: About<'static> = About { job: None, subject: None };
+
+    /// A job.
+    pub(crate) fn job(job: JobId) -> Self {
+        Self { job: Some(job), subject: None }
+    }
+
+    /// Something with a name: an agent, a plugin, a schedule, a token.
+    pub(crate) fn named(subject: &'a str) -> Self {
+        Self { job: None, subject: Some(subject) }
+    }
+
+    /// That too.
+    pub(crate) fn and(self, subject: &'a str) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+}
+
+struct Follower {
+    journal: Arc<Journal>,
+    filter: EventFilter,
+    last: watch::Receiver<u64>,
+}
+
+impl Follower {
+    /// What comes next; waits for it.
+    async fn next(&mut self) -> Result<Vec<Event>> {
+        loop {
+            // Marked before the store is read: what is written meanwhile wakes us again.
+            self.last.borrow_and_update();
+            let page = self.journal.page(self.filter, PAGE).await?;
+            if let Some(last) = page.last() {
+                self.filter.after = last.seq;
+                return Ok(page);
+            }
+            // Other processes that use the directory wake nobody here.
+            match timeout(LOOK, self.last.changed()).await {
+                Ok(Err(_)) => return Err(ApiError::new(ErrorKind::Unreachable, "the control host is going down")),
+                Ok(Ok(())) | Err(_) => {}
+            }
+        }
+    }
+}
+
+struct Writer {
+    store: Arc<dyn Store>,
+    heard: mpsc::UnboundedReceiver<Told>,
+    on_disk: watch::Sender<u64>,
+    kept: Vec<NewEvent>,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut waiting = Vec::new();
+        while let Some(told) = self.heard.recv().await {
+            let until = Instant::now() + LINGER;
+            self.take(told, &mut waiting);
+            while waiting.is_empty() && self.kept.len() < AT_ONCE {
+                match tokio::time::timeout_at(until, self.heard.recv()).await {
+                    Ok(Some(told)) => self.take(told, &mut waiting),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            while let Ok(told) = self.heard.try_recv() {
+                self.take(told, &mut waiting);
+            }
+            let mut written = self.write().await;
+            if !written && waiting.is_empty() {
+                // Whoever waits for it is told at once that it did not work out; else it is tried again.
+                tokio::time::sleep(AGAIN).await;
+                written = self.write().await;
+            }
+            if !written && self.kept.len() > KEPT {
+                tracing::error!(lost = self.kept.len() - KEPT, "entries of the log are lost: the disk takes none");
+                self.kept.truncate(KEPT);
+            }
+            for waits in waiting.drain(..) {
+                let _ = waits.send(());
+            }
+        }
+        self.write().await;
+    }
+
+    fn take(&mut self, told: Told, waiting: &mut Vec<oneshot::Sender<()>>) {
+        match told {
+            Told::Entry(entry) => self.kept.push(entry),
+            Told::Flush(waits) => waiting.push(waits),
+        }
+    }
+
+    /// Write what is kept; false if that failed, and it is kept still.
+    async fn write(&mut self) -> bool {
+        while !self.kept.is_empty() {
+            let some = self.kept[..self.kept.len().min(AT_ONCE)].to_vec();
+            let count = some.len();
+            match self.store.put_events(some).await {
+                Ok(last) => {
+                    self.kept.drain(..count);
+                    self.on_disk.send_replace(last);
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "failed to write the log of events");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn event(stored: StoredEvent) -> Result<Event> {
+    let StoredEvent { seq, event } = stored;
+    let kind = serde_json::from_value(serde_json::Value::String(event.kind)).map_err(|error| {
+        ApiError::new(ErrorKind::Internal, format!("entry {seq} of the log is of a kind that is not known"))
+            .caused_by(error)
+    })?;
+    Ok(Event {
+        seq,
+        at_ms: i64::try_from(event.at_ms).unwrap_or(i64::MAX),
+        author: event.author,
+        kind,
+        job: event.job,
+        subject: event.subject,
+        message: event.message,
+    })
+}

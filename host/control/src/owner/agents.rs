@@ -1,0 +1,73 @@
+//! Agents: they come, live, and leave.
+
+use pigeon_api::EventKind;
+use pigeon_hub::{HubEvent, SessionEnd};
+use pigeon_protocol::id::{IncarnationId, SessionId};
+use pigeon_scheduler::{AgentInfo, Left, Time};
+
+use super::Owner;
+use crate::{fleet::Leaving, journal::About};
+
+impl Owner {
+    pub(super) fn event(&mut self, now: Time, event: HubEvent) {
+        match event {
+            HubEvent::Joined { session, agent, hello, address } => {
+                // A hello without an incarnation never gets here: the hub has checked it.
+                let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
+                self.fleet.joined(session, agent, &hello, address);
+                self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
+                let message = format!("came from {address}, with {} slots and version {}", hello.slots, hello.version);
+                self.note_agent(&hello.name, EventKind::AgentJoined, message);
+            }
+            HubEvent::Credit { session, received, batches } => {
+                self.fleet.heard(session);
+                self.scheduler.credit(now, session, received, batches);
+            }
+            HubEvent::Draining { session, reason } => {
+                self.fleet.draining(session, &reason);
+                self.scheduler.draining(now, session);
+            }
+            HubEvent::LeaseBroken { session, lease, fence, reason } => {
+                tracing::warn!(lease = lease.0, reason, "a lease's stream broke");
+                self.attempts.remove(&lease);
+                self.scheduler.lease_ended(now, session, lease, fence);
+            }
+            HubEvent::Left { session, end } => self.left(now, session, &end),
+        }
+    }
+
+    fn left(&mut self, now: Time, session: SessionId, end: &SessionEnd) {
+        let (left, told) = match end {
+            SessionEnd::Drained => (Left::Drained, None),
+            SessionEnd::Closed(_) => (Left::Drained, Some("left in a hurry; what it was at is done again")),
+            SessionEnd::Died => (Left::Died, Some("died; what it was at is done again")),
+            SessionEnd::Unreachable => (Left::Unreachable, Some("cannot be reached; its runs go to others")),
+            SessionEnd::Replaced => (Left::Unreachable, None),
+            SessionEnd::Misbehaved(_) => (Left::Revoked, Some("broke the protocol and was sent away")),
+            SessionEnd::Disconnected(_) => (Left::Revoked, None),
+        };
+        let leaving = Leaving::of(end);
+        let died = matches!(end, SessionEnd::Died);
+        if let Some(name) = self.fleet.left(session, leaving.as_ref(), died) {
+            if let Some(told) = told {
+                for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
+                    owned.job.note(format!("{name} {told}"));
+                }
+            }
+            match leaving {
+                Some(Leaving::InOrder) => self.note_agent(&name, EventKind::AgentLeft, "left in order".to_owned()),
+                Some(Leaving::Lost(how)) => self.note_agent(&name, EventKind::AgentLost, how),
+                Some(Leaving::SentAway(why)) => self.note_agent(&name, EventKind::AgentRefused, why),
+                None => {}
+            }
+        }
+        self.scheduler.left(now, session, left);
+        self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+    }
+
+    fn note_agent(&self, name: &str, kind: EventKind, message: String) {
+        if self.tools.serving {
+            self.tools.journal.note(&format!("agent {name}"), kind, About::named(name), message);
+        }
+    }
+}
