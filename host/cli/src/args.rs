@@ -15,6 +15,7 @@ use crate::{
     plugins::PluginsArgs,
     process::ProcessArgs,
     publish::PublishArgs,
+    restore::RestoreArgs,
     schedule::ScheduleArgs,
     serve::ServeArgs,
     stats::StatsArgs,
@@ -36,6 +37,8 @@ Examples:
   pigeon process -f fibonacci.json -v gexpr              Judge one file, five times
   pigeon process -f orders.jsonl --items -v json         Judge each line of a file
   pigeon plugins list                                    See which validators there are
+  pigeon up --agents 3                                   A server and three agents on this machine
+  pigeon status                                          How the server in use does
 
 Exit codes of `pigeon process`:
     0  all valid                      3  some runs could not be judged
@@ -70,6 +73,8 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Write all that a control host keeps into one file, while it goes on
     Backup(BackupArgs),
+    /// Make a state directory of a backup
+    Restore(RestoreArgs),
     /// Give a control host a plugin, so that jobs can name it
     Publish(PublishArgs),
     /// Start a cluster on this machine: a server and agents, each a process of its own

@@ -1,8 +1,9 @@
 //! The command line: parse, call, render.
 //!
-//! Each command is a module: [`process`] and [`plugins`]. They know a control host only by the API's trait; the one
-//! that they talk to is [`embedded`] in this process. [`input`] turns files into items and [`report`] turns results
-//! into text; both know nothing of the rest.
+//! Each command is a module. They know a control host only by the API's trait: [`connect`] says whether that is one
+//! [`embedded`] in this process, or a server that a [`context`] names. [`serve`] is that server, and [`up`] a whole cluster
+//! of processes. [`input`] turns files into items, [`report`] and [`text`] turn results into text; they know nothing of the
+//! rest.
 //!
 //! Invariant: nothing here judges, queues or runs anything.
 
@@ -29,6 +30,7 @@ mod plugins;
 mod process;
 mod publish;
 mod report;
+mod restore;
 #[cfg(test)]
 mod samples;
 mod schedule;
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
             Command::Stats(args) => stats::run(args, color, screen.clone()).await,
             Command::Events(args) => events::run(args, color, screen.clone()).await,
             Command::Backup(args) => backup::run(args, screen.clone()).await,
+            Command::Restore(args) => restore::run(args, screen.clone()).await,
             Command::CompileComponent { .. } | Command::Agent { .. } | Command::Detached { .. } => Ok(Exit::Usage),
         }
     });

@@ -15,8 +15,11 @@ mod settings;
 mod told;
 
 use std::{
-    env, io,
+    env,
+    fs::DirBuilder,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -164,6 +167,12 @@ struct Serving {
 impl Serving {
     async fn start(settings: &Settings, state_dir: PathBuf, screen: &Screen) -> Result<Self, Failed> {
         let failed = || Failed::machinery(format!("failed to serve from {}", state_dir.display()));
+        // Items are nobody else's business.
+        DirBuilder::new().recursive(true).mode(0o700).create(&state_dir).map_err(|error| {
+            failed()
+                .caused_by(error)
+                .hint("see that this user may write there, or name another folder with --state-dir")
+        })?;
         let options = embedded_options(&Dirs::new(Some(state_dir.clone()))?, None)?;
         let runtime = RuntimeConfig { compile: options.compile, cache: options.cache, ..RuntimeConfig::default() };
         let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime)).await;

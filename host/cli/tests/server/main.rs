@@ -1,0 +1,13 @@
+//! Servers, contexts and whole clusters, from the command line to the exit code: the binary itself, as real processes.
+//!
+//! Whatever a test starts has ended when the test does, however it does.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the report")]
+
+mod support;
+
+mod context;
+mod process;
+mod queue;
+mod serve;
+mod settings;
+mod up;
