@@ -7,7 +7,17 @@
 //! A job's life here: [`create`](Store::create) accepts it, and whoever creates or [`claim`](Store::claim)s it owns it
 //! under an epoch that each of its writes carries. Items are appended in numbered chunks until the job is sealed,
 //! outcomes are recorded in batches as they land, and it is finished. Later a [`sweep`](Store::sweep) drops first the
-//! bodies of its items, then all of it.
+//! bodies of its items, then all of it; or somebody has it [deleted](Store::delete) before.
+//!
+//! ```text
+//!  create ──> active <────── take_back ─────┐
+//!             │    ▲                        │
+//!  set_paused ▼    │ set_paused             │
+//!             paused ────> finish ────> completed, failed fast, cancelled ────> delete or sweep ────> gone
+//! ```
+//!
+//! Runs that could not be judged are [dead letters](Store::dead) besides, if the store is told to keep them. Outcomes that
+//! are [taken back](Store::take_back) never were: their runs are to be done again.
 //!
 //! Outcomes are kept as rows of packed runs, one a batch. A job's counters, histograms and error groups ([`Tally`]) are
 //! a fold over those rows: a ledger in memory that is written down now and then, with the number of the

@@ -2,15 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::{
-    collections::BTreeSet,
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+mod kill;
+
+use std::{collections::BTreeSet, path::Path};
 
 use bytes::Bytes;
+use kill::tell;
 use pigeon_protocol::{
     id::{Digest, JobId, RunIndex, Shape},
     outcome::Verdict,
@@ -83,13 +80,6 @@ async fn child() {
     tokio::join!(append(&store, &claim), record(&store, &claim, 0), record(&store, &claim, 1));
 }
 
-/// Tell the parent that something is on disk.
-fn tell(what: &str, number: u64) {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "\n{what} {number}").unwrap();
-    stdout.flush().unwrap();
-}
-
 async fn append(store: &SqliteStore, claim: &Claim) {
     for seq in store.job(JOB).await.unwrap().chunks.. {
         store.append(JOB, claim.epoch(), seq, chunk(seq), Bytes::from(seq.to_string())).await.unwrap();
@@ -121,45 +111,14 @@ async fn what_was_acknowledged_is_there_whole_and_once() {
     let dir = tempfile::tempdir().unwrap();
     let (mut chunks, mut batches) = (BTreeSet::new(), BTreeSet::new());
     for life in 0..6 {
-        run_and_kill(dir.path(), 40 + 37 * life, &mut chunks, &mut batches);
+        kill::run_and_kill(DIR, dir.path(), 40 + 37 * life, |what, number| match what {
+            "chunk" => chunks.insert(number),
+            "batch" => batches.insert(number),
+            _ => false,
+        });
         check(dir.path(), &chunks, &batches).await;
     }
     assert!(chunks.len() > 10 && batches.len() > 10, "{} chunks and {} batches", chunks.len(), batches.len());
-}
-
-/// Let a child write until it has acknowledged so much, and kill it a moment later; what it acknowledged.
-fn run_and_kill(dir: &Path, acknowledgements: usize, chunks: &mut BTreeSet<u64>, batches: &mut BTreeSet<u64>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(DIR, dir)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut killed = false;
-    let mut seen = 0;
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        let Some((what, number)) = line.split_once(' ') else { continue };
-        let set = match what {
-            "chunk" => &mut *chunks,
-            "batch" => &mut *batches,
-            _ => continue,
-        };
-        set.insert(number.parse().unwrap());
-        seen += 1;
-        if seen >= acknowledgements && !killed {
-            // A moment that differs from life to life, so that it dies in the middle of different things.
-            let moment = Instant::now() + Duration::from_micros(acknowledgements as u64 * 97 % 4000);
-            while Instant::now() < moment {
-                std::hint::spin_loop();
-            }
-            // SIGKILL.
-            child.kill().unwrap();
-            killed = true;
-        }
-    }
-    child.wait().unwrap();
-    assert!(killed, "the child ended by itself");
 }
 
 async fn check(dir: &Path, chunks: &BTreeSet<u64>, batches: &BTreeSet<u64>) {

@@ -286,7 +286,7 @@ pub(super) fn landed_after(connection: &Connection, key: i64, after: u64, limit:
     let mut rows = select.query([key, int(after)])?;
     let (mut batches, mut bytes) = (Vec::new(), 0);
     while batches.len() < limit
-        && bytes < PAGE_BYTES
+        && (bytes < PAGE_BYTES || batches.is_empty())
         && let Some(row) = rows.next()?
     {
         let body = jobs::bytes_of(row, "body")?;
