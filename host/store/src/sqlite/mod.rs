@@ -35,7 +35,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pigeon_protocol::id::{Digest, JobId};
+use pigeon_protocol::id::Digest;
 use tokio::task::spawn_blocking;
 
 use self::{
@@ -155,18 +155,6 @@ impl Inner {
             Ok(Some(lock))
         };
         spawn_blocking(put).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// A job's ledger: the one in memory, if this process writes it.
-    async fn ledger(&self, job: JobId) -> Result<crate::ledger::Ledger> {
-        let open = self.writer.write(move |work| Ok(work.open.get(&job).map(|open| open.ledger.clone()))).await?;
-        match open {
-            Some(ledger) => Ok(ledger),
-            None => {
-                let read = move |connection: &_| outcomes::ledger(connection, jobs::known_key(connection, job)?);
-                self.readers.read(read).await
-            }
-        }
     }
 }
 

@@ -22,7 +22,7 @@ const PAGE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Open {
     epoch: Epoch,
-    pub(super) ledger: Ledger,
+    ledger: Ledger,
 }
 
 /// A job's ledger, as it is on disk.
@@ -191,7 +191,9 @@ fn write_ledger(connection: &Connection, key: i64, ledger: &mut Ledger) -> Resul
 }
 
 /// Which runs have an outcome, and attempts at those that have none.
-pub(super) fn progress(connection: &Connection, key: i64, ledger: &Ledger) -> Result<Progress> {
+pub(super) fn progress(connection: &Connection, job: JobId) -> Result<Progress> {
+    let key = jobs::known_key(connection, job)?;
+    let ledger = ledger(connection, key)?;
     let mut select =
         connection.prepare_cached("SELECT run, failed, deaths FROM attempt WHERE job = ?1 ORDER BY run")?;
     let attempts = select.query_map([key], |row| {
@@ -203,8 +205,9 @@ pub(super) fn progress(connection: &Connection, key: i64, ledger: &Ledger) -> Re
 }
 
 /// Counters, times and error groups, each with an example.
-pub(super) fn tally(connection: &Connection, job: JobId, ledger: Ledger) -> Result<Tally> {
+pub(super) fn tally(connection: &Connection, job: JobId) -> Result<Tally> {
     let key = jobs::known_key(connection, job)?;
+    let ledger = ledger(connection, key)?;
     let runs_per_item = jobs::job(connection, job)?.job.shape.runs_per_item();
     let item = |group: &Group| group.first_run / runs_per_item.max(1);
     let items: BTreeSet<u64> = ledger.groups.iter().map(item).collect();

@@ -31,7 +31,7 @@ impl Readers {
         Self(Arc::new(Pool { database, permits: Semaphore::new(READERS), idle: Mutex::new(Vec::new()) }))
     }
 
-    /// Read. Each statement sees what was committed before it began.
+    /// Read. All of it sees what was committed before it began, and nothing that comes later.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -41,7 +41,8 @@ impl Readers {
         let work = move || {
             let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = idle.map_or_else(|| schema::open_reader(&pool.database), Ok)?;
-            let value = read(&connection);
+            // It changes nothing, so whether it is committed or rolled back is one.
+            let value = connection.unchecked_transaction().map_err(StoreError::from).and_then(|moment| read(&moment));
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             value
         };

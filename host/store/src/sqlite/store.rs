@@ -140,14 +140,11 @@ impl Store for SqliteStore {
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {
-        let ledger = self.0.ledger(job).await?;
-        let read = move |connection: &_| outcomes::progress(connection, jobs::known_key(connection, job)?, &ledger);
-        self.0.readers.read(read).await
+        self.0.readers.read(move |connection| outcomes::progress(connection, job)).await
     }
 
     async fn tally(&self, job: JobId) -> Result<Tally> {
-        let ledger = self.0.ledger(job).await?;
-        self.0.readers.read(move |connection| outcomes::tally(connection, job, ledger)).await
+        self.0.readers.read(move |connection| outcomes::tally(connection, job)).await
     }
 
     async fn results(&self, job: JobId, from: RunIndex, limit: usize) -> Result<Vec<OutcomeRow>> {
