@@ -56,7 +56,8 @@ pub(super) fn count(connection: &Connection, job: Option<JobId>) -> Result<u64> 
     match job {
         Some(job) => Ok(jobs::job(connection, job)?.dead),
         None => {
-            let mut select = connection.prepare_cached("SELECT ifnull(sum(dead), 0) FROM job WHERE NOT gone")?;
+            let mut select =
+                connection.prepare_cached("SELECT ifnull(sum(dead), 0) FROM job WHERE dead > 0 AND NOT gone")?;
             Ok(number(select.query_row([], |row| row.get(0))?))
         }
     }

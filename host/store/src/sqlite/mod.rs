@@ -59,7 +59,7 @@ pub struct Options {
     /// The most that the database may take on disk, in bytes, and that may be written beside it; as much as there is,
     /// if not given.
     pub max_bytes: Option<u64>,
-    /// Whether runs that could not be judged become dead letters.
+    /// Whether runs that could not be judged become dead letters. Those that were recorded without it are none.
     pub dead_letters: bool,
 }
 

@@ -18,6 +18,9 @@ use crate::{
 /// A page of results ends when its details have so many bytes.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// Ledgers that are held open.
+const MAX_OPEN: usize = 1024;
+
 /// A job that this process owns.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -63,12 +66,18 @@ impl Work {
         act(connection, head.key, ledger)
     }
 
-    /// The ledger of a job that the caller owns.
+    /// The ledger of a job that the caller owns. Those of jobs that were left unfinished are never closed; whichever goes
+    /// is read again if it is needed.
     fn open(&mut self, job: JobId, epoch: Epoch, key: i64) -> Result<(&Connection, &mut Ledger)> {
         let open = match self.open.remove(&job) {
             Some(open) if open.epoch == epoch => open,
             _ => Open { epoch, ledger: ledger(&self.connection, key)? },
         };
+        while self.open.len() >= MAX_OPEN
+            && let Some(any) = self.open.keys().next().copied()
+        {
+            self.open.remove(&any);
+        }
         Ok((&self.connection, &mut self.open.entry(job).insert_entry(open).into_mut().ledger))
     }
 

@@ -45,8 +45,12 @@ impl Store for SqliteStore {
     async fn create(&self, job: NewJob) -> Result<Claim> {
         let lock = self.0.locks.job(job.id)?;
         let id = job.id;
-        self.0.writer.write(move |work| jobs::create(&work.connection, &job)).await?;
-        Ok(Claim::new(id, Epoch(1), lock))
+        let created = self.0.writer.write(move |work| jobs::create(&work.connection, &job)).await;
+        if let Err(StoreError::KeyTaken(_)) = created {
+            // There is no job of this id, and nobody else asks for one.
+            self.0.locks.forget(id);
+        }
+        created.map(|()| Claim::new(id, Epoch(1), lock))
     }
 
     async fn claim(&self, job: JobId) -> Result<Claim> {

@@ -11,6 +11,7 @@ ALTER TABLE job ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN dead INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX job_by_submission ON job (submission) WHERE submission IS NOT NULL;
 CREATE INDEX job_by_time ON job (created_ms, key);
+CREATE INDEX job_by_dead ON job (dead) WHERE dead > 0 AND NOT gone;
 CREATE INDEX job_by_state ON job (state, paused) WHERE NOT gone;
 
 -- When the batch landed; 0 if that was not kept. A row of which all outcomes were taken back stays, empty, so that rows are

@@ -37,6 +37,19 @@ fn reopen(dir: &Path) -> SqliteStore {
 
 conformance::suite!(serving());
 
+/// A store that has its directory alone does the same.
+mod alone {
+    use pigeon_store::{Access, Options, SqliteStore};
+
+    fn open() -> (SqliteStore, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { access: Access::Alone, dead_letters: true, ..Options::default() };
+        (SqliteStore::open(dir.path(), options).unwrap(), dir)
+    }
+
+    crate::conformance::suite!(open());
+}
+
 /// What is recorded of a run: of some it is that they were invalid, of some that they could not be judged.
 fn row(run: u64) -> OutcomeRow {
     let message = format!("message {}", run % 10);
@@ -69,11 +82,15 @@ fn a_directory_is_shared_or_used_alone() {
     let (store, dir) = open();
     let alone = || SqliteStore::open(dir.path(), Options { access: Access::Alone, ..Options::default() });
     let _beside = reopen(dir.path());
-    assert!(matches!(alone(), Err(StoreError::Busy { what: Owned::Directory, .. })));
+    let error = alone().unwrap_err();
+    assert!(matches!(error, StoreError::Busy { what: Owned::Directory, pid: Some(pid) } if pid == std::process::id()));
     drop((store, _beside));
     let _alone = alone().unwrap();
-    let error = SqliteStore::open(dir.path(), Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::Busy { what: Owned::Directory, pid: Some(pid) } if pid == std::process::id()));
+    for options in [Options::default(), Options { access: Access::Alone, ..Options::default() }] {
+        let error = SqliteStore::open(dir.path(), options).unwrap_err();
+        let told = format!("the state directory is in use by another process (process {})", std::process::id());
+        assert_eq!(error.to_string(), told);
+    }
 }
 
 #[tokio::test]
