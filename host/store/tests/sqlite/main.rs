@@ -12,6 +12,7 @@ mod versions;
 use std::path::Path;
 
 use conformance::made::{all_results, batch, failed, new_job, outcome};
+use futures::future::join_all;
 use pigeon_protocol::outcome::Verdict;
 use pigeon_store::{Access, Claim, Options, OutcomeRow, Owned, SqliteStore, Store, StoreError};
 use tempfile::TempDir;
@@ -138,4 +139,22 @@ async fn ledgers_are_written_down_and_added_to() {
     assert_eq!(other.tally(claim.job()).await.unwrap(), tally);
     assert_eq!(other.progress(claim.job()).await.unwrap(), progress);
     assert_eq!(tally.total().runs(), 1100);
+}
+
+#[tokio::test]
+async fn more_jobs_than_ledgers_are_held_open_all_count() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each is owned, without a file for each.
+    let store = SqliteStore::open(dir.path(), Options { access: Access::Alone, ..Options::default() }).unwrap();
+    let claims = join_all((0..1_100).map(|_| store.create(new_job(1, 1)))).await;
+    let claims: Vec<Claim> = claims.into_iter().map(Result::unwrap).collect();
+    for (runs, refused) in [(0..2, 0), (1..3, 1)] {
+        let records = claims.iter().map(|claim| store.record(batch(claim, "a", runs.clone().map(outcome))));
+        for recorded in join_all(records).await {
+            assert_eq!(recorded.unwrap().refused.len(), refused);
+        }
+    }
+    for claim in &claims {
+        assert_eq!(store.tally(claim.job()).await.unwrap().total().valid, 3);
+    }
 }
