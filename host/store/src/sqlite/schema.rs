@@ -123,6 +123,7 @@ fn check_version(connection: &Connection) -> Result<u32> {
     if found > KNOWN { Err(StoreError::NewerSchema { found, known: KNOWN }) } else { Ok(found) }
 }
 
+/// Bring a database to the newest version, in one transaction: whoever dies on the way leaves the version that it had.
 fn migrate(connection: &mut Connection) -> Result<()> {
     if check_version(connection)? == KNOWN {
         return Ok(());
