@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use pigeon_api::{EventKind, NewToken};
+use pigeon_api::{EventKind, JobId, NewToken};
 use pigeon_hub::{CertificateAuthority, Hub, HubConfig, JoinTokens};
 use pigeon_scheduler as scheduler;
 use pigeon_store::{Access, Options, SqliteStore, Store};
@@ -118,7 +118,21 @@ impl App {
             let core = core.clone();
             Arc::new(move |author: &str| Arc::new(Client::new(core.clone(), author)) as Arc<dyn pigeon_api::Pigeon>)
         };
-        let schedules = Schedules::start(client, core.store.clone()).await.map_err(ControlError::Queue)?;
+        let journal = core.journal.clone();
+        let log = Arc::new(move |name: &str, came: &Result<JobId, String>| {
+            let author = format!("schedule {name}");
+            match came {
+                Ok(job) => {
+                    let message = format!("its time came: job {job} was submitted");
+                    journal.note(&author, EventKind::ScheduleFired, About::job(*job).and(name), message);
+                }
+                Err(why) => {
+                    let message = format!("its time came, and no job was submitted: {why}");
+                    journal.note(&author, EventKind::ScheduleSkipped, About::named(name), message);
+                }
+            }
+        });
+        let schedules = Schedules::start(client, core.store.clone(), log).await.map_err(ControlError::Queue)?;
         core.set_schedules(Some(Arc::new(schedules)));
         Ok(())
     }

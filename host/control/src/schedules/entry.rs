@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     text: Bytes,
     pub(crate) times: Times,
     pub(crate) state: State,
+    /// The time that follows those that were decided on, and up to where they were: looked for once.
+    next: (i64, Option<i64>),
     /// What is pending is not looked at before, in milliseconds since 1970.
     pub(crate) not_before: Option<i64>,
     /// How often in a row it could not be looked at.
@@ -31,8 +33,7 @@ impl Entry {
     pub(crate) fn new(spec: ScheduleSpec, author: &str, now: i64) -> Result<Self> {
         let times = Times::of(&spec.when, now)?;
         let text = serde_json::to_vec(&spec).map_err(|error| unreadable(&spec.name, error))?;
-        let state = State::new(author, now);
-        Ok(Self { spec: Arc::new(spec), text: text.into(), times, state, not_before: None, failures: 0 })
+        Ok(Self::with(spec, text.into(), times, State::new(author, now)))
     }
 
     /// One that was kept.
@@ -41,7 +42,24 @@ impl Entry {
         let spec: ScheduleSpec = serde_json::from_slice(&record.spec).map_err(unreadable)?;
         let state: State = serde_json::from_slice(&record.state).map_err(unreadable)?;
         let times = Times::of(&spec.when, state.added_ms)?;
-        Ok(Self { spec: Arc::new(spec), text: record.spec, times, state, not_before: None, failures: 0 })
+        Ok(Self::with(spec, record.spec, times, state))
+    }
+
+    fn with(spec: ScheduleSpec, text: Bytes, times: Times, state: State) -> Self {
+        let next = (state.decided_ms, times.next(state.decided_ms));
+        Self { spec: Arc::new(spec), text, times, state, next, not_before: None, failures: 0 }
+    }
+
+    /// Its state has changed.
+    pub(crate) fn changed(&mut self) {
+        if self.next.0 != self.state.decided_ms {
+            self.next = (self.state.decided_ms, self.times.next(self.state.decided_ms));
+        }
+    }
+
+    /// The next time to decide on; `None` while it waits, and if there is none any more.
+    fn next(&self) -> Option<i64> {
+        self.next.1.filter(|_| !self.state.paused)
     }
 
     /// As it is to be kept.
@@ -60,13 +78,21 @@ impl Entry {
     }
 
     /// When there is something to do, in milliseconds since 1970; `None` if nothing ever.
-    pub(crate) fn wakes(&self) -> Option<i64> {
+    pub(crate) fn wakes(&self, now: i64) -> Option<i64> {
+        if self.state.is_ahead(now) && !self.state.paused {
+            return Some(now);
+        }
         let pending = !self.state.paused && !self.state.pending.is_empty();
         let pending = pending.then(|| self.not_before.unwrap_or(i64::MIN));
         // While something fails, what comes due waits as well.
         let failing = self.not_before.filter(|_| self.failures > 0).unwrap_or(i64::MIN);
-        let next = self.state.next(&self.times).map(|next| next.max(failing));
+        let next = self.next().map(|next| next.max(failing));
         pending.into_iter().chain(next).min()
+    }
+
+    /// Waits no longer than so long, in milliseconds: the clock may have gone back.
+    pub(crate) fn bound_wait(&mut self, now: i64, longest: i64) {
+        self.not_before = self.not_before.map(|at| at.min(now.saturating_add(longest)));
     }
 
     /// The job of a time, with the plugin that was found for it.
@@ -93,7 +119,7 @@ impl Entry {
             items: spec.job.items.as_ref().map_or(0, Vec::len) as u64,
             author: state.author.clone(),
             paused: state.paused,
-            next_ms: state.next(&self.times),
+            next_ms: self.next(),
             last_ms: state.last.as_ref().map(|last| last.time_ms),
             last_job: state.last.as_ref().and_then(|last| last.job.clone()),
             last_error: state.last.as_ref().and_then(|last| last.error.clone()),

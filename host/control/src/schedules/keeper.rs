@@ -31,6 +31,9 @@ use crate::{error::store_error, submit};
 /// The clock: milliseconds since 1970.
 pub(super) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// Hears what came of each time of a schedule, by its name: the job, or why there is none.
+pub(crate) type Log = Arc<dyn Fn(&str, &std::result::Result<JobId, String>) + Send + Sync>;
+
 /// How they stand, for whoever asks.
 pub(super) type Shown = Arc<Mutex<BTreeMap<String, ScheduleInfo>>>;
 
@@ -71,6 +74,7 @@ pub(super) struct Keeper {
     pub(super) clock: Clock,
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) shown: Shown,
+    pub(super) log: Log,
     pub(super) stop: CancellationToken,
 }
 
@@ -79,7 +83,8 @@ impl Keeper {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             let now = (self.clock)();
-            let first = self.entries.iter().filter_map(|(name, entry)| Some((entry.wakes()?, name))).min();
+            self.entries.values_mut().for_each(|entry| entry.bound_wait(now, LONGEST));
+            let first = self.entries.iter().filter_map(|(name, entry)| Some((entry.wakes(now)?, name))).min();
             let first = first.map(|(at, name)| (at.saturating_sub(now).max(0).unsigned_abs(), name.clone()));
             let sleep = first.as_ref().map_or(SLEEP, |(wait, _)| Duration::from_millis(*wait).min(SLEEP));
             tokio::select! {
@@ -143,8 +148,8 @@ impl Keeper {
 
     async fn pause(&mut self, name: &str, paused: bool) -> Result<ScheduleInfo> {
         let mut entry = self.entries.get(name).cloned().ok_or_else(|| unknown(name, self.entries.keys()))?;
-        entry.state.pause(paused, (self.clock)());
-        self.keep(&entry).await?;
+        let now = (self.clock)();
+        self.change(&mut entry, |entry| entry.state.pause(paused, now)).await?;
         let info = entry.info();
         self.entries.insert(name.to_owned(), entry);
         self.show(name);
@@ -180,6 +185,7 @@ impl Keeper {
         if kept.is_err() {
             entry.state = before;
         }
+        entry.changed();
         kept
     }
 
@@ -233,7 +239,8 @@ impl Keeper {
             }
         };
         // If this fails, it is taken again, and the key finds the same job.
-        self.change(entry, |entry| entry.state.done(pending.time_ms, outcome)).await?;
+        self.change(entry, |entry| entry.state.done(pending.time_ms, outcome.clone())).await?;
+        (self.log)(&entry.spec().name, &outcome);
         Ok(Seen::Done)
     }
 

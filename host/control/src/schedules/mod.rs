@@ -18,7 +18,7 @@ mod times;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use pigeon_api::{ApiError, ErrorKind, Pigeon, Result, ScheduleInfo, ScheduleSpec};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     entry::Entry,
-    keeper::{Clock, Command, Keeper, Shown},
+    keeper::{Clock, Command, Keeper, Log, Shown},
 };
 use crate::{clock, error::store_error, job};
 
@@ -52,17 +52,17 @@ pub(crate) struct Schedules {
 
 impl Schedules {
     /// Reads the schedules that are kept, and keeps them from now on. Call it when jobs can be submitted: their clients are
-    /// made with `client`, under the name `schedule NAME`.
+    /// made with `client`, under the name `schedule NAME`. What comes of each time, `log` hears.
     ///
     /// # Errors
     /// If the store cannot be read. A schedule that cannot is left alone, and told of in the log.
-    pub(crate) async fn start(client: ClientAs, store: Arc<dyn Store>) -> Result<Self> {
+    pub(crate) async fn start(client: ClientAs, store: Arc<dyn Store>, log: Log) -> Result<Self> {
         let now = || i64::try_from(clock::now_ms()).unwrap_or(i64::MAX);
-        Self::start_at(client, store, Arc::new(now)).await
+        Self::start_at(client, store, log, Arc::new(now)).await
     }
 
     /// Likewise, by a clock.
-    async fn start_at(client: ClientAs, store: Arc<dyn Store>, clock: Clock) -> Result<Self> {
+    async fn start_at(client: ClientAs, store: Arc<dyn Store>, log: Log, clock: Clock) -> Result<Self> {
         let kept = store.schedules().await.map_err(|error| store_error("failed to read the schedules", error))?;
         let mut entries = BTreeMap::new();
         for record in kept {
@@ -80,7 +80,8 @@ impl Schedules {
         }
         let (commands, received) = mpsc::channel(COMMANDS);
         let (shown, stop) = (Shown::default(), CancellationToken::new());
-        let keeper = Keeper { client: client.clone(), store, clock, entries, shown: shown.clone(), stop: stop.clone() };
+        let keeper =
+            Keeper { client: client.clone(), store, clock, entries, shown: shown.clone(), log, stop: stop.clone() };
         keeper.entries.keys().for_each(|name| keeper.show(name));
         let keeper = tokio::spawn(keeper.run(received));
         Ok(Self { client, commands, shown, stop, keeper: tokio::sync::Mutex::new(Some(keeper)) })

@@ -84,7 +84,7 @@ impl State {
 
     /// Decides on the times that have come. Returns whether anything has changed.
     pub(crate) fn decide(&mut self, times: &Times, catch_up: CatchUp, now: i64) -> bool {
-        let was_wrong = self.decided_ms.saturating_sub(now) > WRONG;
+        let was_wrong = self.is_ahead(now);
         if was_wrong {
             self.decided_ms = now;
         }
@@ -107,17 +107,17 @@ impl State {
         true
     }
 
+    /// Whether it has decided on times that a clock went through which was wrong.
+    pub(crate) fn is_ahead(&self, now: i64) -> bool {
+        self.decided_ms.saturating_sub(now) > WRONG
+    }
+
     /// Has it wait, or go on: what comes due meanwhile is passed over.
     pub(crate) fn pause(&mut self, paused: bool, now: i64) {
         if self.paused {
             self.decided_ms = self.decided_ms.max(now);
         }
         self.paused = paused;
-    }
-
-    /// The next time to decide on; `None` while it waits, and if there is none any more.
-    pub(crate) fn next(&self, times: &Times) -> Option<i64> {
-        if self.paused { None } else { times.next(self.decided_ms) }
     }
 
     /// The plugin of a pending time is this one, by its digest.
