@@ -353,13 +353,17 @@ fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// The nearest cause of this type. What lies in an I/O error is no source of it.
-fn cause<T: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&T> {
-    let chain = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    chain.into_iter().find_map(|cause| {
-        let inside = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        cause.downcast_ref::<T>().or_else(|| inside.and_then(|inside| inside.downcast_ref::<T>()))
-    })
+/// The nearest cause of this type. What lies in an I/O error is no source of it, and may be an I/O error itself.
+fn cause<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inside = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        next = inside.map(|inside| inside as _).or_else(|| error.source());
+    }
+    None
 }
 
 /// The words of the cause behind all others: those between say only who passed it on.
