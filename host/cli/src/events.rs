@@ -55,7 +55,7 @@ pub(crate) struct EventsArgs {
     host: HostArgs,
 }
 
-/// Columns of a screen on which there is no room for numbers.
+/// Columns of a screen on which there is no room for numbers and dates.
 const NARROW: usize = 70;
 
 /// Run the command.
@@ -144,8 +144,6 @@ async fn follow(client: &dyn Pigeon, filter: EventFilter, paper: &mut Paper) -> 
 /// An entry for people, on one line.
 fn line(event: &Event, view: &View) -> String {
     let paint = view.paint;
-    let number = format!("{:>6}", number(event.seq));
-    let time = view.moment.local(event.at_ms);
     let kind = kind(event.kind);
     let author = printable(if event.author.is_empty() { "-" } else { &event.author });
     let mut message = printable(&event.message);
@@ -155,9 +153,14 @@ fn line(event: &Event, view: &View) -> String {
             message.push_str(&format!(" ({about})"));
         }
     }
-    let before = if view.width < NARROW { format!("{time}  ") } else { format!("{number}  {time}  ") };
-    let left = view.width.saturating_sub(before.len()).max(1);
-    let words = fit(&format!("{kind:<16}  {author}: {message}"), left);
+    let (before, words) = if view.width < NARROW {
+        (format!("{}  ", view.moment.time(event.at_ms)), format!("{kind}  {author}: {message}"))
+    } else {
+        let number = format!("{:>6}", number(event.seq));
+        let before = format!("{number}  {}  ", view.moment.local(event.at_ms));
+        (before, format!("{kind:<16}  {author}: {message}"))
+    };
+    let words = fit(&words, view.width.saturating_sub(before.len()).max(1));
     let words = match words.strip_prefix(kind) {
         Some(rest) => format!("{}{rest}", tone(event.kind)(paint, kind)),
         None => words,

@@ -161,7 +161,7 @@ fn errors<'a>(errors: impl ExactSizeIterator<Item = Error<'a>>, view: &View) -> 
     let columns = [
         Column::right("runs").kept(),
         Column::left("code").kept().cut(8),
-        Column::left("message").kept().cut(10),
+        Column::left("message").cut(10),
         Column::left("last seen"),
         Column::left("first seen"),
         Column::left("first item").cut(10),

@@ -190,7 +190,7 @@ fn throughput(text: &mut String, status: &HostStatus, view: &View) {
 /// The agents that are not well, or all.
 fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, view: &View) {
     if agents.is_empty() {
-        let hint = format!("no agent has come: pigeon token agent{} makes a token with which one joins", view.flags);
+        let hint = format!("no agent has come: pigeon token join{} makes a token with which one does", view.flags);
         let _ = write!(text, "\n{}", view.line(&hint));
         return;
     }
@@ -200,8 +200,8 @@ fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, view: &View
     }
     let columns = [
         Column::left("agent").kept().cut(8),
-        Column::left("state").kept(),
         Column::left("health").kept(),
+        Column::left("state"),
         Column::right("leases"),
         Column::right("slots"),
         Column::right("runs"),
@@ -214,8 +214,8 @@ fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, view: &View
     for agent in &shown {
         grid.row([
             cell(&agent.name).painted(Paint::strong),
-            cell(words::agent(agent.state)).painted_if(agent.state != AgentState::Ready, Paint::warn),
             cell(words::health(agent.health)).painted(words::health_tone(agent.health)),
+            cell(words::agent(agent.state)).painted_if(agent.state != AgentState::Ready, Paint::warn),
             cell(number(agent.leases.into())),
             cell(number(agent.slots.into())),
             cell(number(agent.runs)),

@@ -55,7 +55,7 @@ struct ListArgs {
     which: WhichArgs,
 
     /// At most so many
-    #[arg(short, long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = 50)]
     limit: u32,
 
     /// Only those behind this one in the list: the next page

@@ -38,7 +38,8 @@ pub(super) fn page(document: &DeadDocument, view: &View) -> String {
     fact("attempts", words::plain, &format!("{}, the last by {worker}", plural(letter.attempts.into(), "attempt")));
     fact("when", words::plain, &view.moment.both(letter.at_ms));
     fact("plugin", words::plain, &letter.plugin);
-    fact("digest", words::plain, &letter.digest.to_string());
+    // Whole, whatever the width: it is there to be pasted.
+    let _ = writeln!(text, "{}{}", paint.dim(&format!("{:<NAME$}", "digest")), letter.digest);
     if !letter.failure.backtrace.is_empty() {
         let _ = writeln!(text, "\n{}", paint.strong("backtrace"));
         for frame in &letter.failure.backtrace {

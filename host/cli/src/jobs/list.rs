@@ -27,7 +27,7 @@ pub(super) struct ListArgs {
     plugin: Option<String>,
 
     /// At most so many
-    #[arg(short, long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
         default_value_t = 20, conflicts_with = "all")]
     limit: u32,
 
@@ -140,7 +140,7 @@ fn table(page: &JobPage, args: &ListArgs, view: &View) -> String {
     }
     let columns = [
         Column::left("job").kept(),
-        Column::left("state").kept(),
+        Column::left("state").kept().cut(2),
         Column::right("done"),
         Column::right("runs"),
         Column::left("plugin").cut(8),

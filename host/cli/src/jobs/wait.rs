@@ -112,16 +112,15 @@ async fn end(client: &dyn Pigeon, job: JobId, screen: &Screen) -> Result<JobStat
             told = true;
         }
         let mut events = client.watch(job, Watch::default()).await?;
+        let mut over = false;
         while let Some(event) = events.next().await {
-            match event? {
-                JobEvent::Finished(state) => {
-                    if !state.is_final() {
-                        tokio::time::sleep(PACE).await;
-                    }
-                    break;
-                }
-                JobEvent::Landed(_) | JobEvent::Progress(_) | JobEvent::Note(_) => {}
+            if let JobEvent::Finished(state) = event? {
+                over = state.is_final();
+                break;
             }
+        }
+        if !over {
+            tokio::time::sleep(PACE).await;
         }
     }
 }

@@ -12,8 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use pigeon_api::{
-    ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, ItemResult, JobEvent,
-    JobFilter, JobId, JobRequest, JobStatus, JobSummary, Pigeon, PluginInfo, Result, ResumePoint, Stop, Watch,
+    AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
+    HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken,
+    NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, TokenInfo,
+    TokenSpec, Watch,
 };
 
 /// The newest first, where there is an order.
@@ -138,6 +140,82 @@ impl Pigeon for Fake {
     }
 
     async fn resume(&self, _: JobId) -> Result<ResumePoint> {
+        not_here()
+    }
+
+    async fn delete(&self, _: JobId) -> Result<()> {
+        not_here()
+    }
+
+    async fn dead_letter(&self, _: DeadId) -> Result<DeadDetail> {
+        not_here()
+    }
+
+    async fn retry_dead(&self, _: DeadFilter) -> Result<u64> {
+        not_here()
+    }
+
+    async fn discard_dead(&self, _: DeadFilter) -> Result<u64> {
+        not_here()
+    }
+
+    async fn plugin_limits(&self, _: &str) -> Result<PluginLimits> {
+        not_here()
+    }
+
+    async fn set_plugin_limits(&self, _: &str, _: PluginLimits) -> Result<()> {
+        not_here()
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
+        not_here()
+    }
+
+    async fn add_schedule(&self, _: ScheduleSpec) -> Result<ScheduleInfo> {
+        not_here()
+    }
+
+    async fn pause_schedule(&self, _: &str, _: bool) -> Result<ScheduleInfo> {
+        not_here()
+    }
+
+    async fn remove_schedule(&self, _: &str) -> Result<()> {
+        not_here()
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentStatus>> {
+        not_here()
+    }
+
+    async fn create_join_token(&self, _: JoinSpec) -> Result<NewJoinToken> {
+        not_here()
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenInfo>> {
+        not_here()
+    }
+
+    async fn create_token(&self, _: TokenSpec) -> Result<NewToken> {
+        not_here()
+    }
+
+    async fn revoke_token(&self, _: &str) -> Result<()> {
+        not_here()
+    }
+
+    async fn status(&self) -> Result<HostStatus> {
+        not_here()
+    }
+
+    async fn stats(&self) -> Result<HostStats> {
+        not_here()
+    }
+
+    async fn follow_events(&self, _: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {
+        not_here()
+    }
+
+    async fn backup(&self) -> Result<BoxStream<'static, Result<Bytes>>> {
         not_here()
     }
 }

@@ -52,6 +52,12 @@ impl Moment {
         time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
     }
 
+    /// `19:03:11`: where we are, on whichever day.
+    pub(crate) fn time(&self, ms: i64) -> String {
+        let Ok(time) = Timestamp::from_millisecond(ms) else { return "--:--:--".to_owned() };
+        time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+    }
+
     /// Both.
     pub(crate) fn both(&self, ms: i64) -> String {
         format!("{} ({})", self.local(ms), self.relative(ms))
@@ -94,6 +100,7 @@ mod tests {
         assert_eq!(moment.local(NOW), "2026-11-18 12:06:40 CET");
         assert_eq!(moment.local(NOW - 150 * 86_400_000), "2026-06-21 13:06:40 CEST");
         assert_eq!(moment.both(NOW - 5000), "2026-11-18 12:06:35 CET (5 s ago)");
+        assert_eq!((moment.time(NOW), moment.time(i64::MAX)), ("12:06:40".to_owned(), "--:--:--".to_owned()));
         assert_eq!(moment.local(i64::MAX), "9223372036854775807 ms since 1970");
     }
 }

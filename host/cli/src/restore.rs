@@ -1,0 +1,54 @@
+//! `pigeon restore`: a state directory, made of a backup.
+
+use std::{fs::File, io, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    dirs::quoted,
+    exit::{Exit, Failed},
+    screen::Screen,
+};
+
+/// Make a state directory of a backup
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// The state directory: it must not be there yet, or be empty
+    #[arg(long, value_name = "DIR", required = true)]
+    state_dir: PathBuf,
+}
+
+/// Make a state directory of a backup.
+pub(crate) async fn run(args: RestoreArgs, screen: Screen) -> Result<Exit, Failed> {
+    let RestoreArgs { file, state_dir } = args;
+    let archive: Box<dyn io::Read + Send> = if file.as_os_str() == "-" {
+        Box::new(io::stdin())
+    } else {
+        let opened = File::open(&file).map_err(|error| {
+            Failed::usage(format!("failed to open the backup {}", file.display()))
+                .caused_by(error)
+                .hint("pigeon backup FILE makes one")
+        })?;
+        Box::new(opened)
+    };
+    let dir = std::path::absolute(&state_dir)
+        .map_err(|error| Failed::usage("failed to find the current folder").caused_by(error))?;
+    let restored = tokio::task::spawn_blocking({
+        let dir = dir.clone();
+        move || pigeon_control::restore(archive, &dir)
+    });
+    let restored = restored.await.map_err(|error| Failed::machinery("the restoring was lost").caused_by(error))?;
+    restored.map_err(|error| {
+        Failed::usage(format!("failed to restore {} into {}", file.display(), dir.display()))
+            .caused_by(error)
+            .hint("pigeon backup makes backups; --state-dir names a folder that is empty, or not there yet")
+    })?;
+    screen.note(&format!("restored into {}", dir.display()));
+    let serve = format!("pigeon serve --state-dir {}", quoted(&state_dir.to_string_lossy()));
+    screen.next("to go on:", &serve);
+    Ok(Exit::Valid)
+}
