@@ -116,7 +116,8 @@ pub(crate) struct Tools {
     pub(crate) figures: Arc<Figures>,
     /// Bytes of bodies kept at hand, for all jobs together.
     pub(crate) body_cache: u64,
-    /// Whether agents that come and go are told of in the log: not where they are part of this process.
+    /// Whether it serves many. Else it keeps no dead letters, and agents that come and go are part of this process, of which
+    /// the log tells nothing.
     pub(crate) serving: bool,
 }
 
@@ -273,7 +274,7 @@ impl Owner {
             },
         );
         let journal = self.tools.journal.clone();
-        self.jobs.insert(job.id, Owned::new(job.clone(), journal));
+        self.jobs.insert(job.id, Owned::new(job.clone(), journal, self.tools.serving));
         for chunk in chunks {
             self.appended(now, job.id, chunk, None);
         }

@@ -30,9 +30,12 @@ const BATCHES: usize = 64;
 
 /// The events of a job.
 pub(crate) fn events(store: Arc<dyn Store>, job: &Job, watch: Watch) -> BoxStream<'static, Result<JobEvent>> {
+    let mut pulse = job.pulse();
+    // Whoever comes late is told how far it is, even if nothing happens any more.
+    pulse.mark_changed();
     let watcher = Watcher {
         landings: watch.runs.then(|| Landings::new(store, job.id, job.shape, watch)),
-        pulse: job.pulse(),
+        pulse,
         notes: job.notes(),
         told: Instant::now(),
         ready: VecDeque::new(),

@@ -51,11 +51,12 @@ pub(crate) struct Owned {
     pub(crate) recess: Option<oneshot::Sender<()>>,
     journal: Arc<Journal>,
     reasons: BTreeSet<String>,
-    deaths: BTreeSet<String>,
+    /// Reasons of its dead letters that people were told of; nothing where none are kept.
+    deaths: Option<BTreeSet<String>>,
 }
 
 impl Owned {
-    pub(crate) fn new(job: Arc<Job>, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(job: Arc<Job>, journal: Arc<Journal>, dead_letters: bool) -> Self {
         Self {
             backlog: Backlog::new(job.shape.runs_per_item()),
             job,
@@ -65,7 +66,7 @@ impl Owned {
             recess: None,
             journal,
             reasons: BTreeSet::new(),
-            deaths: BTreeSet::new(),
+            deaths: dead_letters.then(BTreeSet::new),
         }
     }
 
@@ -79,7 +80,8 @@ impl Owned {
 
     /// Runs could not be judged for a reason, of which people are told once.
     pub(crate) fn died(&mut self, reason: impl FnOnce() -> String) {
-        if let Some(reason) = new_reason(&mut self.deaths, reason) {
+        let Some(deaths) = &mut self.deaths else { return };
+        if let Some(reason) = new_reason(deaths, reason) {
             self.journal.note(HOST, EventKind::RunsDead, About::job(self.job.id), reason);
         }
     }

@@ -7,7 +7,7 @@
 //! 5. The log is written to its end. Jobs are given up: they are not finished, and whoever starts next takes them up.
 //! 6. An embedded control host forgets what need not be kept.
 //!
-//! Steps 3 and 4 share the deadline. Whatever is cut off by it, or by a power cut, loses nothing that was acknowledged.
+//! Steps 2 to 4 share the deadline. Whatever is cut off by it, or by a power cut, loses nothing that was acknowledged.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -35,10 +35,12 @@ impl App {
         if serves {
             core.journal.note(HOST, EventKind::HostStopping, About::HOST, "goes down");
         }
-        if let Some(schedules) = core.set_schedules(None) {
-            schedules.stop().await;
+        if let Some(schedules) = core.set_schedules(None)
+            && timeout_at(deadline, schedules.stop()).await.is_err()
+        {
+            tracing::warn!("a schedule's job was not submitted in time: whoever starts next submits it, once");
         }
-        hub.shutdown(grace).await;
+        hub.shutdown(deadline.saturating_duration_since(Instant::now())).await;
         self.stop.cancel();
         match timeout_at(deadline.max(Instant::now() + LEAST), &mut owner).await {
             Ok(Ok(())) => {}
@@ -52,6 +54,8 @@ impl App {
             tracing::warn!("the log was not written to its end");
         }
         journal.abort();
+        // It was told to end; with it goes its hold on the store.
+        let _ = journal.await;
         core.jobs.clear();
         if !serves {
             self.forget().await;

@@ -7,7 +7,7 @@ use pigeon_api::{
     ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, EventKind, FailureInfo, JobState, PluginInfo,
     Result,
 };
-use pigeon_protocol::id::{JobId, RunIndex};
+use pigeon_protocol::id::{Epoch, JobId, RunIndex};
 use pigeon_store::{DeadQuery, DeadRow, JobRecord};
 
 use super::{Client, look::named};
@@ -17,6 +17,9 @@ use crate::{
 
 /// Dead letters read at a time.
 const PAGE: usize = 1_000;
+
+/// Runs that are taken back at a time.
+const AT_ONCE: usize = 4_096;
 
 /// What is known of a job whose letters are read.
 struct Known {
@@ -98,16 +101,15 @@ impl Client {
             // It may have ended instead, and been given up; the claim on it is ours still.
             self.core.jobs.insert(job.clone());
         }
-        let taken = self.core.store.take_back(id, job.epoch(), runs).await;
-        let taken = taken.map_err(|error| store_error(format!("failed to retry dead letters of job {id}"), error));
-        // Whatever came of it, a job that was at work goes on.
+        let taken = self.take_back(id, job.epoch(), &runs).await;
+        // Whatever came of it, a job with something left to do goes on.
         let record = self.core.record(id).await?;
         if record.state.is_finished() {
             drop(alone);
             self.core.jobs.remove(id);
             return taken;
         }
-        if at_work || (!record.paused && matches!(taken, Ok(1..))) {
+        if !record.paused {
             self.core.take_up(&job).await?;
         }
         let taken = taken?;
@@ -115,6 +117,17 @@ impl Client {
             self.core.kept.forget().await;
             let message = format!("{taken} dead letters are tried again");
             self.core.journal.note(&self.author, EventKind::DeadRetried, About::job(id), message);
+        }
+        Ok(taken)
+    }
+
+    /// Some thousands at a time: the store does nothing else meanwhile.
+    async fn take_back(&self, job: JobId, epoch: Epoch, runs: &[RunIndex]) -> Result<u64> {
+        let mut taken = 0;
+        for runs in runs.chunks(AT_ONCE) {
+            let some = self.core.store.take_back(job, epoch, runs.to_vec()).await;
+            let attempted = || format!("failed to retry dead letters of job {job}");
+            taken += some.map_err(|error| store_error(attempted(), error))?;
         }
         Ok(taken)
     }

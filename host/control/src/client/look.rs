@@ -52,14 +52,16 @@ impl Client {
             None => true,
             Some(state) => narrow(&mut wanted, state),
         };
-        let page = if exact { u32::try_from(limit).unwrap_or(u32::MAX) } else { PAGE };
-        wanted.limit = (exact && filter.limit.is_none()).then_some(()).map_or(Some(page), |()| None);
+        wanted.limit = match exact {
+            true => filter.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            false => Some(PAGE),
+        };
         let mut summaries = Vec::new();
         while summaries.len() < limit {
             let records = self.core.store.jobs(wanted.clone()).await;
             let records = records.map_err(|error| store_error("failed to list the jobs", error))?;
             let last = records.last().map(|record| record.job.id);
-            let more = records.len() == page as usize;
+            let more = wanted.limit.is_some_and(|page| records.len() == page as usize);
             for record in records {
                 let state = self.core.state(&record);
                 if summaries.len() < limit && filter.state.is_none_or(|wanted| wanted == state) {

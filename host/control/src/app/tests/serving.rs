@@ -1,0 +1,140 @@
+//! A control host that serves: its identity lasts, its directory is its own, and what was begun goes on.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+#[tokio::test]
+async fn its_identity_and_its_tokens_outlive_it() {
+    let dir = TempDir::new().unwrap();
+    let first = server(dir.path()).await;
+    let token = first.take_first_token().unwrap();
+    assert!(first.take_first_token().is_none(), "it is told once");
+    let file = dir.path().join("admin.token");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), token.secret);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(&dir.path().join("ca"))), (0o600, 0o700));
+    assert_eq!((mode(&dir.path().join("ca/ca.key")), mode(&dir.path().join("ca/manifest.key"))), (0o600, 0o600));
+    let (certificate, key) = (first.ca_certificate().to_vec(), first.core.registry.public_key());
+    stop(first).await;
+
+    let second = server(dir.path()).await;
+    assert!(second.take_first_token().is_none());
+    assert_eq!(second.principal(&token.secret).unwrap().name, "admin");
+    assert_eq!((second.ca_certificate(), second.core.registry.public_key()), (&certificate[..], key));
+    stop(second).await;
+}
+
+#[tokio::test]
+async fn its_directory_is_its_own() {
+    let dir = TempDir::new().unwrap();
+    let first = server(dir.path()).await;
+    for config in
+        [Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into()), Config::embedded(dir.path().to_owned())]
+    {
+        let refused = App::build(config, Arc::new(Credulous)).await.err().unwrap();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("in use") && why.contains(&std::process::id().to_string()), "{why}");
+    }
+    stop(first).await;
+    let embedded = app(dir.path()).await;
+    let config = Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
+    assert!(App::build(config, Arc::new(Credulous)).await.is_err());
+    stop(embedded).await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_goes_on_after_it_died() {
+    let dir = TempDir::new().unwrap();
+    let first = server(dir.path()).await;
+    let client = first.client_as("anna");
+    let (open, waiting) = (submit(&first, "a", |_| {}).await, submit(&first, "b", |_| {}).await);
+    for job in [open, waiting] {
+        client.append(job, chunk(0, 0, &[FITS, LARGE])).await.unwrap();
+        wait(&first, job, 3).await;
+    }
+    client.stop(waiting, Stop::Pause).await.unwrap();
+    assert_eq!(wait(&first, waiting, u64::MAX).await, Some(JobState::Paused));
+    drop(client);
+    die(first).await;
+
+    let second = server(dir.path()).await;
+    assert_eq!(status(&second, open).await.state, JobState::Open);
+    assert_eq!(status(&second, waiting).await.state, JobState::Paused);
+    let client = second.client_as("anna");
+    for job in [open, waiting] {
+        client.append(job, chunk(0, 0, &["repeated"])).await.unwrap();
+        client.append(job, chunk(1, 2, &[LARGE])).await.unwrap();
+        client.seal(job).await.unwrap();
+    }
+    wait(&second, open, 6).await;
+    let told = status(&second, waiting).await;
+    assert_eq!((told.state, told.items, told.total_runs), (JobState::Paused, 3, 3), "it is kept, and waits");
+    let point = client.resume(waiting).await.unwrap();
+    assert_eq!((point.state, point.sealed, point.next_seq, point.next_item), (JobState::Paused, true, 2, 3));
+    wait(&second, waiting, 6).await;
+    for job in [open, waiting] {
+        let told = status(&second, job).await;
+        assert_eq!((told.state, told.planned_runs, told.total_runs), (JobState::Sealed, 9, 6));
+    }
+    drop(client);
+    stop(second).await;
+}
+
+#[tokio::test]
+async fn it_goes_down_once_and_says_so() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    assert_eq!(app.ready(), Ok(()));
+    app.drain(Duration::ZERO).await;
+    app.drain(Duration::ZERO).await;
+    assert_eq!(app.ready(), Err(vec!["it is going down".to_owned()]));
+    assert_eq!(kind(app.client.append(job, chunk(0, 0, &[FITS])).await), ErrorKind::Unreachable);
+    assert!(app.core.owned(job).is_none(), "it is given up");
+}
+
+#[tokio::test]
+async fn a_schedule_submits_in_its_own_name_and_is_told_of() {
+    use pigeon_api::{CatchUp, EventFilter, Overlap, ScheduleSpec, When};
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    app.client.publish(Bytes::from_static(b"a")).await.unwrap();
+    let job = serde_json::from_value(serde_json::json!({ "plugin": "a", "items": [LARGE] })).unwrap();
+    let when = When::At { ms: clock::signed(clock::now_ms()) + 500 };
+    let (catch_up, overlap) = (CatchUp::Once, Overlap::Allow);
+    let spec = ScheduleSpec { name: "nightly".to_owned(), when, catch_up, overlap, job };
+    app.client_as("anna").add_schedule(spec).await.unwrap();
+    let mut events = app.client.follow_events(EventFilter::default()).await.unwrap();
+    let (mut authors, mut fired) = (Vec::new(), None);
+    while fired.is_none() {
+        let event = events.next().await.unwrap().unwrap();
+        match event.kind {
+            EventKind::ScheduleAdded | EventKind::JobSubmitted => authors.push(event.author),
+            EventKind::ScheduleFired => fired = event.job,
+            _ => {}
+        }
+    }
+    assert_eq!(authors, ["anna", "schedule nightly"]);
+    assert_eq!(wait(&app, fired.unwrap(), u64::MAX).await, Some(JobState::Finished));
+    drop(events);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn some_settings_change_while_it_runs() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let mut config = Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
+    config.backlog = 20;
+    config.beat = Duration::from_secs(1);
+    config.server.as_mut().unwrap().advertise = Some("pigeon.example:7070".to_owned());
+    config.server.as_mut().unwrap().least_free = u64::MAX;
+    assert_eq!(app.reload(config).await, ["beat"]);
+    assert_eq!(app.core.backlog.load(Relaxed), 20);
+    let token = app.client.create_join_token(pigeon_api::JoinSpec { uses: 1, ttl_ms: 1000 }).await.unwrap();
+    assert_eq!(token.hub, "pigeon.example:7070");
+    let reasons = app.ready().unwrap_err();
+    assert!(reasons[0].ends_with("MiB are free on the disk of the state directory"), "{reasons:?}");
+    stop(app).await;
+}
