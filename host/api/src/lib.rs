@@ -1,14 +1,16 @@
 //! What a client of Pigeon says and hears: the requests and answers as types, and the one trait that offers them.
 //!
-//! The command line knows only [`Pigeon`]. The control host implements it in process (embedded); a client over REST
-//! will implement it too. A job goes through it in this order:
+//! The command line knows only [`Pigeon`]. The control host implements it in process (embedded), and
+//! `client::RestClient` over REST, which is why what REST needs besides lies here, for both of its sides: [`page`],
+//! [`Problem`], [`sse`] and [`wire`]. A job goes through it in this order:
 //!
 //! ```text
 //! submit ──► append, append, ... ──► seal ──► (watch: as runs land) ──► job + results: the report
 //!    └─ the job is durable             └─ the number of runs is known
 //! ```
 //!
-//! Invariant: types and traits only. This crate knows no network, no database and no Wasm.
+//! Invariant: types and traits only. This crate knows no database and no Wasm, and without the feature `client` no
+//! network.
 
 #![forbid(unsafe_code)]
 
@@ -123,132 +125,78 @@ pub trait Pigeon: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] while it has not.
-    async fn delete(&self, job: JobId) -> Result<()> {
-        Err(unsupported(&format!("deleting job {job}")))
-    }
+    async fn delete(&self, job: JobId) -> Result<()>;
 
     /// Runs that could not be judged, the newest first: a page of at most `limit`, behind `after`.
-    async fn dead(&self, filter: DeadFilter, after: Option<DeadId>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let _ = (filter, after, limit);
-        Err(unsupported("dead letters"))
-    }
+    async fn dead(&self, filter: DeadFilter, after: Option<DeadId>, limit: usize) -> Result<Vec<DeadLetter>>;
 
     /// One of them, with its input and log.
-    async fn dead_letter(&self, id: DeadId) -> Result<DeadDetail> {
-        Err(unsupported(&format!("dead letter {id}")))
-    }
+    async fn dead_letter(&self, id: DeadId) -> Result<DeadDetail>;
 
     /// Try these again: their failures count no longer, and jobs that had ended go on. Gives how many there were.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if the input of one is not kept any more; then none is tried again.
-    async fn retry_dead(&self, filter: DeadFilter) -> Result<u64> {
-        let _ = filter;
-        Err(unsupported("dead letters"))
-    }
+    async fn retry_dead(&self, filter: DeadFilter) -> Result<u64>;
 
     /// Forget that these are dead letters: their failures stand. Gives how many there were.
-    async fn discard_dead(&self, filter: DeadFilter) -> Result<u64> {
-        let _ = filter;
-        Err(unsupported("dead letters"))
-    }
+    async fn discard_dead(&self, filter: DeadFilter) -> Result<u64>;
 
     /// A plugin's limits, by its name: they are those of all its versions.
-    async fn plugin_limits(&self, name: &str) -> Result<PluginLimits> {
-        Err(unsupported(&format!("limits of {name}")))
-    }
+    async fn plugin_limits(&self, name: &str) -> Result<PluginLimits>;
 
     /// Give a plugin other limits. They hold from now on, for jobs under way as well.
-    async fn set_plugin_limits(&self, name: &str, limits: PluginLimits) -> Result<()> {
-        let _ = limits;
-        Err(unsupported(&format!("limits of {name}")))
-    }
+    async fn set_plugin_limits(&self, name: &str, limits: PluginLimits) -> Result<()>;
 
     // Schedules.
 
     /// All schedules, by name.
-    async fn schedules(&self) -> Result<Vec<ScheduleInfo>> {
-        Err(unsupported("schedules"))
-    }
+    async fn schedules(&self) -> Result<Vec<ScheduleInfo>>;
 
     /// Keep a schedule.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if there is one of that name.
-    async fn add_schedule(&self, spec: ScheduleSpec) -> Result<ScheduleInfo> {
-        Err(unsupported(&format!("schedule {}", spec.name)))
-    }
+    async fn add_schedule(&self, spec: ScheduleSpec) -> Result<ScheduleInfo>;
 
     /// Have a schedule wait, or go on.
-    async fn pause_schedule(&self, name: &str, paused: bool) -> Result<ScheduleInfo> {
-        let _ = paused;
-        Err(unsupported(&format!("schedule {name}")))
-    }
+    async fn pause_schedule(&self, name: &str, paused: bool) -> Result<ScheduleInfo>;
 
     /// Forget a schedule. Its jobs go on.
-    async fn remove_schedule(&self, name: &str) -> Result<()> {
-        Err(unsupported(&format!("schedule {name}")))
-    }
+    async fn remove_schedule(&self, name: &str) -> Result<()>;
 
     // The control host.
 
     /// Agents that are in, or were since the control host started, by name.
-    async fn agents(&self) -> Result<Vec<AgentStatus>> {
-        Err(unsupported("agents"))
-    }
+    async fn agents(&self) -> Result<Vec<AgentStatus>>;
 
     /// A token with which agents join.
-    async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken> {
-        let _ = spec;
-        Err(unsupported("join tokens"))
-    }
+    async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken>;
 
     /// The tokens for the API that are not revoked, by name.
-    async fn tokens(&self) -> Result<Vec<TokenInfo>> {
-        Err(unsupported("tokens"))
-    }
+    async fn tokens(&self) -> Result<Vec<TokenInfo>>;
 
     /// A token for the API.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if there is one of that name.
-    async fn create_token(&self, spec: TokenSpec) -> Result<NewToken> {
-        Err(unsupported(&format!("token {}", spec.name)))
-    }
+    async fn create_token(&self, spec: TokenSpec) -> Result<NewToken>;
 
     /// Revoke a token for the API: nobody may do anything with it any more.
-    async fn revoke_token(&self, name: &str) -> Result<()> {
-        Err(unsupported(&format!("token {name}")))
-    }
+    async fn revoke_token(&self, name: &str) -> Result<()>;
 
     /// How it stands now.
-    async fn status(&self) -> Result<HostStatus> {
-        Err(unsupported("its status"))
-    }
+    async fn status(&self) -> Result<HostStatus>;
 
     /// Figures by plugin and worker.
-    async fn stats(&self) -> Result<HostStats> {
-        Err(unsupported("its figures"))
-    }
+    async fn stats(&self) -> Result<HostStats>;
 
     /// The log of all that happened, the oldest first: at most `limit` entries.
-    async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
-        let _ = (filter, limit);
-        Err(unsupported("its log of events"))
-    }
+    async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>>;
 
     /// The same from then on, for ever: every entry once.
-    async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {
-        let _ = filter;
-        Err(unsupported("its log of events"))
-    }
+    async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>>;
 
     /// All that is kept, as a tar archive that `pigeon restore` understands, consistent as of one moment.
-    async fn backup(&self) -> Result<BoxStream<'static, Result<Bytes>>> {
-        Err(unsupported("a backup"))
-    }
-}
-
-fn unsupported(what: &str) -> ApiError {
-    ApiError::new(ErrorKind::Unsupported, format!("this control host does not offer {what}"))
+    async fn backup(&self) -> Result<BoxStream<'static, Result<Bytes>>>;
 }
