@@ -63,6 +63,10 @@ enum ContextCommand {
     },
 }
 
+/// By what a server is known that has no CA of its own.
+const SYSTEM: &str = "system";
+const NOTHING: &str = "nothing";
+
 /// A context as it may be shown.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -70,7 +74,7 @@ struct Shown<'a> {
     server: &'a str,
     /// Whether it is in use.
     current: bool,
-    /// How the server is known: `system`, or the fingerprint of its CA.
+    /// How the server is known: by the fingerprint of its CA, by the `system`, or by `nothing`, where it speaks in the clear.
     trust: String,
     /// Whether a token is kept.
     token: bool,
@@ -136,7 +140,11 @@ fn shown<'a>(contexts: &Contexts, name: &'a str, context: &'a Context) -> Shown<
         name,
         server: &context.server,
         current: contexts.current.as_deref() == Some(name),
-        trust: context.fingerprint.clone().unwrap_or_else(|| "system".to_owned()),
+        trust: match &context.fingerprint {
+            Some(fingerprint) => fingerprint.clone(),
+            None if context.server.starts_with("https://") => SYSTEM.to_owned(),
+            None => NOTHING.to_owned(),
+        },
         token: context.token.is_some(),
     }
 }
@@ -164,7 +172,11 @@ fn list(contexts: &[Shown<'_>], view: &View) -> String {
 
 fn one(context: &Shown<'_>, view: &View) -> String {
     let fact = |name: &str, value: &str| format!("{} {}\n", view.paint.dim(&format!("{name:<9}")), printable(value));
-    let trust = if context.trust == "system" { "a certificate that this system trusts" } else { &context.trust };
+    let trust = match context.trust.as_str() {
+        SYSTEM => "a certificate that this system trusts",
+        NOTHING => "nothing: it is spoken with in the clear",
+        fingerprint => fingerprint,
+    };
     [
         fact("name", context.name),
         fact("server", context.server),

@@ -38,7 +38,6 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::running::Running;
 use self::{
@@ -197,8 +196,10 @@ impl Serving {
     /// Serve the API, and say so.
     async fn open(&mut self, settings: &Settings, screen: &Screen) -> Result<(), Failed> {
         let hub = self.app.hub_address();
-        // Where that is any port, it is known only now.
-        self.app.reload(config(settings, self.state_dir.clone(), hub)).await;
+        if settings.agents_listen.port() == 0 {
+            // Which port that is was not known before.
+            self.app.reload(config(settings, self.state_dir.clone(), hub)).await;
+        }
         let tls = settings.serves_tls().then(|| self.app.server_certificate(&names(settings))).transpose();
         let tls = tls.map_err(|error| {
             Failed::usage("failed to make the certificate of the API")
@@ -245,29 +246,30 @@ impl Serving {
         mut signals: Signals,
         mut systemd: Systemd,
     ) -> Result<Exit, Failed> {
-        let stop = CancellationToken::new();
         let app = self.app.clone();
-        let run = app.run(stop.cancelled());
-        tokio::pin!(run);
         systemd.ready();
-        let ended = loop {
-            tokio::select! {
-                // It cannot go on: nothing else matters any more.
-                ended = &mut run => break ended,
-                asked = signals.next() => match asked {
-                    Asked::Stop => break Ok(()),
-                    Asked::Reload => {
-                        systemd.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_us()));
-                        self.reload(&args, &mut settings, &log).await;
-                        systemd.say("READY=1");
-                    }
-                },
-                // The watchdog wants to know that this loop still turns.
-                () = systemd.watchdog_due() => systemd.say("WATCHDOG=1"),
+        let ended = {
+            // What it does now and then is not begun anew on the way down.
+            let run = app.run(std::future::pending());
+            tokio::pin!(run);
+            loop {
+                tokio::select! {
+                    // It cannot go on: nothing else matters any more.
+                    ended = &mut run => break ended,
+                    asked = signals.next() => match asked {
+                        Asked::Stop => break Ok(()),
+                        Asked::Reload => {
+                            systemd.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_us()));
+                            self.reload(&args, &mut settings, &log).await;
+                            systemd.say("READY=1");
+                        }
+                    },
+                    // The watchdog wants to know that this loop still turns.
+                    () = systemd.watchdog_due() => systemd.say("WATCHDOG=1"),
+                }
             }
         };
         systemd.say("STOPPING=1");
-        stop.cancel();
         tracing::info!("going down within {}; a second signal stops at once", units::in_units(settings.deadline));
         tokio::select! {
             () = self.stop(settings.deadline) => {}

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _, time::Duration,
 };
 
-use pigeon_api::{AgentState, JoinSpec, Pigeon, client::RestClient};
+use pigeon_api::{AgentState, AgentStatus, JoinSpec, Pigeon, client::RestClient};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -63,8 +63,9 @@ pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen
     let mut context = context::of_state_dir(&place.server(), None)?;
     context.cluster = Some(place.dir.clone());
     let client = RestClient::new(context.endpoint()?)?;
+    let before = client.agents().await?;
     let mut started = members(place, &mut cluster, wanted, hub, &client, screen).await?;
-    all_in(place, &cluster, &client, &mut started).await?;
+    all_in(place, &cluster, &client, &before, &mut started).await?;
     keep_context(&contexts, place, &mut cluster, context)?;
 
     screen.note(&format!(
@@ -246,16 +247,28 @@ async fn token(dir: &std::path::Path, client: &dyn Pigeon) -> Result<std::path::
 }
 
 /// Wait until every agent takes work. Their join tokens are of no use any more.
+///
+/// The server may not have missed yet an agent that was killed: what it knew `before` of one that was started again does
+/// not count.
 async fn all_in(
     place: &Place,
     cluster: &Cluster,
     client: &dyn Pigeon,
+    before: &[AgentStatus],
     started: &mut BTreeMap<String, Started>,
 ) -> Result<(), Failed> {
     let deadline = Instant::now() + LONG;
     loop {
         let there = client.agents().await?;
-        let is_in = |name: &str| there.iter().any(|agent| agent.name == name && agent.state == AgentState::Ready);
+        let is_old = |agent: &AgentStatus| {
+            started.contains_key(&agent.name)
+                && before
+                    .iter()
+                    .any(|old| (&old.id, &old.address, old.since_ms) == (&agent.id, &agent.address, agent.since_ms))
+        };
+        let is_in = |name: &str| {
+            there.iter().any(|agent| agent.name == name && agent.state == AgentState::Ready && !is_old(agent))
+        };
         let Some(missing) = cluster.agents.keys().find(|name| !is_in(name)) else { break };
         for (name, process) in started.iter_mut() {
             process.check(name, &place.log(name))?;

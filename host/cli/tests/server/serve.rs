@@ -1,6 +1,11 @@
 //! `pigeon serve`: its first start, its second, what it refuses, and its way down.
 
-use std::{os::unix::net::UnixDatagram, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::net::UnixDatagram,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 
@@ -112,4 +117,29 @@ fn systemd_hears_when_it_is_ready_reloads_and_stops() {
     serving.signal(Signal::TERM);
     hear("STOPPING=1");
     serving.says("going down");
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let place = Place::new();
+    let args = ["serve", "--state-dir", "host", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"];
+    let mut command = place.command(&args);
+    command.env("PIGEON_SHUTDOWN_DEADLINE", "1h");
+    let mut serving = Serving::start_as(&place, command);
+    // A request that is under way, and does not end.
+    let api = serving.api();
+    let mut request = TcpStream::connect(api.strip_prefix("http://").unwrap()).unwrap();
+    let token = place.read("host/admin.token");
+    let head = "Host: pigeon\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 100";
+    write!(request, "POST /api/v1/jobs HTTP/1.1\r\n{head}\r\nAuthorization: Bearer {}\r\n\r\n", token.trim()).unwrap();
+    let mut go_on = [0; 12];
+    request.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+    serving.signal(Signal::TERM);
+    serving.says("going down within 1h");
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(130), "{}", serving.log());
+    serving.says("stopped at once");
+    assert!(serving.running().is_none());
+    drop(request);
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc,
     thread::sleep,
     time::{Duration, Instant},
@@ -210,15 +210,25 @@ impl Serving {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + LONG;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it goes on: {}", self.log());
+            sleep(LOOK);
+        }
+    }
+
     /// Told to stop, it ends well. Gives its log.
+    #[track_caller]
     pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
-        let mut status = None;
-        until("its end", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        assert_eq!(status.unwrap().code(), Some(0), "{}", self.log());
+        let status = self.ended();
+        assert_eq!(status.code(), Some(0), "{}", self.log());
         assert!(self.running().is_none(), "it is said to run, and does not");
         self.log()
     }
