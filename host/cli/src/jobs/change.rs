@@ -59,7 +59,7 @@ pub(super) async fn delete(DeleteArgs { jobs: args, yes }: DeleteArgs, screen: &
         let jobs = find_all(host.client().as_ref(), &args.jobs).await?;
         let what = match jobs.as_slice() {
             [job] => format!("job {job}"),
-            jobs => format!("{}", plural(jobs.len() as u64, "job")),
+            jobs => plural(jobs.len() as u64, "job"),
         };
         if !confirm(screen, &format!("remove {what} and all results"), yes).await? {
             return Ok(Exit::Usage);
