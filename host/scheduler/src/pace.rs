@@ -30,7 +30,6 @@ impl Pace {
     /// Sees runs that took so long together. `horizon` is the time that is remembered.
     pub(crate) fn observe(&mut self, runs: u64, time_us: u64, horizon: Duration) {
         // Answers come from agents: bounded, so that no sum overflows.
-        // Answers come from agents: bounded, so that no sum overflows.
         self.time += time_us.clamp(1, u64::MAX >> 8);
         self.runs += runs * PART;
         while self.time > micros(horizon) && self.runs > PART {
