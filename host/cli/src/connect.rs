@@ -97,7 +97,7 @@ impl Chosen {
         let reached = match &self.server {
             None => {
                 let options = embedded_options(&self.dirs, max_memory)?;
-                Reached::Embedded(Embedded::start(options).await.map_err(not_started(&self.dirs))?)
+                Reached::Embedded(Box::new(Embedded::start(options).await.map_err(not_started(&self.dirs))?))
             }
             Some((name, context)) => {
                 let client = RestClient::new(context.endpoint()?)
@@ -116,7 +116,7 @@ pub(crate) struct Host {
 }
 
 enum Reached {
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
     Server(Arc<RestClient>),
 }
 

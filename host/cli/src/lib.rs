@@ -62,10 +62,9 @@ use crate::{
 /// What the program does, from its arguments to its exit code.
 pub fn main() -> ExitCode {
     let Cli { command, color } = Cli::parse();
-    let command = match be_another(command) {
-        Ok(exit) => return exit,
-        Err(command) => command,
-    };
+    if let Some(exit) = be_another(&command) {
+        return exit;
+    }
     let screen = Screen::new(color);
     // A server has its own.
     if !matches!(command, Command::Serve(_)) {
@@ -111,18 +110,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What this program is where it does not talk to people: a compiler, an agent, or itself in a session of its own. Gives
-/// the command back if it is none of these.
-fn be_another(command: Command) -> Result<ExitCode, Command> {
+/// What this program is where it does not talk to people: a compiler, an agent, or itself in a session of its own.
+fn be_another(command: &Command) -> Option<ExitCode> {
     match command {
-        Command::CompileComponent { args } => Ok(pigeon_runtime::compile_child_main(args)),
-        Command::Agent { args } => Ok(pigeon_agent::daemon::main("pigeon agent", &["agent"], args.into_iter())),
+        Command::CompileComponent { args } => Some(pigeon_runtime::compile_child_main(args.iter().cloned())),
+        Command::Agent { args } => Some(pigeon_agent::daemon::main("pigeon agent", &["agent"], args.iter().cloned())),
         Command::Detached { args } => {
             let error = up::become_detached(args);
             Failed::machinery("failed to start").caused_by(error).print(paint::Paint::PLAIN);
-            Ok(Exit::Machinery.into())
+            Some(Exit::Machinery.into())
         }
-        command => Err(command),
+        _ => None,
     }
 }
 

@@ -190,7 +190,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         allowed: "the path of a folder",
         kind: Kind::Text,
         reloads: false,
-        set: |settings, text| Some(settings.state_dir = some_text(text).map(PathBuf::from)),
+        set: |settings, text| {
+            settings.state_dir = some_text(text).map(PathBuf::from);
+            Some(())
+        },
         show: |settings| settings.state_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default(),
     },
     Setting {
@@ -295,7 +298,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         allowed: "a list of names and addresses",
         kind: Kind::List,
         reloads: false,
-        set: |settings, text| Some(settings.names = list(text)),
+        set: |settings, text| {
+            settings.names = list(text);
+            Some(())
+        },
         show: |settings| settings.names.join(","),
     },
     Setting {

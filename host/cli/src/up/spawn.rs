@@ -24,7 +24,7 @@ const TAIL_LINES: usize = 12;
 
 /// What this program does as `pigeon detached ARGS`: leave the session of the terminal, and be `pigeon ARGS`. Gives why
 /// it is not.
-pub(crate) fn become_detached(args: Vec<OsString>) -> io::Error {
+pub(crate) fn become_detached(args: &[OsString]) -> io::Error {
     if let Err(errno) = rustix::process::setsid() {
         return errno.into();
     }
