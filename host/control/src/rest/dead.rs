@@ -3,12 +3,12 @@
 use axum::Json;
 use pigeon_api::{
     DeadFilter, Problem,
-    page::{Count, DeadDocument, DeadPage, DeadQuery, DeadSelection, page_size},
+    page::{Count, DeadDocument, DeadPage, DeadQuery, DeadSelection},
 };
 
 use super::{
     caller::{Caller, Operator, Viewer},
-    extract::{self, Dead, Nothing, Query},
+    extract::{self, Dead, Nothing, Query, page},
     failure::Answer,
 };
 
@@ -22,7 +22,7 @@ use super::{
     security(("bearer" = ["viewer"]))
 )]
 pub(super) async fn list_dead(caller: Caller<Viewer>, Query(query): Query<DeadQuery>) -> Answer<Json<DeadPage>> {
-    let limit = page_size(query.limit);
+    let limit = page(query.limit)?;
     // One more tells whether there is another page.
     let mut dead = caller.pigeon().dead(query.filter(), query.after, limit + 1).await?;
     let more = dead.len() > limit;

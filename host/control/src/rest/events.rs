@@ -4,7 +4,7 @@ use axum::{Json, http::HeaderMap, response::Response};
 use futures::StreamExt as _;
 use pigeon_api::{
     EventFilter,
-    page::{EventPage, EventsQuery, page_size},
+    page::{EventPage, EventsQuery},
     sse::Message,
 };
 use pigeon_protocol::id::JobId;
@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::{
     caller::{Caller, Viewer},
-    extract::Query,
+    extract::{Query, page},
     failure::Answer,
     streams::{last_event_id, sse},
 };
@@ -28,7 +28,7 @@ use super::{
     security(("bearer" = ["viewer"]))
 )]
 pub(super) async fn list_events(caller: Caller<Viewer>, Query(query): Query<EventsQuery>) -> Answer<Json<EventPage>> {
-    let events = caller.pigeon().events(query.filter(), page_size(query.limit)).await?;
+    let events = caller.pigeon().events(query.filter(), page(query.limit)?).await?;
     let next = events.last().map_or(query.after, |last| last.seq);
     Ok(Json(EventPage { events, next }))
 }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use pigeon_api::{ApiError, DeadId, ErrorKind};
+use pigeon_api::{ApiError, DeadId, ErrorKind, page::page_size};
 use pigeon_protocol::id::JobId;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -32,6 +32,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             }
         }
     }
+}
+
+/// How many entries a page has.
+pub(super) fn page(limit: Option<usize>) -> Answer<usize> {
+    if limit == Some(0) {
+        return Err(Failure::bad_request("the query cannot be read: a page has at least one entry"));
+    }
+    Ok(page_size(limit))
 }
 
 /// Of routes that have no query.
@@ -109,6 +117,11 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Json<T> {
         let (parts, body) = request.into_parts();
         must_be(&parts.headers, &["application/json"])?;
         let (bytes, _memory) = body::whole(rest, &parts.headers, body, rest.limits.json).await?;
+        // What serde would take for a record just as well is not what the document says.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let detail = "the body cannot be read: it is a list, and not an object with names";
+            return Err(Failure::status(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
         match axum::Json::from_bytes(&bytes) {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(refused) => {

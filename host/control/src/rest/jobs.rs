@@ -10,14 +10,14 @@ use axum::{
 use futures::StreamExt as _;
 use pigeon_api::{
     JobEvent, JobFilter, JobState, JobStatus, Pigeon, Problem, ResumePoint, Stop, Watch,
-    page::{JobPage, JobsQuery, MOST_WAIT_MS, WaitQuery, page_size},
+    page::{JobPage, JobsQuery, MOST_WAIT_MS, WaitQuery},
 };
 use pigeon_protocol::id::JobId;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     caller::{Caller, Submitter, Viewer},
-    extract::{Job, Nothing, Query},
+    extract::{Job, Nothing, Query, page},
     failure::Answer,
     tags,
 };
@@ -35,7 +35,7 @@ const PAUSED: Duration = Duration::from_millis(500);
     security(("bearer" = ["viewer"]))
 )]
 pub(super) async fn list_jobs(caller: Caller<Viewer>, Query(query): Query<JobsQuery>) -> Answer<Json<JobPage>> {
-    let limit = page_size(query.limit);
+    let limit = page(query.limit)?;
     // One more tells whether there is another page.
     let filter = JobFilter { limit: Some(limit + 1), ..JobFilter::from(query) };
     let mut jobs = caller.pigeon().jobs(filter).await?;

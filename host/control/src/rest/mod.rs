@@ -49,6 +49,9 @@ mod tls;
 mod tokens;
 mod uploads;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     backend::Backend,
     limits::RestLimits,

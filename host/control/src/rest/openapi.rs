@@ -1,6 +1,7 @@
 //! The OpenAPI document, made of the handlers' annotations.
 
 use pigeon_api::{PROBLEM_MEDIA_TYPE, Problem};
+use serde_json::Value;
 use utoipa::{
     OpenApi, PartialSchema as _,
     openapi::{
@@ -53,7 +54,29 @@ pub fn document() -> String {
         operations.into_iter().flatten().for_each(complete);
     }
     // Our own document: it can always be written.
-    document.to_pretty_json().unwrap_or_default()
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    without_signs(&mut document);
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+}
+
+/// Numbers that are never negative are written as signed ones, which only hold the half of them: say what they are.
+fn without_signs(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let unsigned = members.get("minimum").and_then(Value::as_u64).is_some();
+            let format = match members.get("format").and_then(Value::as_str) {
+                Some("int64") if unsigned => Some("uint64"),
+                Some("int32") if unsigned => Some("uint32"),
+                _ => None,
+            };
+            if let Some(format) = format {
+                members.insert("format".to_owned(), format.into());
+            }
+            members.values_mut().for_each(without_signs);
+        }
+        Value::Array(members) => members.iter_mut().for_each(without_signs),
+        _ => {}
+    }
 }
 
 /// Say of an operation what is true of all of them: whatever goes wrong is told in the same way.

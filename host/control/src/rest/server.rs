@@ -117,6 +117,12 @@ impl Server {
         self.address
     }
 
+    /// Room for requests that go on.
+    #[cfg(test)]
+    pub(super) fn free_streams(&self) -> usize {
+        self.rest.streams.available_permits()
+    }
+
     /// Take another certificate for the connections to come.
     ///
     /// # Errors
