@@ -232,11 +232,13 @@ impl Core {
         self.take_up(&job).await
     }
 
-    /// Jobs that the machinery failed for go on, if it does its work again.
+    /// Jobs that the machinery failed for because the disk was full go on, if there is room again. Where it failed for
+    /// another reason, somebody has to look at it, and to say that it shall go on.
     pub(crate) async fn mend(&self) {
         for job in self.jobs.all() {
             let broken = job.pulse().borrow().broken.clone();
-            let Some(broken) = broken.filter(|_| job.is_at_rest()) else { continue };
+            let full = |error: &Arc<ApiError>| error.kind == ErrorKind::Exhausted && job.is_at_rest();
+            let Some(broken) = broken.filter(full) else { continue };
             let _alone = job.gate().write().await;
             if job.is_at_work() || !self.record(job.id).await.is_ok_and(|record| !record.state.is_finished()) {
                 continue;

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{clock, error::store_error, status::word};
+use crate::{clock, core::going_down, error::store_error, status::word};
 
 /// Who the control host itself is, in the log.
 pub(crate) const HOST: &str = "pigeon";
@@ -159,9 +159,8 @@ impl Follower {
                 return Ok(page);
             }
             // Other processes that use the directory wake nobody here.
-            match timeout(LOOK, self.last.changed()).await {
-                Ok(Err(_)) => return Err(ApiError::new(ErrorKind::Unreachable, "the control host is going down")),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = timeout(LOOK, self.last.changed()).await {
+                return Err(going_down());
             }
         }
     }

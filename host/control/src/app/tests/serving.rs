@@ -82,6 +82,39 @@ async fn what_was_acknowledged_goes_on_after_it_died() {
 }
 
 #[tokio::test]
+async fn what_a_full_disk_stopped_goes_on_by_itself_and_the_rest_when_somebody_says_so() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    for (why, mended) in [(ErrorKind::Exhausted, true), (ErrorKind::Internal, false)] {
+        let job = submit(&app, "a", |_| {}).await;
+        app.client.append(job, chunk(0, 0, &[FITS, LARGE])).await.unwrap();
+        wait(&app, job, 3).await;
+        let plugin = app.core.owned(job).unwrap().plugin.digest;
+        app.core.tell(Command::Lacking(plugin, ApiError::new(why, "failed to write"))).await.unwrap();
+        let owned = app.core.owned(job).unwrap();
+        owned.pulse().wait_for(|pulse| pulse.broken.is_some() && pulse.ended.is_some()).await.unwrap();
+        assert_eq!(kind(app.client.append(job, chunk(1, 2, &[FITS])).await), why, "nothing is taken that is not kept");
+        let told = status(&app, job).await;
+        assert_eq!((told.state, told.waiting), (JobState::Interrupted, Some(pigeon_api::Waiting::Nobody)));
+        app.core.mend().await;
+        let state = status(&app, job).await.state;
+        assert_eq!(state, if mended { JobState::Open } else { JobState::Interrupted });
+        app.client.resume(job).await.unwrap();
+        app.client.append(job, chunk(1, 2, &[LARGE])).await.unwrap();
+        wait(&app, job, 6).await;
+        let told = status(&app, job).await;
+        assert_eq!((told.state, told.planned_runs, told.total_runs), (JobState::Open, 9, 6));
+        let events = app.client.events(pigeon_api::EventFilter { after: 0, job: Some(job) }, 100).await.unwrap();
+        let told: Vec<_> = events.iter().map(|event| (event.kind, &*event.author)).collect();
+        assert!(told.contains(&(EventKind::JobBroken, "pigeon")), "{told:?}");
+        let resumed = if mended { "pigeon" } else { "" };
+        assert!(told.contains(&(EventKind::JobResumed, resumed)), "{told:?}");
+        app.client.stop(job, Stop::Cancel).await.unwrap();
+    }
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn it_goes_down_once_and_says_so() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
@@ -101,7 +134,7 @@ async fn a_schedule_submits_in_its_own_name_and_is_told_of() {
     let app = server(dir.path()).await;
     app.client.publish(Bytes::from_static(b"a")).await.unwrap();
     let job = serde_json::from_value(serde_json::json!({ "plugin": "a", "items": [LARGE] })).unwrap();
-    let when = When::At { ms: clock::signed(clock::now_ms()) + 500 };
+    let when = When::Every { ms: 1_000 };
     let (catch_up, overlap) = (CatchUp::Once, Overlap::Allow);
     let spec = ScheduleSpec { name: "nightly".to_owned(), when, catch_up, overlap, job };
     app.client_as("anna").add_schedule(spec).await.unwrap();
