@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use clap::Args;
 use futures::StreamExt as _;
 use pigeon_api::{
-    Event, EventFilter, EventKind, Pigeon,
+    Event, EventFilter, EventKind, JobId, Pigeon,
     page::{EventPage, MOST_PAGE},
 };
 
@@ -57,6 +57,9 @@ pub(crate) struct EventsArgs {
 
 /// Columns of a screen on which there is no room for numbers and dates.
 const NARROW: usize = 70;
+
+/// Columns of a screen on which there is room for whole ids.
+const WIDE: usize = 140;
 
 /// Run the command.
 pub(crate) async fn run(args: EventsArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
@@ -145,20 +148,18 @@ async fn follow(client: &dyn Pigeon, filter: EventFilter, paper: &mut Paper) -> 
 fn line(event: &Event, view: &View) -> String {
     let paint = view.paint;
     let kind = kind(event.kind);
-    let author = printable(if event.author.is_empty() { "-" } else { &event.author });
-    let mut message = printable(&event.message);
-    // Whom it is about, unless the words say so themselves.
-    for about in event.subject.iter().map(|subject| printable(subject)).chain(event.job.map(|job| job.to_string())) {
-        if !message.contains(&about) {
-            message.push_str(&format!(" ({about})"));
-        }
-    }
+    // The words say what it did or what became of it: first whom they are about, then who had it so.
+    let subject = event.subject.as_ref().map(|subject| printable(subject));
+    let about: Vec<String> = event.job.map(|job| shown(job, view.width)).into_iter().chain(subject).collect();
+    let about = if about.is_empty() { String::new() } else { format!("{}: ", about.join(", ")) };
+    let by = if event.author.is_empty() { String::new() } else { format!(", by {}", printable(&event.author)) };
+    let message = format!("{about}{}{by}", printable(&event.message));
     let (before, words) = if view.width < NARROW {
-        (format!("{}  ", view.moment.time(event.at_ms)), format!("{kind}  {author}: {message}"))
+        (format!("{}  ", view.moment.time(event.at_ms)), format!("{kind}  {message}"))
     } else {
         let number = format!("{:>6}", number(event.seq));
         let before = format!("{number}  {}  ", view.moment.local(event.at_ms));
-        (before, format!("{kind:<16}  {author}: {message}"))
+        (before, format!("{kind:<16}  {message}"))
     };
     let words = fit(&words, view.width.saturating_sub(before.len()).max(1));
     let words = match words.strip_prefix(kind) {
@@ -166,6 +167,15 @@ fn line(event: &Event, view: &View) -> String {
         None => words,
     };
     format!("{}{words}\n", paint.dim(&fit(&before, view.width)))
+}
+
+/// A job's id; on a screen its end, which names it as well, where the whole would leave no room for words.
+fn shown(job: JobId, width: usize) -> String {
+    let id = job.to_string();
+    match id.rsplit_once('-') {
+        Some((_, end)) if width < WIDE => end.to_owned(),
+        _ => id,
+    }
 }
 
 /// The word that JSON has as well.

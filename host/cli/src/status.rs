@@ -61,7 +61,7 @@ pub(crate) async fn run(args: StatusArgs, colours: Colours, screen: Screen) -> R
         paper.view.flags = host.command("");
         if !args.watch {
             let status = client.status().await?;
-            paper.show(&status, |status, view| table(status, args.detailed, view))?;
+            paper.show(&status, |status, view| table(status, args.detailed, host.is_local(), view))?;
             return Ok(Exit::Valid);
         }
         let mut first = true;
@@ -70,11 +70,11 @@ pub(crate) async fn run(args: StatusArgs, colours: Colours, screen: Screen) -> R
             match paper.output {
                 Output::Json => paper.json_line(&status)?,
                 Output::Table if paper.terminal => {
-                    let text = table(&status, args.detailed, &paper.view_now());
+                    let text = table(&status, args.detailed, host.is_local(), &paper.view_now());
                     paper.write(drawn_anew(&text, first, rows()))?;
                 }
                 Output::Table => {
-                    let text = table(&status, args.detailed, &paper.view_now());
+                    let text = table(&status, args.detailed, host.is_local(), &paper.view_now());
                     paper.write(if first { text } else { format!("\n{text}") })?;
                 }
             }
@@ -106,7 +106,7 @@ fn drawn_anew(text: &str, first: bool, rows: usize) -> String {
 }
 
 /// The status for people.
-fn table(status: &HostStatus, detailed: bool, view: &View) -> String {
+fn table(status: &HostStatus, detailed: bool, local: bool, view: &View) -> String {
     // Its times are by its own clock.
     let view = &View { moment: view.moment.at(status.now_ms), ..view.clone() };
     let paint = view.paint;
@@ -119,7 +119,7 @@ fn table(status: &HostStatus, detailed: bool, view: &View) -> String {
         fact(&mut text, view, name, tone, &words);
     }
     throughput(&mut text, status, view);
-    agents(&mut text, &status.agents, detailed, view);
+    agents(&mut text, &status.agents, detailed, local, view);
     text
 }
 
@@ -188,9 +188,13 @@ fn throughput(text: &mut String, status: &HostStatus, view: &View) {
 }
 
 /// The agents that are not well, or all.
-fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, view: &View) {
+fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, local: bool, view: &View) {
     if agents.is_empty() {
-        let hint = format!("no agent has come: pigeon token join{} makes a token with which one does", view.flags);
+        let hint = if local {
+            "no server is in use: pigeon up starts one on this machine, with agents".to_owned()
+        } else {
+            format!("no agent has come: pigeon token join{} makes a token with which one does", view.flags)
+        };
         let _ = write!(text, "\n{}", view.line(&hint));
         return;
     }

@@ -14,7 +14,7 @@ use crate::{
     exit::{Exit, Failed},
     job_id::{self, Last},
     paint::{Colours, Paint},
-    paper::{OutputArgs, Paper},
+    paper::{Output, OutputArgs, Paper},
     screen::Screen,
     text::{Column, Grid, View, cell, number, plural},
     units,
@@ -157,6 +157,10 @@ async fn list(args: ListArgs, colours: Colours, screen: &Screen) -> Result<Exit,
         };
         let page = page(client, &filter, after, args.limit as usize).await?;
         paper.show(&page, |page, view| table(page, &args.which, view))?;
+        if page.dead.is_empty() && host.is_local() && paper.output == Output::Table {
+            let results = host.command("pigeon jobs results JOB");
+            screen.next("without a server none are kept; what could not be judged stands in", &results);
+        }
         Ok(Exit::Valid)
     })
     .await
@@ -286,7 +290,7 @@ fn table(page: &DeadPage, which: &WhichArgs, view: &View) -> String {
         return if any {
             format!("no such dead letter: {} lists all\n", view.command("pigeon dead list"))
         } else {
-            "no dead letter: every run that could not be judged was tried again or discarded\n".to_owned()
+            "no dead letter: runs that cannot be judged would stand here\n".to_owned()
         };
     }
     let columns = [

@@ -97,7 +97,7 @@ fn all_are_meant_only_if_it_is_said() {
 fn an_empty_list_says_what_to_do() {
     let none = DeadPage { dead: Vec::new(), next: None };
     let text = table(&none, &which(&[]), &view(80));
-    assert_eq!(text, "no dead letter: every run that could not be judged was tried again or discarded\n");
+    assert_eq!(text, "no dead letter: runs that cannot be judged would stand here\n");
     let text = table(&none, &which(&["--code", "x"]), &view(80));
     assert_eq!(text, "no such dead letter: pigeon dead list lists all\n");
 }

@@ -1,5 +1,3 @@
-use pigeon_api::JobId;
-
 use super::*;
 use crate::samples::{EVIL, Fake, NOW, assert_harmless, long, view};
 
@@ -13,15 +11,13 @@ fn event(seq: u64, kind: EventKind, job: Option<JobId>, message: &str) -> Event 
 }
 
 fn log() -> Vec<Event> {
-    let subject = Event {
-        subject: Some("north-1".to_owned()),
-        ..event(3, EventKind::AgentLost, None, "3 leases are given to others")
-    };
+    let subject =
+        Event { subject: Some("north-1".to_owned()), ..event(3, EventKind::AgentLost, None, "cannot be reached") };
     vec![
-        event(1, EventKind::JobSubmitted, Some(job()), "json 0.1.0"),
-        event(2, EventKind::JobFinished, Some(job()), &format!("job {}: 1,200 runs, 3 failures", job())),
+        event(1, EventKind::JobSubmitted, Some(job()), "was submitted (json 0.1.0)"),
+        event(2, EventKind::JobFinished, Some(job()), "has ended: 1,197 valid, 0 invalid, 3 failures"),
         subject,
-        Event { author: String::new(), ..event(1_234_567, EventKind::Swept, None, "12 jobs older than 7 days") },
+        Event { author: String::new(), ..event(1_234_567, EventKind::Swept, None, "12 jobs were older than 7 days") },
     ]
 }
 

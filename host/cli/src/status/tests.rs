@@ -55,7 +55,7 @@ fn idle() -> HostStatus {
 #[test]
 fn a_busy_host_at_several_widths() {
     for width in [40, 80, 140] {
-        let text = table(&busy(), width == 140, &view(width));
+        let text = table(&busy(), width == 140, false, &view(width));
         assert_harmless(&text, width);
         insta::assert_snapshot!(format!("busy_{width}"), text);
     }
@@ -63,13 +63,15 @@ fn a_busy_host_at_several_widths() {
 
 #[test]
 fn an_idle_host_says_what_to_do() {
-    insta::assert_snapshot!(table(&idle(), false, &view(80)));
+    insta::assert_snapshot!(table(&idle(), false, false, &view(80)));
+    let local = table(&idle(), false, true, &view(80));
+    assert!(local.ends_with("\n\nno server is in use: pigeon up starts one on this machine, with agents\n"), "{local}");
 }
 
 #[test]
 fn runs_that_nobody_can_take_are_a_warning() {
     let paint = Paint::for_stream(Colours::Always, &io::stdout());
-    let painted = |status: &HostStatus| table(status, false, &View { paint, ..view(80) });
+    let painted = |status: &HostStatus| table(status, false, false, &View { paint, ..view(80) });
     let mut status = idle();
     let warned = |text: &str| text.contains(&paint.warn("5 runs to do, 0 leases under way"));
     status.queue.runs = 5;
@@ -88,7 +90,7 @@ fn hostile_names_steer_nothing() {
         agent.reasons = vec![long(), EVIL.to_owned()];
     }
     for width in [20, 40, 80, 200] {
-        assert_harmless(&table(&status, true, &view(width)), width);
+        assert_harmless(&table(&status, true, false, &view(width)), width);
     }
 }
 
@@ -96,7 +98,7 @@ fn hostile_names_steer_nothing() {
 fn times_are_by_the_hosts_clock() {
     let mut late = view(80);
     late.moment = late.moment.at(NOW + 86_400_000);
-    assert_eq!(table(&busy(), false, &late), table(&busy(), false, &view(80)));
+    assert_eq!(table(&busy(), false, false, &late), table(&busy(), false, false, &view(80)));
 }
 
 #[test]
