@@ -65,31 +65,23 @@ pub(super) async fn run(args: WaitArgs, colours: Colours, screen: &Screen) -> Re
             }
             Ok::<_, Failed>(())
         };
-        let in_time = match args.timeout {
-            None => waiting.await.map(|()| true)?,
-            Some(timeout) => match tokio::time::timeout(timeout, waiting).await {
-                Ok(ended) => ended.map(|()| true)?,
-                Err(_) => false,
-            },
-        };
-        let left =
-            jobs.iter().zip(&ended).filter(|(_, ended)| ended.is_none()).map(|(job, _)| *job).collect::<Vec<_>>();
+        match args.timeout {
+            None => waiting.await?,
+            // Once the time is over, those that have not ended are told.
+            Some(timeout) => tokio::time::timeout(timeout, waiting).await.unwrap_or(Ok(()))?,
+        }
         let exit = ended.iter().flatten().map(exit).max_by_key(|exit| gravity(*exit)).unwrap_or(Exit::Valid);
+        let left: Vec<JobId> =
+            jobs.iter().zip(&ended).filter(|(_, ended)| ended.is_none()).map(|(job, _)| *job).collect();
         if paper.output == Output::Json {
             paper.json(&ended.into_iter().flatten().collect::<Vec<_>>())?;
         }
-        if in_time {
-            return Ok(exit);
-        }
+        let [first, others @ ..] = left.as_slice() else { return Ok(exit) };
         let more =
-            if left.len() > 1 { format!(" and {}", plural(left.len() as u64 - 1, "other")) } else { String::new() };
-        let first = left.first().map(|job| format!("job {job}{more}")).unwrap_or_default();
-        let error = Failed::machinery(format!("the time was over before {first} had ended"));
-        let error = error.hint(host.command(&format!(
-            "pigeon jobs show {}",
-            left.first().copied().map(|job| job.to_string()).unwrap_or_default()
-        )));
-        if gravity(exit) > gravity(Exit::Machinery) {
+            if others.is_empty() { String::new() } else { format!(" and {}", plural(others.len() as u64, "other")) };
+        let error = Failed::machinery(format!("the time was over before job {first}{more} had ended"))
+            .hint(host.command(&format!("pigeon jobs show {first}")));
+        if gravity(exit) > gravity(error.exit) {
             error.print(screen.paint);
             return Ok(exit);
         }
