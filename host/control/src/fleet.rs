@@ -263,3 +263,84 @@ impl Agent {
         (health, reasons)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pigeon_protocol::outcome::{Answer, Failure, Judgement};
+
+    use super::*;
+
+    fn hello(name: &str) -> Hello {
+        Hello { name: name.to_owned(), version: "0.1.0".to_owned(), slots: 2, ..Hello::default() }
+    }
+
+    fn outcomes(valid: usize, failed: usize) -> Vec<Outcome> {
+        let answers = [(valid, Answer::Judgement(Judgement::default())), (failed, Answer::Failure(Failure::default()))];
+        let outcome = |answer| Outcome { answer: Some(answer), ..Outcome::default() };
+        answers.into_iter().flat_map(|(count, answer)| vec![outcome(answer); count]).collect()
+    }
+
+    #[test]
+    fn an_agent_is_told_of_by_how_it_came_and_went() {
+        let (mut fleet, address) = (Fleet::new(Duration::from_secs(5)), SocketAddr::from(([127, 0, 0, 1], 7)));
+        let (one, two) = (AgentId::new(), AgentId::new());
+        fleet.joined(SessionId(1), one, &hello("b"), address);
+        fleet.joined(SessionId(2), two, &hello("a"), address);
+        fleet.draining(SessionId(2), "maintenance");
+        let told = fleet.status(|session| session.0 as usize);
+        let short: Vec<_> = told.iter().map(|agent| (&*agent.name, agent.state, agent.leases, agent.health)).collect();
+        assert_eq!(short, [("a", AgentState::Draining, 2, Health::Good), ("b", AgentState::Ready, 1, Health::Good)]);
+        assert_eq!(told[0].reasons, ["is leaving: maintenance"]);
+
+        // One that died is back in another life before its end is told.
+        for session in [3, 4] {
+            fleet.joined(SessionId(session), one, &hello("b"), address);
+            let died = Leaving::of(&SessionEnd::Died);
+            assert_eq!(
+                fleet.left(SessionId(if session == 3 { 1 } else { 3 }), died.as_ref(), true).as_deref(),
+                Some("b")
+            );
+        }
+        fleet.left(SessionId(2), Leaving::of(&SessionEnd::Unreachable).as_ref(), false);
+        let told = fleet.status(|_| 0);
+        assert_eq!(
+            (told[0].state, told[0].health, &*told[0].reasons[0]),
+            (AgentState::Away, Health::Bad, "cannot be reached")
+        );
+        assert_eq!((told[1].state, told[1].health), (AgentState::Ready, Health::Warning));
+        assert_eq!(told[1].reasons, ["died 2 times in the last hour"]);
+    }
+
+    #[test]
+    fn an_agent_that_fails_where_others_do_not_is_told_of() {
+        let (mut fleet, address) = (Fleet::new(Duration::from_secs(5)), SocketAddr::from(([127, 0, 0, 1], 7)));
+        let agents = [AgentId::new(), AgentId::new()];
+        for (number, (agent, name)) in agents.iter().zip(["a", "b"]).enumerate() {
+            fleet.joined(SessionId(number as u64), *agent, &hello(name), address);
+        }
+        fleet.landed(agents[0], &outcomes(0, 30));
+        assert!(fleet.status(|_| 0)[0].reasons.is_empty(), "it may be the work");
+        fleet.landed(agents[1], &outcomes(30, 1));
+        let told = fleet.status(|_| 0);
+        assert_eq!((told[0].health, told[0].runs, told[0].failures), (Health::Bad, 30, 30));
+        assert_eq!(told[0].reasons, ["could not judge 30 of its last 30 runs, where others could"]);
+        assert_eq!((told[1].health, told[1].reasons.len()), (Health::Good, 0));
+        fleet.landed(agents[0], &outcomes(20, 0));
+        assert_eq!(fleet.status(|_| 0)[0].health, Health::Warning);
+        fleet.landed(agents[0], &outcomes(90, 0));
+        assert_eq!(fleet.status(|_| 0)[0].health, Health::Good, "what it does lately counts");
+        fleet.landed(agents[1], &outcomes(0, 100));
+        fleet.landed(agents[0], &outcomes(0, 100));
+        assert!(fleet.status(|_| 0).iter().all(|agent| agent.health == Health::Good), "where all fail it is the work");
+    }
+
+    #[test]
+    fn agents_that_are_away_are_forgotten_in_time() {
+        let (mut fleet, address) = (Fleet::new(Duration::from_secs(5)), SocketAddr::from(([127, 0, 0, 1], 7)));
+        for number in 0..AWAY as u64 + 50 {
+            fleet.joined(SessionId(number), AgentId::new(), &hello("a"), address);
+            fleet.left(SessionId(number), Some(&Leaving::InOrder), false);
+        }
+        assert_eq!((fleet.agents.len(), fleet.sessions.len()), (AWAY, 0));
+    }
+}
