@@ -151,6 +151,18 @@ impl Host {
         }
     }
 
+    /// See that it is there. A server that has answered once is waited for when it is away for a while; one that never has
+    /// is told to be away at once.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) async fn greet(&self) -> Result<(), Failed> {
+        if let Reached::Server(client) = &self.reached {
+            client.agents().await?;
+        }
+        Ok(())
+    }
+
     /// Add workers to an embedded one. A server has its own agents.
     ///
     /// # Errors

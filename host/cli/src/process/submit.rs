@@ -43,7 +43,12 @@ pub(super) async fn submit(
     // The input is read while the rest comes up.
     let cuts = Cuts::none(&chosen.dirs.state);
     let looking = tokio::task::spawn_blocking(move || look(inputs, cuts));
-    let (looked, host) = tokio::join!(looking, chosen.open(args.job.max_memory.map(|size| size.0)));
+    let reaching = async {
+        let host = chosen.open(args.job.max_memory.map(|size| size.0)).await?;
+        host.greet().await?;
+        Ok::<_, Failed>(host)
+    };
+    let (looked, host) = tokio::join!(looking, reaching);
     let looked = looked.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     let host = started.insert(host?);
     if looked.checked.blank > 0 && !looked.feed.tell_blank {
