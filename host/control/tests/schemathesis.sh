@@ -36,16 +36,18 @@ done
 api=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["api"])' "$work/state/run.json")
 token=$(cat "$work/state/admin.token")
 
-# Something to find.
-submit() { "$work/python/bin/python" - "$api" "$token" <<'EOF'
+# All plugins are compiled as they are first named, which is no fault of the request that names them; and there is
+# something to find.
+"$work/python/bin/python" - "$api" "$token" <<'EOF'
 import json, sys, urllib.request
 api, token = sys.argv[1:]
-body = json.dumps({"plugin": "gexpr", "items": ["(+ 1 2)", "("]}).encode()
-headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-print(urllib.request.urlopen(urllib.request.Request(api + "/api/v1/jobs", body, headers)).read().decode())
+def ask(path, body=None):
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return urllib.request.urlopen(urllib.request.Request(api + path, body, headers), timeout=300).read().decode()
+for plugin in json.loads(ask("/api/v1/plugins"))["plugins"]:
+    ask("/api/v1/jobs", json.dumps({"plugin": plugin["name"], "items": []}).encode())
+print(ask("/api/v1/jobs", json.dumps({"plugin": "gexpr", "items": ["(+ 1 2)", "("]}).encode()))
 EOF
-}
-submit
 
 # Left out are answers that have no end, waits of half a minute, and the end of the very token that asks.
 # `positive_data_acceptance` cannot hold: that a plugin or a time zone of that name exists, no schema says.
@@ -65,6 +67,11 @@ EOF
 cat >"$work/schemathesis.toml" <<EOF
 hooks = "$work/hooks.py"
 headers = { Authorization = "Bearer $token" }
+
+# Whatever is sent is a line.
+[[operations]]
+include-operation-id = "append_items"
+checks = { negative_data_rejection = { enabled = false } }
 EOF
 "$work/python/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$api/openapi.json" \
     --checks all --exclude-checks positive_data_acceptance \
