@@ -42,17 +42,19 @@ pub(super) struct Started {
     from: u64,
 }
 
-/// Start this program with these arguments, and have it write its log there.
+/// Start this program with these arguments, and have it write its log there. Settings are given by the environment where
+/// that does not say them already.
 ///
 /// # Errors
 /// If it cannot be started.
-pub(super) fn start(args: &[OsString], log: &Path) -> Result<Started, Failed> {
+pub(super) fn start(args: &[OsString], log: &Path, settings: &[(&str, &str)]) -> Result<Started, Failed> {
     let failed = |error: io::Error| {
         let what = args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Failed::machinery(format!("failed to start `pigeon {what}`")).caused_by(error)
     };
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(log).map_err(failed)?;
     let from = file.metadata().map_err(failed)?.len();
+    let unsaid = settings.iter().filter(|(name, _)| std::env::var_os(name).is_none());
     let child = Command::new(this_program().map_err(failed)?)
         .arg0("pigeon")
         .arg(DETACHED)
@@ -63,6 +65,7 @@ pub(super) fn start(args: &[OsString], log: &Path) -> Result<Started, Failed> {
         .env_remove("WATCHDOG_USEC")
         .env_remove("STATE_DIRECTORY")
         .env_remove("CREDENTIALS_DIRECTORY")
+        .envs(unsaid.copied())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(file.try_clone().map_err(failed)?)

@@ -157,7 +157,8 @@ async fn start_server(
     ]
     .into();
     let log = place.log("server");
-    let mut started = spawn::start(&args, &log)?;
+    // Nothing here is far away: who is silent for six seconds is gone, and agents that lost their server know it as soon.
+    let mut started = spawn::start(&args, &log, &[("PIGEON_AGENTS_BEAT", "2s")])?;
     cluster.server = Some(started.process.clone());
     place.write(cluster)?;
     let deadline = Instant::now() + LONG;
@@ -223,7 +224,7 @@ async fn members(
         if !dir.join("identity/agent.id").exists() {
             args.extend(["--token-file".into(), token(&dir, client).await?.into_os_string()]);
         }
-        let process = spawn::start(&args, &place.log(name))?;
+        let process = spawn::start(&args, &place.log(name), &[])?;
         let member = Member { process: process.process.clone(), hub, slots: wanted.slots, memory: wanted.memory };
         cluster.agents.insert(name.clone(), member);
         place.write(cluster)?;
