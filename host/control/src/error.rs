@@ -51,9 +51,12 @@ pub enum ControlError {
 pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> ApiError {
     let kind = match &error {
         StoreError::DiskFull { .. } => ErrorKind::Exhausted,
-        StoreError::Busy { .. } | StoreError::Sealed(_) | StoreError::Finished(_) | StoreError::StaleEpoch { .. } => {
-            ErrorKind::Conflict
-        }
+        StoreError::Busy { .. }
+        | StoreError::Sealed(_)
+        | StoreError::Finished(_)
+        | StoreError::Stopped(_)
+        | StoreError::BodiesGone(_)
+        | StoreError::StaleEpoch { .. } => ErrorKind::Conflict,
         StoreError::UnknownJob(_) => ErrorKind::NotFound,
         _ => ErrorKind::Internal,
     };

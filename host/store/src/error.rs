@@ -79,6 +79,9 @@ pub enum StoreError {
     /// The job is finished: it takes no more outcomes.
     #[error("job {0} is finished")]
     Finished(JobId),
+    /// The job was cancelled or failed fast: it does not go on.
+    #[error("job {0} was cancelled or failed fast: it does not go on")]
+    Stopped(JobId),
     /// A chunk of items was left out.
     #[error("job {job} was given chunk {found} where chunk {expected} is next")]
     ChunkGap {
@@ -133,7 +136,7 @@ impl StoreError {
     pub fn is_refusal(&self) -> bool {
         use StoreError::{
             BodiesGone, ChunkGap, Finished, JobExists, KeyTaken, NameTaken, NoBodies, NotFinished, Sealed, StaleEpoch,
-            UnknownJob,
+            Stopped, UnknownJob,
         };
         matches!(
             self,
@@ -146,6 +149,7 @@ impl StoreError {
                 | BodiesGone(_)
                 | Sealed(_)
                 | Finished(_)
+                | Stopped(_)
                 | ChunkGap { .. }
                 | NoBodies { .. }
         )

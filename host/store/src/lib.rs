@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Runs that could not be judged are [dead letters](Store::dead) besides, if the store is told to keep them. Outcomes that
-//! are [taken back](Store::take_back) never were: their runs are to be done again.
+//! are [taken back](Store::take_back) never were: their runs are to be done again, of a job that was completed too; one that
+//! was cancelled or failed fast stays as it ended.
 //!
 //! Outcomes are kept as rows of packed runs, one a batch. A job's counters, histograms and error groups ([`Tally`]) are
 //! a fold over those rows: a ledger in memory that is written down now and then, with the number of the

@@ -106,10 +106,11 @@ pub trait Store: Send + Sync + 'static {
     async fn dead_count(&self, job: Option<JobId>) -> Result<u64>;
 
     /// Take outcomes back, as if those runs had never been made: they count no longer, they are in no batch that landed,
-    /// they are no dead letters, attempts at them are forgotten, and each may be recorded again. The job is active again.
-    /// Gives how many of the runs had an outcome; if none had, nothing changes.
+    /// they are no dead letters, attempts at them are forgotten, and each may be recorded again. A job that was completed is
+    /// active again. Gives how many of the runs had an outcome; if none had, nothing changes.
     ///
-    /// Refused with [`BodiesGone`](crate::StoreError::BodiesGone) if the bodies of the job's items are not kept.
+    /// Refused with [`Stopped`](crate::StoreError::Stopped) if the job was cancelled or failed fast, and with
+    /// [`BodiesGone`](crate::StoreError::BodiesGone) if the bodies of the job's items are not kept.
     async fn take_back(&self, job: JobId, epoch: Epoch, runs: Vec<RunIndex>) -> Result<u64>;
 
     /// Forget that these runs are dead letters: their outcomes stand. Gives how many were.

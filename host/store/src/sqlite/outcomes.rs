@@ -110,6 +110,9 @@ impl Work {
     /// is no moment at which one is and another is not.
     pub(super) fn take_back(&mut self, job: JobId, epoch: Epoch, runs: &[RunIndex]) -> Result<u64> {
         let head = jobs::owned(&self.connection, job, epoch)?;
+        if matches!(head.state, JobState::Cancelled | JobState::FailedFast) {
+            return Err(StoreError::Stopped(job));
+        }
         let (connection, ledger) = self.open(job, epoch, head.key)?;
         let mut runs: BTreeSet<u64> = runs.iter().map(|run| run.0).filter(|run| ledger.done.contains(*run)).collect();
         if runs.is_empty() {

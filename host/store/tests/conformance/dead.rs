@@ -164,6 +164,21 @@ pub(crate) async fn a_finished_job_goes_on_when_outcomes_are_taken_back(store: &
     assert_eq!(store.tally(job).await.unwrap().total().valid, 40);
 }
 
+pub(crate) async fn a_job_that_was_stopped_does_not_go_on(store: &impl Store) {
+    for state in [JobState::Cancelled, JobState::FailedFast] {
+        let claim = job_of(store, [outcome(0), dead(1, "c", "m")]).await;
+        let (job, epoch) = (claim.job(), claim.epoch());
+        store.finish(job, epoch, state, Bytes::from_static(b"1 s"), 9_000).await.unwrap();
+        for run in [1, 30] {
+            let refused = store.take_back(job, epoch, runs([run])).await.unwrap_err();
+            assert!(matches!(refused, StoreError::Stopped(id) if id == job), "{refused}");
+        }
+        let record = store.job(job).await.unwrap();
+        assert_eq!((record.state, record.finished_ms, record.dead), (state, Some(9_000), 1));
+        assert_eq!(store.tally(job).await.unwrap().total().runs(), 2);
+    }
+}
+
 pub(crate) async fn taking_back_is_exact_however_much_there_is(store: &impl Store) {
     let claim = store.create(new_job(1, 1)).await.unwrap();
     let (job, epoch) = (claim.job(), claim.epoch());

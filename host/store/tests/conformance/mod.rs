@@ -51,6 +51,7 @@ macro_rules! suite {
             dead_letters_are_forgotten_and_their_outcomes_stand,
             what_is_taken_back_never_was,
             a_finished_job_goes_on_when_outcomes_are_taken_back,
+            a_job_that_was_stopped_does_not_go_on,
             taking_back_is_exact_however_much_there_is,
             bodies_are_kept_for_dead_letters,
             dead_letters_go_with_their_job,
