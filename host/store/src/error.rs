@@ -61,7 +61,7 @@ pub enum StoreError {
     /// There is a job of that id already.
     #[error("there is a job {0} already")]
     JobExists(JobId),
-    /// A job that is kept was submitted with this key already.
+    /// A job of the same author that is kept was submitted with this key already.
     #[error("job {0} has the same key")]
     KeyTaken(JobId),
     /// There is something of that kind and name already.

@@ -20,7 +20,7 @@ pub struct NewJob {
     pub priority: i32,
     /// When it was accepted, in milliseconds since 1970.
     pub created_ms: u64,
-    /// What its submission is known by, if it is: no two jobs that are kept have the same one.
+    /// What its submission is known by, if it is: no two jobs of an author that are kept have the same one.
     pub key: Option<String>,
     /// Who submitted it. Empty where nobody has a name.
     pub author: String,

@@ -31,8 +31,8 @@ pub trait Store: Send + Sync + 'static {
     /// A plugin's component. What is returned has the digest that was asked for.
     async fn component(&self, digest: Digest) -> Result<Option<Bytes>>;
 
-    /// Accept a job, and own it. Refused with [`KeyTaken`](crate::StoreError::KeyTaken) if a job that is kept has the same
-    /// key.
+    /// Accept a job, and own it. Refused with [`KeyTaken`](crate::StoreError::KeyTaken) if a job of the same
+    /// author that is kept has the same key.
     async fn create(&self, job: NewJob) -> Result<Claim>;
 
     /// Own a job that nobody owns now. Refused with [`Busy`](crate::StoreError::Busy) while another owner lives.

@@ -27,8 +27,8 @@ pub(super) fn create(connection: &Connection, job: &NewJob) -> Result<()> {
         return Err(StoreError::JobExists(job.id));
     }
     if let Some(submission) = &job.key {
-        let mut select = connection.prepare_cached("SELECT id FROM job WHERE submission = ?1")?;
-        let mut rows = select.query([submission])?;
+        let mut select = connection.prepare_cached("SELECT id FROM job WHERE author = ?1 AND submission = ?2")?;
+        let mut rows = select.query([&job.author, submission])?;
         if let Some(row) = rows.next()? {
             return Err(StoreError::KeyTaken(id_of(row)?));
         }

@@ -1,7 +1,7 @@
 -- Version 3. Jobs have authors, keys and pauses; outcomes know when they landed; dead letters, the log of events, tokens,
 -- schedules and limits of plugins have come.
 --
--- `submission` is the key that a job was submitted with. A job that is `gone` was removed: nobody sees it any more, and
+-- `submission` is the key that a job was submitted with, one of its author's. A job that is `gone` was removed: nobody sees it any more, and
 -- what is left of it goes by steps. `has_bodies` is 2 while the bodies go, and then 0. `dead` counts the job's dead letters.
 
 ALTER TABLE job ADD COLUMN author TEXT NOT NULL DEFAULT '';
@@ -9,7 +9,7 @@ ALTER TABLE job ADD COLUMN submission TEXT;
 ALTER TABLE job ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN dead INTEGER NOT NULL DEFAULT 0;
-CREATE UNIQUE INDEX job_by_submission ON job (submission) WHERE submission IS NOT NULL;
+CREATE UNIQUE INDEX job_by_submission ON job (author, submission) WHERE submission IS NOT NULL;
 CREATE INDEX job_by_time ON job (created_ms, key);
 CREATE INDEX job_by_dead ON job (dead) WHERE dead > 0 AND NOT gone;
 CREATE INDEX job_by_state ON job (state, paused) WHERE NOT gone;

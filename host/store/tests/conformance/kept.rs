@@ -30,6 +30,18 @@ pub(crate) async fn a_key_names_one_job(store: &impl Store) {
     store.create(keyed("a")).await.unwrap();
 }
 
+pub(crate) async fn authors_do_not_take_each_others_keys(store: &impl Store) {
+    let of = |author: &str| NewJob { key: Some("a".to_owned()), author: author.to_owned(), ..new_job(1, 1) };
+    let (ann, bob, nobody) = (of("ann"), of("bob"), of(""));
+    for job in [&ann, &bob, &nobody] {
+        store.create(job.clone()).await.unwrap();
+    }
+    for job in [ann, bob, nobody] {
+        let again = store.create(of(&job.author)).await.unwrap_err();
+        assert!(matches!(again, StoreError::KeyTaken(id) if id == job.id), "{again}");
+    }
+}
+
 pub(crate) async fn a_job_is_paused_until_it_goes_on(store: &impl Store) {
     let claim = store.create(new_job(1, 1)).await.unwrap();
     let (job, epoch) = (claim.job(), claim.epoch());

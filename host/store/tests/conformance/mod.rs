@@ -56,6 +56,7 @@ macro_rules! suite {
             bodies_are_kept_for_dead_letters,
             dead_letters_go_with_their_job,
             a_key_names_one_job,
+            authors_do_not_take_each_others_keys,
             a_job_is_paused_until_it_goes_on,
             jobs_are_listed_by_what_they_are,
             a_list_goes_on_behind_a_job_that_is_no_more,
