@@ -13,9 +13,9 @@ use std::{
 use pigeon_api::{EventKind, NewToken, Pigeon};
 use pigeon_hub::{CertificateAuthority, Hub, HubHandle, ca::ServerCertificate};
 use pigeon_protocol::enrol::JoinToken;
-use pigeon_store::Swept;
+use pigeon_store::{Retention, Swept};
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,8 @@ impl App {
         let mut mending = tokio::time::interval(MEND);
         mending.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept = Instant::now();
+        // One at a time, beside all else; it is done in small steps, so it may be cut off.
+        let mut sweeping = JoinSet::new();
         loop {
             let sweep_at = swept + self.sweep_every();
             tokio::select! {
@@ -78,10 +80,11 @@ impl App {
                     self.core.mend().await;
                 }
                 // Something may have had its time. The setting may have changed since: then this comes early or late once.
-                () = tokio::time::sleep_until(sweep_at) => {
-                    self.sweep().await;
-                    swept = Instant::now();
+                () = tokio::time::sleep_until(sweep_at), if sweeping.is_empty() => {
+                    sweeping.spawn(sweep(self.core.clone(), self.config().retention));
                 }
+                // The next one counts from its end.
+                Some(_) = sweeping.join_next(), if !sweeping.is_empty() => swept = Instant::now(),
             }
         }
     }
@@ -221,20 +224,6 @@ impl App {
         let disk = rustix::fs::statvfs(&self.config().state_dir).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
-
-    /// Remove what need not be kept, and tell of it.
-    async fn sweep(&self) {
-        let retention = self.config().retention;
-        match self.core.store.sweep(clock::now_ms(), retention).await {
-            Ok(swept) => {
-                tracing::debug!(?swept, "swept");
-                if let Some(message) = told(&swept) {
-                    self.core.journal.note(HOST, EventKind::Swept, About::HOST, message);
-                }
-            }
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
-        }
-    }
 }
 
 impl Drop for App {
@@ -242,6 +231,19 @@ impl Drop for App {
         // For those who did not drain it: nothing of it goes on.
         self.stop.cancel();
         self.core.set_schedules(None);
+    }
+}
+
+/// Remove what need not be kept, and tell of it.
+async fn sweep(core: Arc<Core>, retention: Retention) {
+    match core.store.sweep(clock::now_ms(), retention).await {
+        Ok(swept) => {
+            tracing::debug!(?swept, "swept");
+            if let Some(message) = told(&swept) {
+                core.journal.note(HOST, EventKind::Swept, About::HOST, message);
+            }
+        }
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep the store"),
     }
 }
 
