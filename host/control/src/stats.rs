@@ -18,6 +18,9 @@ use crate::{clock, core::Core, error::store_error, record::NOBODY, status};
 /// Errors that are told.
 const ERRORS: usize = 100;
 
+/// Errors that are counted, where there are many more than that.
+const MOST_ERRORS: usize = 1_000;
+
 /// Jobs read at a time.
 const PAGE: u32 = 1_000;
 
@@ -55,7 +58,7 @@ struct Both {
 pub(crate) async fn host(core: &Core) -> Result<HostStats> {
     let failed = |error| store_error("failed to read the figures", error);
     let mut kept = core.kept.0.lock().await;
-    let mut sum = kept.take().unwrap_or_else(Sum::new);
+    let sum = kept.get_or_insert_with(Sum::new);
     let (mut at_work, mut seen) = (Vec::new(), 0);
     let mut filter = JobFilter { limit: Some(PAGE), ..JobFilter::default() };
     let mut pending = Vec::new();
@@ -83,8 +86,9 @@ pub(crate) async fn host(core: &Core) -> Result<HostStats> {
     }
     // What is not there any more is counted still, until the sum is made anew.
     let anew = seen < sum.jobs.len() && sum.begun.elapsed() >= ANEW;
-    if !anew {
-        *kept = Some(sum.clone());
+    let mut sum = sum.clone();
+    if anew {
+        *kept = None;
     }
     drop(kept);
     for record in at_work {
@@ -152,6 +156,18 @@ impl Sum {
                 error.example.clone_from(&group.example);
             }
         }
+        self.forget_errors();
+    }
+
+    /// Keep those errors that are the most frequent, if there are many: codes and messages are the plugins' own.
+    fn forget_errors(&mut self) {
+        if self.errors.len() <= 2 * MOST_ERRORS {
+            return;
+        }
+        let mut errors: Vec<_> = std::mem::take(&mut self.errors).into_iter().collect();
+        errors.sort_unstable_by_key(|(_, error)| std::cmp::Reverse((error.count, error.last_ms)));
+        errors.truncate(MOST_ERRORS);
+        self.errors.extend(errors);
     }
 
     fn told(self, core: &Core) -> HostStats {
