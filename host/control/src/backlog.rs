@@ -4,7 +4,8 @@
 //!
 //! The bytes of an item count until the last of its runs has its outcome. Outcomes come in stretches of neighbouring
 //! runs, so a stretch is taken at once: of items with one run each it costs two look-ups in a table of where their bodies
-//! end. Chunks of an earlier owner come without such a table; they count as a whole until their last run is done.
+//! end. Chunks of an earlier owner come without such a table, and where a control host serves all of them do: they count as a
+//! whole until their last run is done.
 
 use std::{collections::VecDeque, ops::Range};
 

@@ -14,9 +14,10 @@ pub struct Config {
     /// Time between two beats of an agent; at most 30 s. One that is silent for three of them is gone.
     pub beat: Duration,
     /// Bytes of a job's items that may be appended and not yet judged before an append has to wait.
+    /// One that serves takes what comes, however long no agent is there: it is on disk.
     pub backlog: u64,
-    /// Bytes of item bodies kept in memory for the leases to come, shared out among the jobs under way. More than
-    /// `backlog`, or bodies are read back from disk.
+    /// Bytes of item bodies kept in memory for the leases to come, shared out among the jobs under way. What does not fit
+    /// is read back from disk.
     pub body_cache: u64,
     /// Outcomes that may wait for the disk at once, in messages of an agent.
     pub unrecorded: usize,
@@ -89,7 +90,7 @@ impl Config {
         Self {
             listen,
             beat: Duration::from_secs(5),
-            backlog: 64 << 20,
+            backlog: u64::MAX,
             body_cache: 384 << 20,
             unrecorded: 4096,
             place_grace: Duration::from_secs(2),

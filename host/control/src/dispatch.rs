@@ -95,7 +95,8 @@ impl Needed {
 }
 
 /// A chunk, as far as the scheduler needs to know it. Its bytes are those that a lease of it would carry: bodies, ids and
-/// what stands around each item. Where the items are not at hand their ids are taken for as large as they may be.
+/// what stands around each item. Where the items are not at hand their ids are taken for as large as they may be. Only
+/// bodies make it larger than a lease may be: such a chunk is leased item by item.
 pub(crate) fn scheduled(chunk: ChunkInfo, items: Option<&Items>) -> scheduler::Chunk {
     // A chunk has 2^16 items at most.
     let count = u32::try_from(chunk.count).unwrap_or(u32::MAX);
@@ -103,7 +104,7 @@ pub(crate) fn scheduled(chunk: ChunkInfo, items: Option<&Items>) -> scheduler::C
     let bytes = match count {
         // An item that is alone in its chunk may be larger than a batch of several.
         1 => chunk.bytes,
-        _ => (chunk.bytes + ids + 32 * chunk.count).min(MAX_LEASE_BODIES),
+        _ => chunk.bytes.saturating_add(ids + 32 * chunk.count).min(MAX_LEASE_BODIES.max(chunk.bytes)),
     };
     scheduler::Chunk { first: chunk.first, count, bytes }
 }
@@ -125,4 +126,17 @@ fn item_ranges(job: &Job, runs: &[RunRange]) -> Vec<(u64, u64)> {
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_no_larger_for_its_heads_and_no_smaller_than_its_bodies() {
+        let size = |count, bytes| scheduled(ChunkInfo { seq: 0, first: 0, count, bytes }, None).bytes;
+        assert_eq!(size(1, 5 << 20), 5 << 20);
+        assert_eq!(size(1 << 16, 2 << 20), MAX_LEASE_BODIES, "a lease may have all of it");
+        assert_eq!(size(2, MAX_LEASE_BODIES + 1), MAX_LEASE_BODIES + 1, "and this item by item");
+    }
 }

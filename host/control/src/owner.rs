@@ -303,7 +303,9 @@ impl Owner {
             return self.broke(id, ApiError::new(ErrorKind::Internal, message));
         }
         let unjudged = match &items {
-            Some(items) => owned.backlog.append(chunk, items),
+            Some(items) if !self.tools.serving => owned.backlog.append(chunk, items),
+            // Nobody waits for room there: no need to know of each item when it is judged.
+            Some(_) => owned.backlog.take_up(chunk, 0),
             None => {
                 let runs_per_item = owned.job.shape.runs_per_item();
                 let first = chunk.first.saturating_mul(runs_per_item);

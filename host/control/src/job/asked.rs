@@ -24,6 +24,22 @@ pub(crate) fn shape(work: Work) -> Result<Shape> {
     Ok(Shape { places, iterations })
 }
 
+/// Powers that a job may grant: those of the plugin's manifest, which an operator would have to widen. No manifest grants
+/// any today.
+///
+/// # Errors
+/// [`ErrorKind::Forbidden`] if it grants another.
+pub(crate) fn check_grants(plugin: &PluginInfo, grants: &[String]) -> Result<()> {
+    const OF_MANIFEST: &[&str] = &[];
+    match grants.iter().find(|grant| !OF_MANIFEST.contains(&grant.as_str())) {
+        Some(grant) => {
+            let message = format!("{} may not be granted {grant:?}: its manifest does not", plugin.metadata.name);
+            Err(ApiError::new(ErrorKind::Forbidden, message).hint("leave the grant out"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The options that a plugin does not know, or needs and did not get.
 ///
 /// # Errors

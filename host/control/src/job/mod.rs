@@ -19,7 +19,7 @@ use pigeon_protocol::{
 use pigeon_store::{ChunkInfo, Claim, Items, NewJob};
 use tokio::sync::{RwLock, broadcast, watch};
 
-pub(crate) use self::asked::{check_options, shape};
+pub(crate) use self::asked::{check_grants, check_options, shape};
 use self::worked::Worked;
 use crate::{backlog::weight, fit::Fit};
 
@@ -301,16 +301,47 @@ impl Job {
 }
 
 impl Bodies {
-    /// Items are leased in their order, more or less: what has lain longest is needed least. Of a job that has little
-    /// room, because many others are at work, nothing may be kept.
+    /// Items are leased in their order, more or less: what has lain longest is needed least, unless it is what was just
+    /// read back; then what was appended last is. Of a job that has little room, because many others are at work, nothing
+    /// may be kept.
     fn keep(&mut self, chunk: ChunkInfo, items: Items, room: u64) {
         self.bytes += weight(chunk);
         if self.cached.insert(chunk.seq, (chunk, items)).is_some() {
             self.bytes -= weight(chunk);
         }
         while self.bytes > room {
-            let Some((_, (oldest, _))) = self.cached.pop_first() else { break };
-            self.bytes -= weight(oldest);
+            let just_read = self.cached.first_key_value().is_some_and(|(seq, _)| *seq == chunk.seq);
+            let least = if just_read { self.cached.pop_last() } else { self.cached.pop_first() };
+            let Some((_, (least, _))) = least else { break };
+            self.bytes -= weight(least);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pigeon_store::ItemsBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_back_stays_though_much_was_appended_behind_it() {
+        let mut bodies = Bodies::default();
+        let items = |seq| {
+            let mut builder = ItemsBuilder::default();
+            builder.push("", 0, vec![0; 100].into());
+            (ChunkInfo { seq, first: seq, count: 1, bytes: 100 }, builder.take())
+        };
+        let room = 3 * weight(items(0).0);
+        let mut keep = |seq| {
+            let (chunk, items) = items(seq);
+            bodies.keep(chunk, items, room);
+            bodies.cached.keys().copied().collect::<Vec<_>>()
+        };
+        (0..9).for_each(|seq| _ = keep(seq));
+        assert_eq!(keep(9), [7, 8, 9]);
+        assert_eq!(keep(0), [0, 7, 8]);
+        assert_eq!(keep(1), [1, 7, 8], "what was read before it is needed less");
+        assert_eq!(bodies.bytes, room);
     }
 }
