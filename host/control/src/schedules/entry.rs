@@ -57,6 +57,12 @@ impl Entry {
         }
     }
 
+    /// It could not be looked at, and is not before that time, in milliseconds since 1970.
+    pub(crate) fn failed(&mut self, not_before: i64) {
+        self.not_before = Some(not_before);
+        self.failures = self.failures.saturating_add(1);
+    }
+
     /// The next time to decide on; `None` while it waits, and if there is none any more.
     fn next(&self) -> Option<i64> {
         self.next.1.filter(|_| !self.state.paused)

@@ -1,19 +1,20 @@
 //! Schedules: jobs that are submitted when their time comes.
 //!
 //! A schedule says when (`cron`, `times`), what becomes of times that were missed and of jobs that would run beside one
-//! another (`plan`), and which job. One task keeps them all (`keeper`); what it knows of each (`entry`) is in the store
+//! another (`plan`), and which job. One task keeps them all (`keeper`), and has done what is due (`taker`); what it knows of each (`entry`) is in the store
 //! before anything comes of it.
 //!
 //! Each time that is chosen gives one job, whatever dies: the job carries a key that is made of the schedule's name and the
 //! time, and a job with that key is opened once.
 //!
-//! Reading order: `cron`, `times`, `plan`, `check`, `entry`, `keeper`.
+//! Reading order: `cron`, `times`, `plan`, `check`, `entry`, `taker`, `keeper`.
 
 mod check;
 mod cron;
 mod entry;
 mod keeper;
 mod plan;
+mod taker;
 mod times;
 
 use std::{
@@ -31,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     entry::Entry,
-    keeper::{Clock, Command, Keeper, Log, Shown},
+    keeper::{Clock, Command, Keeper, Shown},
+    taker::{Log, Taker},
 };
 use crate::{clock, error::store_error, job};
 
@@ -80,9 +82,8 @@ impl Schedules {
         }
         let (commands, received) = mpsc::channel(COMMANDS);
         let (shown, stop) = (Shown::default(), CancellationToken::new());
-        let keeper =
-            Keeper { client: client.clone(), store, clock, entries, shown: shown.clone(), log, stop: stop.clone() };
-        keeper.entries.keys().for_each(|name| keeper.show(name));
+        let taker = Taker { client: client.clone(), store, log, stop: stop.clone() };
+        let keeper = Keeper::new(taker, clock, entries, shown.clone());
         let keeper = tokio::spawn(keeper.run(received));
         Ok(Self { client, commands, shown, stop, keeper: tokio::sync::Mutex::new(Some(keeper)) })
     }
@@ -100,6 +101,7 @@ impl Schedules {
     pub(crate) async fn add(&self, spec: ScheduleSpec, author: &str) -> Result<ScheduleInfo> {
         check::check(&spec)?;
         let plugin = (self.client)(author).plugin(&spec.job.plugin).await?;
+        job::check_grants(&plugin, &spec.job.grants)?;
         job::check_options(&plugin, &spec.job.options)?;
         spec.job.work.map(job::shape).transpose()?;
         self.ask(|answer| Command::Add(Box::new(spec), author.to_owned(), answer)).await

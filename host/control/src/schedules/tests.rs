@@ -347,3 +347,37 @@ async fn a_clock_that_was_wrong_for_a_while_stops_nothing_and_repeats_nothing() 
     assert_eq!(house.keys().await, [key(5), key(50_000), key(7)]);
     house.close().await;
 }
+
+#[tokio::test]
+async fn one_that_takes_long_holds_up_no_other() {
+    let dir = TempDir::new().unwrap();
+    let house = House::open(dir.path(), START).await;
+    // What has a second chunk waits for room, which nobody makes.
+    let mut config = Config::server(dir.path().join("host"), ([127, 0, 0, 1], 0).into());
+    config.backlog = 0;
+    house.app.reload(config).await;
+    let large = |json: &mut serde_json::Value| {
+        json["name"] = "a-large-one".into();
+        json["job"]["items"] = serde_json::json!(["x".repeat(700_000), "y".repeat(700_000)]);
+    };
+    house.schedules.add(hourly(large), "ada").await.unwrap();
+    house.schedules.add(hourly(|_| {}), "ada").await.unwrap();
+    house.at(START + HOUR).await;
+    let done = house.done("hourly", START + HOUR);
+    tokio::time::timeout(std::time::Duration::from_secs(60), done).await.unwrap();
+    assert_eq!(house.info("a-large-one").await.last_ms, None);
+    let waits = loop {
+        let jobs = house.jobs().await;
+        if let Some(job) = jobs.into_iter().find(|job| job.author == "schedule a-large-one" && job.items == 1) {
+            break job.id;
+        }
+    };
+    // What is wanted of it has its turn when that is over.
+    let client = house.app.client();
+    let paused = house.schedules.pause("a-large-one", true);
+    let (paused, stopped) = tokio::join!(paused, client.stop(waits, Stop::Cancel));
+    stopped.unwrap();
+    assert_eq!(paused.unwrap().last_job, Some(waits.to_string()));
+    drop(client);
+    house.close().await;
+}
