@@ -210,3 +210,31 @@ fn figures(made: &Stats, unmade: u64) -> Figures {
         times: status::times(made),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_errors_are_kept() {
+        let mut sum = Sum::new();
+        let error = |number: u64| ErrorStats {
+            code: number.to_string(),
+            message: String::new(),
+            count: number,
+            plugin: String::new(),
+            job: String::new(),
+            example: String::new(),
+            first_ms: 0,
+            last_ms: 0,
+        };
+        for number in 0..5_000 {
+            sum.errors.insert((String::new(), number.to_string(), String::new()), error(number));
+            sum.forget_errors();
+            assert!(sum.errors.len() <= 2 * MOST_ERRORS);
+        }
+        let least = (5_000 - MOST_ERRORS as u64..5_000)
+            .find(|number| !sum.errors.contains_key(&(String::new(), number.to_string(), String::new())));
+        assert_eq!(least, None);
+    }
+}
