@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) started_ms: u64,
     /// Bytes of a job that may be appended and not yet judged.
     pub(crate) backlog: AtomicU64,
+    /// Jobs that could not be taken up at the start, because the disk was full.
+    pub(crate) left: Mutex<Vec<JobId>>,
     /// Nothing new is taken any more.
     pub(crate) closing: AtomicBool,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -170,6 +172,35 @@ impl Core {
         self.admit(job.clone(), Admission { progress, chunks, misfits, bad }).await
     }
 
+    /// Wait until nothing of a job is under way any more.
+    ///
+    /// # Errors
+    /// If this control host goes down meanwhile.
+    pub(crate) async fn rested(&self, job: &Job) -> Result<()> {
+        let mut pulse = job.pulse();
+        tokio::select! {
+            biased;
+            // Fails only if it was given up.
+            _ = pulse.wait_for(|pulse| pulse.ended.is_some()) => Ok(()),
+            // Nobody will bring it to its end.
+            () = self.commands.closed() => Err(going_down()),
+        }
+    }
+
+    /// Tell the owner of chunks that are on disk and that it was not told of: whoever appended them was cut off. Who
+    /// calls holds the job's gate alone.
+    pub(crate) async fn tell_of_chunks(&self, job: &Job) -> Result<()> {
+        let failed = |error| store_error(format!("failed to read items of job {}", job.id), error);
+        for chunk in self.store.chunks(job.id).await.map_err(failed)? {
+            if !job.has_chunk(chunk.seq) {
+                let items = self.store.items(job.id, chunk.seq).await.map_err(failed)?;
+                let misfits = job.fit.misfits(chunk.first, &items);
+                self.tell(Command::Appended(job.id, chunk, items, misfits)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Hand a job to the owner of the queue.
     pub(crate) async fn admit(&self, job: Arc<Job>, admission: Admission) -> Result<()> {
         self.ask(|admitted| Command::Admit(job, admission, admitted)).await
@@ -212,15 +243,53 @@ impl Core {
             .for_each_concurrent(TAKEN_UP_AT_ONCE, |record| async move {
                 if let Err(error) = self.take_up_again(&record).await {
                     self.broken(record.job.id, &error);
+                    self.leave(record.job.id, &error);
                 }
             })
             .await;
         Ok((count - paused, paused))
     }
 
+    /// A job that was not taken up because the disk was full is tried again.
+    pub(crate) fn leave(&self, job: JobId, error: &ApiError) {
+        if error.kind == ErrorKind::Exhausted {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+        }
+    }
+
+    /// Take up the jobs that could not be at the start, as far as that goes now.
+    async fn take_up_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in left {
+            let taken_up = async {
+                match self.record(id).await? {
+                    record if record.state.is_finished() => Ok(false),
+                    record => self.take_up_again(&record).await.map(|()| true),
+                }
+            };
+            match taken_up.await {
+                Ok(true) => self.journal.note(HOST, EventKind::JobResumed, About::job(id), "was taken up after all"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::debug!(job = %id, error = &error as &dyn std::error::Error, "a job cannot go on yet");
+                    self.leave(id, &error);
+                }
+            }
+        }
+    }
+
     async fn take_up_again(&self, record: &JobRecord) -> Result<()> {
         let job = self.hold(record).await?;
         let _alone = job.gate().write().await;
+        if job.is_at_work() {
+            // Somebody was quicker.
+            return Ok(());
+        }
+        let record = &self.record(job.id).await?;
+        if record.state.is_finished() {
+            self.jobs.remove(job.id);
+            return Ok(());
+        }
         if record.paused {
             let tally = self.store.tally(job.id).await;
             let total = tally.map_err(|error| store_error(format!("failed to take up job {}", job.id), error))?.total();
@@ -235,12 +304,17 @@ impl Core {
     /// Jobs that the machinery failed for because the disk was full go on, if there is room again. Where it failed for
     /// another reason, somebody has to look at it, and to say that it shall go on.
     pub(crate) async fn mend(&self) {
+        self.take_up_left().await;
         for job in self.jobs.all() {
             let broken = job.pulse().borrow().broken.clone();
             let full = |error: &Arc<ApiError>| error.kind == ErrorKind::Exhausted && job.is_at_rest();
             let Some(broken) = broken.filter(full) else { continue };
             let _alone = job.gate().write().await;
-            if job.is_at_work() || !self.record(job.id).await.is_ok_and(|record| !record.state.is_finished()) {
+            if job.is_at_work() || job.pulse().borrow().broken.is_none() {
+                continue;
+            }
+            // Somebody may have it wait.
+            if !self.record(job.id).await.is_ok_and(|record| !record.state.is_finished() && !record.paused) {
                 continue;
             }
             if let Err(error) = self.take_up(&job).await {

@@ -72,6 +72,7 @@ impl App {
             schedules: Mutex::default(),
             started_ms,
             backlog: AtomicU64::new(config.backlog),
+            left: Mutex::default(),
             closing: AtomicBool::new(false),
             commands,
         });

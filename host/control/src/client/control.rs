@@ -30,12 +30,24 @@ impl Client {
         }
         let job = self.core.hold(&record).await?;
         let _alone = job.gate().write().await;
+        if !job.is_at_work() {
+            // What broke it may have left something under way.
+            self.core.rested(&job).await?;
+        }
         let paused = self.core.store.set_paused(id, job.epoch(), true).await;
         paused.map_err(|error| store_error(format!("failed to pause job {id}"), error))?;
         self.core.journal.note(&self.author, EventKind::JobPaused, About::job(id), "was paused");
         match job.is_at_work() {
-            true => self.core.tell(Command::Stop(id, Why::Pause)).await?,
-            false => job.end(JobState::Paused),
+            true => {
+                // At once: whoever has it go on next waits until it has come to rest.
+                job.change(|pulse| (pulse.stopping, pulse.pausing) = (true, true));
+                self.core.tell(Command::Stop(id, Why::Pause)).await?;
+            }
+            false => {
+                // Whatever broke it, it waits for somebody now.
+                job.change(|pulse| pulse.broken = None);
+                job.end(JobState::Paused);
+            }
         }
         self.core.journal.flush().await;
         Ok(())
@@ -51,8 +63,7 @@ impl Client {
         let alone = job.gate().write().await;
         // What is under way of it ends first.
         if job.pulse().borrow().stopping {
-            // Fails only if it was given up.
-            let _ = job.pulse().wait_for(|pulse| pulse.ended.is_some()).await;
+            self.core.rested(&job).await?;
         }
         // From here on nobody else writes: what is read now stays true.
         let record = self.core.record(id).await?;
@@ -63,6 +74,7 @@ impl Client {
             return Ok(point);
         }
         if job.is_at_work() {
+            self.core.tell_of_chunks(&job).await?;
             return Ok(point);
         }
         if record.paused {
@@ -100,7 +112,12 @@ impl Client {
         let alone = job.gate().write().await;
         if job.is_at_work() {
             job.cancelled_by(&self.author);
-            return self.core.tell(Command::Stop(id, Why::Cancel)).await;
+            self.core.tell(Command::Stop(id, Why::Cancel)).await?;
+        }
+        // Nothing is said before it is on disk. Its end, another or none, may have been on its way already.
+        self.core.rested(&job).await?;
+        if job.pulse().borrow().ended.is_some_and(JobState::is_final) {
+            return Ok(());
         }
         let (now, epoch) = (clock::now_ms(), job.epoch());
         let ended = self.core.store.finish(id, epoch, pigeon_store::JobState::Cancelled, Bytes::new(), now).await;

@@ -12,7 +12,8 @@ use pigeon_store::{DeadQuery, DeadRow, JobRecord};
 
 use super::{Client, look::named};
 use crate::{
-    clock, convert::Said, core::Core, error::store_error, journal::About, owner::Command, record, results::Names,
+    clock, convert::Said, core::Core, error::store_error, job::Job, journal::About, owner::Command, record,
+    results::Names,
 };
 
 /// Dead letters read at a time.
@@ -26,6 +27,21 @@ struct Known {
     record: JobRecord,
     plugin: PluginInfo,
     names: Names,
+}
+
+/// A job that nobody works at while its letters are taken back: unless it was taken up again, it is at rest from the end of
+/// this on, however that comes.
+struct Rests<'a> {
+    job: &'a Job,
+    state: Option<JobState>,
+}
+
+impl Drop for Rests<'_> {
+    fn drop(&mut self) {
+        if let Some(state) = self.state {
+            self.job.end(state);
+        }
+    }
 }
 
 impl Client {
@@ -94,24 +110,40 @@ impl Client {
         let id = record.job.id;
         let job = self.core.hold(record).await?;
         let alone = job.gate().write().await;
-        let at_work = job.is_at_work();
-        if at_work {
+        if job.pulse().borrow().stopping {
+            // It comes to rest by itself: it waits from now on, ends, or broke.
+            self.core.rested(&job).await?;
+        }
+        if job.is_at_work() {
             // What is under way ends as it would: then nobody but us knows which runs are done.
             self.core.ask(|answer| Command::Recess(id, answer)).await?;
-            // It may have ended instead, and been given up; the claim on it is ours still.
-            self.core.jobs.insert(job.clone());
         }
-        let taken = self.take_back(id, job.epoch(), &runs).await;
+        // It may have ended instead, and been given up; the claim on it is ours still.
+        self.core.jobs.insert(job.clone());
+        let mut rests = Rests { job: &job, state: Some(JobState::Interrupted) };
+        // What was true before may be so no more.
+        let record = self.core.record(id).await?;
+        let unwanted = matches!(self.core.state(&record), JobState::Cancelled | JobState::Stopped);
+        let taken = match unwanted || !record.has_bodies {
+            true => Ok(0),
+            false => self.take_back(id, job.epoch(), &runs).await,
+        };
         // Whatever came of it, a job with something left to do goes on.
         let record = self.core.record(id).await?;
         if record.state.is_finished() {
+            rests.state = Some(self.core.state(&record));
+            drop(rests);
             drop(alone);
             self.core.jobs.remove(id);
             return taken;
         }
-        if !record.paused {
+        if record.paused {
+            rests.state = Some(JobState::Paused);
+        } else {
             self.core.take_up(&job).await?;
+            rests.state = None;
         }
+        drop(rests);
         let taken = taken?;
         if taken > 0 {
             self.core.kept.forget().await;

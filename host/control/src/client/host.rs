@@ -182,7 +182,8 @@ impl Client {
     }
 
     pub(super) async fn host_stats(&self) -> Result<HostStats> {
-        stats::host(&self.core).await
+        // To its end: what it has counted is kept.
+        self.whole(move |client| async move { stats::host(&client.core).await }).await
     }
 
     pub(super) async fn take_backup(&self) -> Result<BoxStream<'static, Result<Bytes>>> {

@@ -15,15 +15,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use pigeon_api::{
-    AgentStatus, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, Event, EventFilter, HostStats, HostStatus,
-    ItemResult, JobEvent, JobFilter, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken, NewToken, Pigeon,
-    PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, TokenInfo, TokenSpec, Watch,
+    AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
+    HostStatus, ItemResult, JobEvent, JobFilter, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken, NewToken,
+    Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, TokenInfo, TokenSpec,
+    Watch,
 };
 use pigeon_protocol::id::JobId;
 
 use crate::core::Core;
 
 /// The trait's implementation in process, for one author.
+#[derive(Clone)]
 pub(crate) struct Client {
     core: Arc<Core>,
     /// Who it is that asks; empty where nobody has a name.
@@ -33,6 +35,16 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(core: Arc<Core>, author: &str) -> Self {
         Self { core, author: author.into() }
+    }
+
+    /// Do something to its end, even if whoever wants it goes meanwhile: what is on disk is told as well.
+    async fn whole<T, F>(&self, does: impl FnOnce(Self) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let lost = |error| ApiError::new(ErrorKind::Internal, "a task of the control host was lost").caused_by(error);
+        tokio::spawn(does(self.clone())).await.map_err(lost)?
     }
 }
 
@@ -59,7 +71,7 @@ impl Pigeon for Client {
     }
 
     async fn seal(&self, job: JobId) -> Result<()> {
-        self.seal_job(job).await
+        self.whole(move |client| async move { client.seal_job(job).await }).await
     }
 
     async fn watch(&self, job: JobId, watch: Watch) -> Result<BoxStream<'static, Result<JobEvent>>> {
@@ -84,13 +96,13 @@ impl Pigeon for Client {
 
     async fn stop(&self, job: JobId, stop: Stop) -> Result<()> {
         match stop {
-            Stop::Pause => self.pause_job(job).await,
-            Stop::Cancel => self.cancel_job(job).await,
+            Stop::Pause => self.whole(move |client| async move { client.pause_job(job).await }).await,
+            Stop::Cancel => self.whole(move |client| async move { client.cancel_job(job).await }).await,
         }
     }
 
     async fn resume(&self, job: JobId) -> Result<ResumePoint> {
-        self.resume_job(job).await
+        self.whole(move |client| async move { client.resume_job(job).await }).await
     }
 
     async fn delete(&self, job: JobId) -> Result<()> {
@@ -106,7 +118,7 @@ impl Pigeon for Client {
     }
 
     async fn retry_dead(&self, filter: DeadFilter) -> Result<u64> {
-        self.retry_dead_letters(filter).await
+        self.whole(move |client| async move { client.retry_dead_letters(filter).await }).await
     }
 
     async fn discard_dead(&self, filter: DeadFilter) -> Result<u64> {
