@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use pigeon_api::{ApiError, Chunk, ErrorKind, EventKind, JobRequest, PluginInfo, Result};
-use pigeon_protocol::id::JobId;
+use pigeon_protocol::{
+    id::JobId,
+    limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_ITEMS},
+};
 use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, StoreError};
 
 use super::Client;
@@ -24,6 +27,9 @@ use crate::{
 /// Longest key of a submission, in bytes.
 const LONGEST_KEY: usize = 256;
 
+/// Longest id of an item, in bytes: a quarter of what a message to an agent may be.
+const LONGEST_ID: u32 = (MAX_FRAME / 4) as u32;
+
 /// How long a repeated submission waits for the one that it repeats.
 const ADMITTED: Duration = Duration::from_secs(5);
 
@@ -31,8 +37,9 @@ impl Client {
     pub(super) async fn submit_job(&self, request: JobRequest) -> Result<JobId> {
         self.core.must_be_open()?;
         let shape = job::shape(request.work)?;
-        check_key(request.key.as_deref())?;
+        self.check_key(request.key.as_deref())?;
         let plugin = self.core.registry.pin(request.plugin).await?;
+        job::check_grants(&plugin, &request.grants)?;
         job::check_options(&plugin, &request.options)?;
         let spec = serde_json::to_vec(&request)
             .map_err(|error| ApiError::new(ErrorKind::Internal, "failed to write down the job").caused_by(error))?;
@@ -59,6 +66,21 @@ impl Client {
         self.core.figures.submitted.fetch_add(1, Relaxed);
         self.core.journal.note(&self.author, EventKind::JobSubmitted, About::job(new.id).and(&about), "was submitted");
         Ok(new.id)
+    }
+
+    /// Keys that begin with `schedule:` are those of the schedules, each of its own name.
+    fn check_key(&self, key: Option<&str>) -> Result<()> {
+        const SCHEDULED: &str = "schedule:";
+        let Some(key) = key else { return Ok(()) };
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            return Err(ApiError::new(ErrorKind::BadRequest, format!("a key has 1 to {LONGEST_KEY} bytes")));
+        }
+        let ours = |name| key[SCHEDULED.len()..].strip_prefix(name).is_some_and(|time| time.starts_with(':'));
+        if key.starts_with(SCHEDULED) && !self.author.strip_prefix("schedule ").is_some_and(ours) {
+            let message = "keys that begin with \"schedule:\" are those of the schedules";
+            return Err(ApiError::new(ErrorKind::BadRequest, message).hint("take another key"));
+        }
+        Ok(())
     }
 
     /// A submission whose key a job has that is kept.
@@ -94,19 +116,26 @@ impl Client {
                 // The job was stopped for good: nobody will run this.
                 return Ok(());
             }
-            let _open = job.gate().read().await;
-            // It may have ended while this waited, and somebody else may own it by now.
-            if !self.core.owned(id).is_some_and(|owned| Arc::ptr_eq(&owned, &job)) {
-                continue;
+            let (seq, cursor, items) = (chunk.seq, chunk.cursor.clone(), items.clone());
+            // Only the wait for room may be cut off: what is on disk has to be told, or a job would end without it.
+            let appended = self.whole(move |client| async move {
+                let _open = job.gate().read().await;
+                // It may have ended while this waited, and somebody else may own it by now.
+                if !client.core.owned(id).is_some_and(|owned| Arc::ptr_eq(&owned, &job)) {
+                    return Ok(false);
+                }
+                client.append_to(&job, seq, cursor, items).await.map(|()| true)
+            });
+            if appended.await? {
+                return Ok(());
             }
-            return self.append_to(&job, chunk, items).await;
         }
     }
 
     /// Put a chunk on disk, and tell. The job's gate is held.
-    async fn append_to(&self, job: &Job, chunk: Chunk, items: Items) -> Result<()> {
+    async fn append_to(&self, job: &Job, seq: u64, cursor: Bytes, items: Items) -> Result<()> {
         let (id, store) = (job.id, &self.core.store);
-        let appended = match store.append(id, job.epoch(), chunk.seq, items.clone(), chunk.cursor).await {
+        let appended = match store.append(id, job.epoch(), seq, items.clone(), cursor).await {
             Ok(appended) => appended,
             // It was stopped meanwhile: only we can have ended it.
             Err(StoreError::Finished(_)) => return Ok(()),
@@ -122,14 +151,14 @@ impl Client {
         }
         let items = match appended.new {
             true => items,
-            false if job.has_chunk(chunk.seq) => return Ok(()),
+            false if job.has_chunk(seq) => return Ok(()),
             // The call that it repeats was cut off before it told. What counts is what that one brought.
             false => {
-                let kept = store.items(id, chunk.seq).await;
+                let kept = store.items(id, seq).await;
                 kept.map_err(|error| store_error(format!("failed to read items of job {id}"), error))?
             }
         };
-        let info = ChunkInfo { seq: chunk.seq, first: appended.first, count: appended.count, bytes: items.bytes() };
+        let info = ChunkInfo { seq, first: appended.first, count: appended.count, bytes: items.bytes() };
         let misfits = job.fit.misfits(info.first, &items);
         self.core.tell(Command::Appended(id, info, items, misfits)).await
     }
@@ -212,18 +241,33 @@ fn not_taken_up(id: JobId) -> ApiError {
     ApiError::new(ErrorKind::Conflict, format!("job {id} was not taken up here"))
 }
 
-fn check_key(key: Option<&str>) -> Result<()> {
-    match key {
-        Some(key) if key.is_empty() || key.len() > LONGEST_KEY => {
-            Err(ApiError::new(ErrorKind::BadRequest, format!("a key has 1 to {LONGEST_KEY} bytes")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// A client's chunk as the store keeps it.
 fn packed(chunk: &Chunk) -> Result<Items> {
     let broken = || ApiError::new(ErrorKind::BadRequest, format!("chunk {} does not add up", chunk.seq));
+    check_size(chunk)?;
     let ids = std::str::from_utf8(&chunk.ids).map_err(|error| broken().caused_by(error))?;
     Items::from_packed(ids, &chunk.id_ends, &chunk.lines, chunk.bodies.clone(), &chunk.body_ends).ok_or_else(broken)
+}
+
+/// What could not be leased, or only item by item, is not taken: no agent would ever run it.
+fn check_size(chunk: &Chunk) -> Result<()> {
+    const MOST: usize = 2 * Chunk::TARGET;
+    let refuse = |what: String| Err(ApiError::new(ErrorKind::TooLarge, format!("chunk {} {what}", chunk.seq)));
+    if chunk.len() > 1 && chunk.bodies.len().max(chunk.ids.len()) > MOST {
+        return refuse(format!("has several items, of more than {} MiB together: cut it", MOST >> 20));
+    }
+    if chunk.len() > MAX_LEASE_ITEMS {
+        return refuse(format!("has more than {MAX_LEASE_ITEMS} items: cut it"));
+    }
+    if chunk.len() == 1 && chunk.bodies.len() as u64 > MAX_ITEM {
+        return refuse(format!("has an item of more than {} MiB", MAX_ITEM >> 20));
+    }
+    let mut start = 0;
+    for end in &chunk.id_ends {
+        if end.saturating_sub(start) > LONGEST_ID {
+            return refuse(format!("has an item whose id has more than {LONGEST_ID} bytes"));
+        }
+        start = *end;
+    }
+    Ok(())
 }

@@ -1,11 +1,14 @@
 //! A control host without agents: what it does by itself.
 
 mod access;
+mod cut_off;
 mod dead;
 mod events;
 mod figures;
 mod fit;
 mod queue;
+mod refused;
+mod rest;
 mod serving;
 mod work;
 

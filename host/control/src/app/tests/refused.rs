@@ -1,0 +1,51 @@
+//! What is not taken.
+
+use super::*;
+
+#[tokio::test]
+async fn keys_of_schedules_are_theirs() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let plugin = app.client.publish(Bytes::from_static(b"a")).await.unwrap();
+    let mut request = JobRequest::new(plugin.digest, Work::Many { iterations: 1, workers: None });
+    request.key = Some("schedule:nightly:now".to_owned());
+    for author in ["", "anna", "nightly", "schedule other", "schedule night"] {
+        let refused = app.client_as(author).submit(request.clone()).await;
+        assert_eq!(kind(refused), ErrorKind::BadRequest, "{author:?}");
+    }
+    app.client_as("schedule nightly").submit(request).await.unwrap();
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn nobody_grants_what_the_manifest_does_not() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let plugin = app.client.publish(Bytes::from_static(b"a")).await.unwrap();
+    let mut request = JobRequest::new(plugin.digest, Work::Many { iterations: 1, workers: None });
+    request.grants = vec!["wasi:sockets".to_owned()];
+    assert_eq!(kind(app.client.submit(request).await), ErrorKind::Forbidden);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn chunks_that_could_not_be_leased_are_too_large() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    let of = |count: usize, id: &str, body: &str| {
+        let mut builder = ChunkBuilder::new(0, 0);
+        (0..count).for_each(|_| builder.push(|out| out.extend_from_slice(id.as_bytes()), 0, body.as_bytes()));
+        builder.finish(Bytes::new())
+    };
+    let (large, long) = ("x".repeat(Chunk::TARGET), "i".repeat(Chunk::TARGET));
+    for chunk in [of(3, "", &large), of(1 + (1 << 16), "", ""), of(1, &long, ""), of(3, &long[..1 << 18], "")] {
+        let size = (chunk.len(), chunk.ids.len(), chunk.bodies.len());
+        if size == (3, 3 << 18, 0) {
+            app.client.append(job, chunk).await.unwrap();
+        } else {
+            assert_eq!(kind(app.client.append(job, chunk).await), ErrorKind::TooLarge, "{size:?}");
+        }
+    }
+    stop(app).await;
+}

@@ -1,0 +1,72 @@
+//! Jobs that come to rest, and go on.
+
+use pigeon_api::DeadFilter;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Wait until it is at rest.
+async fn at_rest(app: &App, job: JobId) -> JobState {
+    let mut pulse = app.core.owned(job).unwrap().pulse();
+    let rested = tokio::time::timeout(LONG, pulse.wait_for(|pulse| pulse.ended.is_some())).await;
+    rested.unwrap().unwrap().ended.unwrap()
+}
+
+#[tokio::test]
+async fn letters_of_a_job_that_is_being_paused_do_not_wedge_it() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[FITS, LARGE])).await.unwrap();
+    let filter = DeadFilter { job: Some(job), ..DeadFilter::default() };
+    for _ in 0..5 {
+        wait(&app, job, 3).await;
+        app.client.stop(job, Stop::Pause).await.unwrap();
+        assert_eq!(app.client.retry_dead(filter.clone()).await.unwrap(), 3);
+        assert_eq!(at_rest(&app, job).await, JobState::Paused);
+        app.client.resume(job).await.unwrap();
+        // Nothing of the pause comes after this.
+        assert_eq!(status(&app, job).await.state, JobState::Open);
+    }
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn what_was_paused_is_not_mended() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    let owned = app.core.owned(job).unwrap();
+    app.client.stop(job, Stop::Pause).await.unwrap();
+    at_rest(&app, job).await;
+    app.client.resume(job).await.unwrap();
+    app.core.ask(|answer| Command::Recess(job, answer)).await.unwrap();
+    owned.broke(ApiError::new(ErrorKind::Exhausted, "the disk is full"));
+    owned.end(JobState::Interrupted);
+    app.client.stop(job, Stop::Pause).await.unwrap();
+    app.core.mend().await;
+    assert_eq!(at_rest(&app, job).await, JobState::Paused);
+    assert!(owned.pulse().borrow().broken.is_none());
+    app.client.resume(job).await.unwrap();
+    assert!(owned.is_at_work());
+    drop(owned);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_not_taken_up_for_want_of_room_is_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.stop(job, Stop::Pause).await.unwrap();
+    at_rest(&app, job).await;
+    app.core.jobs.remove(job);
+    for (why, taken_up) in [(ErrorKind::Internal, false), (ErrorKind::Exhausted, true)] {
+        app.core.leave(job, &ApiError::new(why, "it cannot be claimed"));
+        app.core.mend().await;
+        assert_eq!(app.core.owned(job).is_some(), taken_up);
+    }
+    assert_eq!(at_rest(&app, job).await, JobState::Paused, "as it was");
+    stop(app).await;
+}
