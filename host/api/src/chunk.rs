@@ -30,6 +30,9 @@ impl Chunk {
     /// A body that a chunk may hold together with others, and about the size of a chunk, in bytes.
     pub const TARGET: usize = 1 << 20;
 
+    /// Most items of a chunk: as many as a lease may have.
+    pub const MOST_ITEMS: usize = pigeon_protocol::limits::MAX_LEASE_ITEMS;
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.body_ends.len()
@@ -71,9 +74,10 @@ impl ChunkBuilder {
     }
 
     /// Whether an item of `size` bytes should wait for the next chunk. An item larger than [`Chunk::TARGET`] stands
-    /// alone in its chunk.
+    /// alone in its chunk; items that take nothing are counted at least.
     pub fn is_full_for(&self, size: usize) -> bool {
-        !self.body_ends.is_empty() && (self.bodies.len() + size > Chunk::TARGET || self.ids.len() > Chunk::TARGET)
+        let full = self.bodies.len() + size > Chunk::TARGET || self.ids.len() > Chunk::TARGET;
+        !self.is_empty() && (full || self.len() >= Chunk::MOST_ITEMS)
     }
 
     /// Number of items gathered.
@@ -187,6 +191,16 @@ mod tests {
             })
             .collect();
         assert!(builder.given.is_empty() && held.iter().all(|chunk| chunk.bodies == "tiny"));
+    }
+
+    #[test]
+    fn items_that_take_nothing_fill_a_chunk_as_well() {
+        let mut builder = ChunkBuilder::default();
+        for _ in 0..Chunk::MOST_ITEMS {
+            assert!(!builder.is_full_for(0), "after {} items", builder.len());
+            builder.push(|_| {}, 0, b"");
+        }
+        assert!(builder.is_full_for(0));
     }
 
     #[test]
