@@ -179,3 +179,26 @@ async fn an_append_is_seen_to_its_end_though_its_client_is_gone() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
+
+#[tokio::test]
+async fn a_chunk_that_no_agent_could_be_leased_is_refused() {
+    let api = api().await;
+    let job = api.job_of(Role::Admin).await;
+    let chunk = |items: usize, id: usize, body: usize| {
+        let mut builder = ChunkBuilder::new(0, 0);
+        for _ in 0..items {
+            builder.push(|ids| ids.resize(ids.len() + id, b'i'), 0, &vec![b'x'; body]);
+        }
+        encode_chunk(&builder.finish(Default::default())).concat()
+    };
+    for (items, id, body, why) in [
+        (3, 1, Chunk::TARGET, "3145728 bytes of bodies"),
+        (Chunk::MOST_ITEMS + 1, 0, 0, "65537 items"),
+        (1, 3 * Chunk::TARGET, 1, "3145728 bytes of ids"),
+    ] {
+        let refused = problem(put(&api, &job, 0, chunk(items, id, body)).send().await.unwrap()).await;
+        assert_eq!((refused.status, refused.detail.contains(why)), (413, true), "{refused:?}");
+        assert!(refused.hint.unwrap().contains("several chunks"));
+    }
+    assert_eq!(put(&api, &job, 0, chunk(1, 1, 5 * Chunk::TARGET)).send().await.unwrap().status(), 204);
+}
