@@ -7,10 +7,11 @@ use std::{borrow::Cow, io::Write as _, sync::Arc};
 
 use axum::{Json, body::Body, extract::Request};
 use bytes::{BufMut as _, Bytes};
-use pigeon_api::{ApiError, Chunk, ChunkBuilder, JobState, Pigeon, Problem, page::Appended};
+use pigeon_api::{ApiError, Chunk, ChunkBuilder, ErrorKind, JobState, Pigeon, Problem, page::Appended};
 use pigeon_protocol::id::JobId;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -37,6 +38,9 @@ pub(super) struct ItemsQuery {
     /// What a line is: `raw` if not said.
     #[param(inline)]
     format: Format,
+    /// The index of the first item that is sent, from 0: what `next_item` was when the job was asked where it stands. If the
+    /// job has more or fewer items by now, none is taken. If it is not said, they go behind those that there are.
+    first: Option<u64>,
 }
 
 /// What a line is.
@@ -63,7 +67,9 @@ struct Named<'a> {
 /// is fine. They are written as they come, and all of them are on disk when this is answered.
 ///
 /// A request that was cut off leaves some of them: `POST /api/v1/jobs/{id}/resume` tells how many items the job has
-/// (`next_item`), and the next request begins with the line behind. One such request may be under way for a job.
+/// (`next_item`), and the next request begins with the line behind and says so, as `first`: should some of the first
+/// request have been written after all, that is answered 409, and no item is taken twice. One such request may be under way
+/// for a job.
 #[utoipa::path(
     post,
     path = "/api/v1/jobs/{id}/items",
@@ -75,7 +81,8 @@ struct Named<'a> {
         (status = 200, description = "All of them are on disk", body = Appended, example = json!({"items": 1_000_000})),
         (status = 400, description = "A line is no item; what came before may be in the job", body = Problem,
             content_type = "application/problem+json"),
-        (status = 409, description = "The job takes no more items, or another request appends to it", body = Problem,
+        (status = 409, description = "The job takes no more items, or does not stand at `first`, or another request appends \
+            to it", body = Problem,
             content_type = "application/problem+json"),
         (status = 413, description = "A line is too long", body = Problem, content_type = "application/problem+json"),
     ),
@@ -93,9 +100,12 @@ pub(super) async fn append_items(
     let mut memory = Reservation::new(&caller);
     memory.grow(GATHERED)?;
     let upload = Arc::new(caller.uploads.alone(job)?);
-    let mut writer = Writer::begin(&caller, caller.pigeon(), job, upload, query.format).await?;
+    let mut writer = Writer::begin(&caller, caller.pigeon(), job, upload, query).await?;
     let mut pieces = Pieces::new(body, caller.limits.silence);
     let read = read(&mut pieces, &mut Lines::new(caller.limits.line), &mut memory, &mut writer).await;
+    if read.is_err() {
+        writer.give_up();
+    }
     match (read, writer.finish().await) {
         (Ok(()), Ok(items)) => Ok(Json(Appended { items })),
         (Err(failure), Ok(items)) => {
@@ -138,6 +148,10 @@ struct Writer {
     whole: bool,
     /// The one that is being written, with the number of its items.
     writing: Option<(u64, JoinHandle<Result<(), ApiError>>)>,
+    /// As long as this is held, what is being written is waited for.
+    patience: Option<DropGuard>,
+    /// Nobody holds it any more: it is waited for a while, and then no longer.
+    impatient: CancellationToken,
     /// Items that are on disk.
     written: u64,
 }
@@ -149,7 +163,7 @@ impl Writer {
         pigeon: Arc<dyn Pigeon>,
         job: JobId,
         upload: Arc<Upload>,
-        format: Format,
+        query: ItemsQuery,
     ) -> Answer<Self> {
         let state = pigeon.job(job).await?.state;
         if state == JobState::Paused {
@@ -162,17 +176,27 @@ impl Writer {
         if point.sealed || point.state.is_final() {
             return Err(Failure::conflict(format!("job {job} takes no more items: all of them are there")));
         }
+        if let Some(first) = query.first
+            && first != point.next_item
+        {
+            let message =
+                format!("the request begins at item {first}, and job {job} stands at item {}", point.next_item);
+            return Err(Failure::conflict(message).hint(format!("go on with `first={}`", point.next_item)));
+        }
+        let impatient = CancellationToken::new();
         Ok(Self {
             rest: rest.clone(),
             pigeon,
             job,
             upload,
-            format,
+            format: query.format,
             builder: ChunkBuilder::new(point.next_seq, point.next_item),
             number: point.next_item,
             ready: Vec::new(),
             whole: false,
             writing: None,
+            patience: Some(impatient.clone().drop_guard()),
+            impatient,
             written: 0,
         })
     }
@@ -208,11 +232,18 @@ impl Writer {
         for chunk in std::mem::take(&mut self.ready) {
             self.written().await?;
             let (pigeon, upload, job) = (self.pigeon.clone(), self.upload.clone(), self.job);
+            let (impatient, wait) = (self.impatient.clone(), self.rest.limits.append_wait);
             let items = chunk.len() as u64;
             // Whatever becomes of the request, the job is appended to by nobody else until this is over.
             let writing = self.rest.deeds.spawn(async move {
                 let _held = upload;
-                pigeon.append(job, chunk).await
+                tokio::select! {
+                    appended = pigeon.append(job, chunk) => appended,
+                    // It is over for the others, too: they learn where the job stands.
+                    () = async { impatient.cancelled().await; sleep(wait).await } => {
+                        Err(ApiError::new(ErrorKind::Overloaded, format!("what was appended to job {job} took too long")))
+                    }
+                }
             });
             self.writing = Some((items, writing));
         }
@@ -229,6 +260,11 @@ impl Writer {
         }
         self.written += items;
         Ok(())
+    }
+
+    /// Nobody will hear of what is being written, or nothing follows it.
+    fn give_up(&mut self) {
+        self.patience = None;
     }
 
     /// Gives the number of items that are on disk.

@@ -202,3 +202,41 @@ async fn a_chunk_that_no_agent_could_be_leased_is_refused() {
     }
     assert_eq!(put(&api, &job, 0, chunk(1, 1, 5 * Chunk::TARGET)).send().await.unwrap().status(), 204);
 }
+
+#[tokio::test]
+async fn lines_that_say_where_they_begin_are_taken_only_there() {
+    let api = api().await;
+    let job = api.job_of(Role::Admin).await;
+    let send = |first: u64| lines(&api, &job, &format!("?first={first}")).body("a\nb\n").send();
+    let early = problem(send(1).await.unwrap()).await;
+    assert_eq!((early.status, early.hint.as_deref()), (409, Some("go on with `first=0`")));
+    assert_eq!(json(send(0).await.unwrap()).await["items"], 2);
+    // Whoever did not hear the answer, and sends the same again.
+    let again = problem(send(0).await.unwrap()).await;
+    assert!(again.status == 409 && again.detail.contains("stands at item 2"), "{again:?}");
+    assert_eq!(json(send(2).await.unwrap()).await["items"], 2);
+    assert_eq!(api.double.kept(&job).items(), 4);
+}
+
+#[tokio::test]
+async fn what_an_upload_left_behind_holds_up_the_job_for_a_while_and_no_longer() {
+    let api = api_with(|limits| limits.append_wait = Duration::from_millis(50)).await;
+    let job = api.job_of(Role::Admin).await;
+    api.double.queue.gated.store(true, SeqCst);
+    let line = "x".repeat(Chunk::TARGET - 10) + "\n";
+    let sent = tokio::spawn(lines(&api, &job, "").body(line.repeat(2)).send());
+    while api.double.queue.appends.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sent.abort();
+    assert!(sent.await.unwrap_err().is_cancelled());
+    // What was being written never ends by itself.
+    api.double.queue.gated.store(false, SeqCst);
+    let again = async {
+        while lines(&api, &job, "?first=0").body("a").send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
+    assert_eq!(api.double.kept(&job).items(), 1);
+}
