@@ -1,9 +1,12 @@
 //! A job as clients of the REST API submit it: everything but the plugin may be left out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use pigeon_protocol::id::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Error as _, SeqAccess, Visitor},
+};
 use utoipa::ToSchema;
 
 use crate::{Clock, JobRequest, Limits, RetryPolicy, Work};
@@ -15,7 +18,7 @@ pub struct Submission {
     /// The plugin: `name`, `name@version` or `sha256:...`. The job stays with the component that this names now.
     pub plugin: String,
     /// The items, if they are few. Then the job is sealed as well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "few", skip_serializing_if = "Option::is_none")]
     pub items: Option<Vec<InlineItem>>,
     /// Options for the plugin.
     #[serde(default)]
@@ -115,4 +118,60 @@ pub enum InlineItem {
         /// Its text.
         body: String,
     },
+}
+
+impl InlineItem {
+    /// Most items of a submission; more are appended to its job.
+    pub const MOST: usize = 1 << 16;
+
+    /// What a submission with more is told.
+    pub const TOO_MANY: &str = "a submission has at most 65536 items";
+}
+
+/// Items that are not too many: a few bytes of a request become many more of memory.
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<InlineItem>>, D::Error> {
+    struct Few;
+
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<InlineItem>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<InlineItem>, A::Error> {
+            let mut few = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if few.len() >= InlineItem::MOST {
+                    return Err(A::Error::custom(InlineItem::TOO_MANY));
+                }
+                few.push(item);
+            }
+            Ok(few)
+        }
+    }
+
+    struct Perhaps;
+
+    impl<'de> Visitor<'de> for Perhaps {
+        type Value = Option<Vec<InlineItem>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of items, or nothing")
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(Few).map(Some)
+        }
+    }
+
+    deserializer.deserialize_option(Perhaps)
 }

@@ -66,10 +66,15 @@ pub(super) async fn show_dead(caller: Caller<Viewer>, Dead(id): Dead, _: Query<N
 pub(super) async fn retry_dead(
     caller: Caller<Operator>,
     _: Query<Nothing>,
-    extract::Json(selection): extract::Json<DeadSelection>,
+    extract::Json(selection, memory): extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
     let (pigeon, filter) = (caller.pigeon(), DeadFilter::try_from(selection)?);
-    let count = caller.deed(async move { pigeon.retry_dead(filter).await }).await?;
+    let count = caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.retry_dead(filter).await
+        })
+        .await?;
     Ok(Json(Count { count }))
 }
 
@@ -88,9 +93,14 @@ pub(super) async fn retry_dead(
 pub(super) async fn discard_dead(
     caller: Caller<Operator>,
     _: Query<Nothing>,
-    extract::Json(selection): extract::Json<DeadSelection>,
+    extract::Json(selection, memory): extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
     let (pigeon, filter) = (caller.pigeon(), DeadFilter::try_from(selection)?);
-    let count = caller.deed(async move { pigeon.discard_dead(filter).await }).await?;
+    let count = caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.discard_dead(filter).await
+        })
+        .await?;
     Ok(Json(Count { count }))
 }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use pigeon_api::{ApiError, DeadId, ErrorKind, page::page_size};
+use pigeon_api::{ApiError, DeadId, ErrorKind, InlineItem, page::page_size};
 use pigeon_protocol::id::JobId;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -107,8 +107,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-/// A body in JSON, in which everything that is not known is refused.
-pub(super) struct Json<T>(pub(super) T);
+/// A body in JSON, in which everything that is not known is refused; with the memory that it takes, to be held for as long
+/// as it is of use.
+pub(super) struct Json<T>(pub(super) T, pub(super) body::Reservation);
 
 impl<T: DeserializeOwned> FromRequest<Rest> for Json<T> {
     type Rejection = Failure;
@@ -116,17 +117,21 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Json<T> {
     async fn from_request(request: Request<Body>, rest: &Rest) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         must_be(&parts.headers, &["application/json"])?;
-        let (bytes, _memory) = body::whole(rest, &parts.headers, body, rest.limits.json).await?;
+        let (bytes, memory) = body::whole(rest, &parts.headers, body, rest.limits.json).await?;
         // What serde would take for a record just as well is not what the document says.
         if bytes.trim_ascii_start().starts_with(b"[") {
             let detail = "the body cannot be read: it is a list, and not an object with names";
             return Err(Failure::status(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
         match axum::Json::from_bytes(&bytes) {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+            Ok(axum::Json(value)) => Ok(Self(value, memory)),
             Err(refused) => {
                 let detail = format!("the body cannot be read: {}", words(&refused.body_text()));
                 Err(match refused.status() {
+                    // Said by the one who stopped reading at this.
+                    _ if detail.contains(InlineItem::TOO_MANY) => {
+                        Failure::too_large(detail).hint("open the job without items, and append them: chunks, or lines")
+                    }
                     StatusCode::BAD_REQUEST => Failure::bad_request(detail),
                     status => Failure::status(status, detail),
                 })

@@ -33,9 +33,14 @@ pub(super) async fn list_agents(caller: Caller<Viewer>, _: Query<Nothing>) -> An
 pub(super) async fn create_join_token(
     caller: Caller<Operator>,
     _: Query<Nothing>,
-    extract::Json(spec): extract::Json<JoinSpec>,
+    extract::Json(spec, memory): extract::Json<JoinSpec>,
 ) -> Answer<(StatusCode, Json<NewJoinToken>)> {
     let pigeon = caller.pigeon();
-    let token = caller.deed(async move { pigeon.create_join_token(spec).await }).await?;
+    let token = caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.create_join_token(spec).await
+        })
+        .await?;
     Ok((StatusCode::CREATED, Json(token)))
 }

@@ -133,9 +133,14 @@ pub(super) async fn set_limits(
     caller: Caller<Operator>,
     Name(name): Name,
     _: Query<Nothing>,
-    extract::Json(limits): extract::Json<PluginLimits>,
+    extract::Json(limits, memory): extract::Json<PluginLimits>,
 ) -> Answer<Json<PluginLimits>> {
     let pigeon = caller.pigeon();
-    caller.deed(async move { pigeon.set_plugin_limits(&name, limits).await }).await?;
+    caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.set_plugin_limits(&name, limits).await
+        })
+        .await?;
     Ok(Json(limits))
 }

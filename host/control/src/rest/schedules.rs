@@ -46,10 +46,15 @@ pub(super) async fn list_schedules(caller: Caller<Viewer>, _: Query<Nothing>) ->
 pub(super) async fn add_schedule(
     caller: Caller<Operator>,
     _: Query<Nothing>,
-    extract::Json(spec): extract::Json<ScheduleSpec>,
+    extract::Json(spec, memory): extract::Json<ScheduleSpec>,
 ) -> Answer<Response> {
     let pigeon = caller.pigeon();
-    let info = caller.deed(async move { pigeon.add_schedule(spec).await }).await?;
+    let info = caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.add_schedule(spec).await
+        })
+        .await?;
     // Names of schedules are lowercase letters, digits and hyphens.
     let location = HeaderValue::try_from(format!("/api/v1/schedules/{}", info.name));
     let location = location.map_err(|_| Failure::internal("failed to name the schedule"))?;

@@ -20,7 +20,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
 
 /// Open a job. It is durable when this is answered. With `items` it is sealed as well, and needs nothing more; without, it
-/// is appended to and sealed by further requests.
+/// is appended to and sealed by further requests. 65,536 `items` are the most: more are appended.
 ///
 /// With a key (in the body, or as the header `Idempotency-Key`) the request may be repeated for as long as the job is kept:
 /// the job that the first opened is given again.
@@ -40,6 +40,8 @@ const LONGEST_KEY: usize = 255;
         (status = 404, description = "There is no such plugin", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The key was used for another request", body = Problem,
             content_type = "application/problem+json"),
+        (status = 413, description = "It is too large, or has too many items", body = Problem,
+            content_type = "application/problem+json"),
     ),
     security(("bearer" = ["submitter"]))
 )]
@@ -47,7 +49,7 @@ pub(super) async fn submit_job(
     caller: Caller<Submitter>,
     _: Query<Nothing>,
     headers: HeaderMap,
-    extract::Json(mut submission): extract::Json<Submission>,
+    extract::Json(mut submission, memory): extract::Json<Submission>,
 ) -> Answer<Response> {
     if let Some(key) = header_key(&headers)? {
         if submission.key.as_ref().is_some_and(|other| *other != key) {
@@ -64,7 +66,11 @@ pub(super) async fn submit_job(
     let (pigeon, keyed) = (caller.pigeon(), submission.key.is_some());
     let id = {
         let pigeon = pigeon.clone();
-        caller.deed(async move { crate::submit::submit(&*pigeon, submission).await }).await?
+        let deed = async move {
+            let _held = memory;
+            crate::submit::submit(&*pigeon, submission).await
+        };
+        caller.deed(deed).await?
     };
     caller.authors.learn(id, caller.principal.name.as_str().into());
     let new = !keyed || pigeon.job(id).await?.accepted_ms >= began_ms;

@@ -36,10 +36,15 @@ pub(super) async fn list_tokens(caller: Caller<Admin>, _: Query<Nothing>) -> Ans
 pub(super) async fn create_token(
     caller: Caller<Admin>,
     _: Query<Nothing>,
-    extract::Json(spec): extract::Json<TokenSpec>,
+    extract::Json(spec, memory): extract::Json<TokenSpec>,
 ) -> Answer<(StatusCode, Json<NewToken>)> {
     let pigeon = caller.pigeon();
-    let token = caller.deed(async move { pigeon.create_token(spec).await }).await?;
+    let token = caller
+        .deed(async move {
+            let _held = memory;
+            pigeon.create_token(spec).await
+        })
+        .await?;
     Ok((StatusCode::CREATED, Json(token)))
 }
 

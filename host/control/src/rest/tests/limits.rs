@@ -170,3 +170,35 @@ async fn who_is_refused_before_it_was_heard_out_hears_why() {
         assert_eq!(problem(request.body(body.clone()).send().await.unwrap()).await.kind, "unauthorized");
     }
 }
+
+#[tokio::test]
+async fn a_submission_brings_so_many_items_and_no_more() {
+    let api = api().await;
+    let send = |items: usize| {
+        let body = serde_json::json!({"plugin": "echo", "items": vec!["x"; items]});
+        api.post("/api/v1/jobs").json(&body).send()
+    };
+    let refused = problem(send((1 << 16) + 1).await.unwrap()).await;
+    assert_eq!(refused.kind, "too-large", "{refused:?}");
+    assert!(refused.hint.unwrap().contains("append"));
+    assert_eq!(send(1 << 16).await.unwrap().status(), 201);
+}
+
+#[tokio::test]
+async fn a_submission_holds_its_memory_until_it_is_done() {
+    let api = api_with(|limits| limits.memory = 1 << 20).await;
+    api.double.queue.gated.store(true, SeqCst);
+    let send = || {
+        let body = serde_json::json!({"plugin": "echo", "items": ["x".repeat(700 << 10)]});
+        api.post("/api/v1/jobs").json(&body).send()
+    };
+    let first = tokio::spawn(send());
+    while api.double.queue.appends.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(problem(send().await.unwrap()).await.kind, "overloaded");
+    api.double.queue.gated.store(false, SeqCst);
+    api.double.queue.gate.notify_one();
+    assert_eq!(first.await.unwrap().unwrap().status(), 201);
+    assert_eq!(send().await.unwrap().status(), 201);
+}
