@@ -9,8 +9,10 @@ pub struct RestLimits {
     pub connections: usize,
     /// Requests under way at once that are answered soon; more are answered 429.
     pub requests: usize,
-    /// Requests at once that may go on for long: uploads, streams, waits; more are answered 429.
+    /// Requests at once that may go on for long: streams, waits; more are answered 429. A token may have a quarter of them.
     pub streams: usize,
+    /// Uploads at once; more are answered 429.
+    pub uploads: usize,
     /// Bytes of requests' bodies in memory at once, of all requests; more are answered 429.
     pub memory: usize,
     /// Size of a request's body in JSON, in bytes.
@@ -39,6 +41,7 @@ impl Default for RestLimits {
             connections: 4096,
             requests: 1024,
             streams: 512,
+            uploads: 256,
             memory: 512 << 20,
             json: 16 << 20,
             // An item of the usual bound, and what is around it.

@@ -41,7 +41,7 @@ struct Base;
 /// The OpenAPI document of the API, as JSON.
 pub fn document() -> String {
     let mut document = Base::openapi();
-    for routes in [router::always(), router::short(), router::long()] {
+    for routes in [router::always(), router::short(), router::uploads(), router::long()] {
         document.merge(routes.into_openapi());
     }
     let components = document.components.get_or_insert_with(Components::new);

@@ -12,7 +12,8 @@ use super::{
 pub(super) fn router(rest: Rest) -> Router {
     let short = Router::from(short()).route_layer(from_fn_with_state(rest.clone(), bound::short));
     let long = Router::from(long()).route_layer(from_fn_with_state(rest.clone(), bound::long));
-    let all = Router::from(always()).merge(short).merge(long);
+    let uploads = Router::from(uploads()).route_layer(from_fn_with_state(rest.clone(), bound::upload));
+    let all = Router::from(always()).merge(short).merge(long).merge(uploads);
     all.fallback(extract::no_route)
         .method_not_allowed_fallback(extract::no_method)
         .layer(from_fn_with_state(rest.clone(), observe::observe))
@@ -57,11 +58,14 @@ pub(super) fn short() -> OpenApiRouter<Rest> {
         .routes(routes!(events::list_events))
 }
 
-/// Uploads, streams and waits.
+/// Items on their way into jobs.
+pub(super) fn uploads() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new().routes(routes!(chunks::append_chunk)).routes(routes!(items::append_items))
+}
+
+/// Streams and waits.
 pub(super) fn long() -> OpenApiRouter<Rest> {
     OpenApiRouter::new()
-        .routes(routes!(chunks::append_chunk))
-        .routes(routes!(items::append_items))
         .routes(routes!(jobs::wait_job))
         .routes(routes!(streams::job_results))
         .routes(routes!(streams::job_runs))

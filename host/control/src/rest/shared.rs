@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backend::Backend,
+    bound::Shares,
     failure::{Answer, Failure},
     limits::RestLimits,
     metrics::Figures,
@@ -38,6 +39,10 @@ pub(super) struct Shared {
     pub(super) requests: Arc<Semaphore>,
     /// Room for those that go on.
     pub(super) streams: Arc<Semaphore>,
+    /// Who has how many of those.
+    pub(super) shares: Shares,
+    /// Room for uploads.
+    pub(super) upload_room: Arc<Semaphore>,
     /// Memory for bodies, in units of [`UNIT`](super::body::UNIT).
     pub(super) memory: Arc<Semaphore>,
     pub(super) authors: Authors,
@@ -56,6 +61,8 @@ impl Rest {
             figures: Figures::default(),
             requests: Arc::new(Semaphore::new(limits.requests)),
             streams: Arc::new(Semaphore::new(limits.streams)),
+            shares: Shares::new((limits.streams / 4).max(1)),
+            upload_room: Arc::new(Semaphore::new(limits.uploads)),
             memory: Arc::new(Semaphore::new(super::body::units(limits.memory) as usize)),
             limits,
             authors: Authors::default(),

@@ -202,3 +202,35 @@ async fn a_submission_holds_its_memory_until_it_is_done() {
     assert_eq!(first.await.unwrap().unwrap().status(), 201);
     assert_eq!(send().await.unwrap().status(), 201);
 }
+
+#[tokio::test]
+async fn watchers_leave_room_for_uploads_and_one_token_for_others() {
+    let api = api_with(|limits| (limits.streams, limits.uploads) = (4, 1)).await;
+    let job = api.job_of(Role::Admin).await;
+    let watch = |role| api.request(Method::GET, "/api/v1/events/stream").bearer_auth(role).send();
+    let mut streams = Vec::new();
+    for role in [Role::Viewer, Role::Submitter, Role::Operator, Role::Admin] {
+        let stream = watch(role).await.unwrap();
+        assert_eq!(stream.status(), 200, "{role}");
+        if role == Role::Viewer {
+            let more = problem(watch(role).await.unwrap()).await;
+            assert!(more.status == 429 && more.detail.contains("its share"), "{more:?}");
+        }
+        streams.push(stream);
+    }
+    assert!(problem(watch(Role::Publisher).await.unwrap()).await.detail.contains("too many streams"));
+    let upload = || {
+        let request = api.post(&format!("/api/v1/jobs/{job}/items")).header("content-type", "application/x-ndjson");
+        request.body("a\n").send()
+    };
+    assert_eq!(upload().await.unwrap().status(), 200);
+    api.double.queue.gated.store(true, SeqCst);
+    let appends = api.double.queue.appends.load(SeqCst);
+    let slow = tokio::spawn(upload());
+    while api.double.queue.appends.load(SeqCst) == appends {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(problem(upload().await.unwrap()).await.detail.contains("too many uploads"));
+    api.double.queue.gate.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap().status(), 200);
+}
