@@ -1,18 +1,33 @@
 //! Dead letters: runs that could not be judged.
 
-use axum::Json;
+use axum::{
+    Json,
+    http::{HeaderValue, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
 use pigeon_api::{
     DeadFilter, Problem,
     page::{Count, DeadDocument, DeadPage, DeadQuery, DeadSelection},
 };
 
 use super::{
+    body::Reservation,
     caller::{Caller, Operator, Viewer},
     extract::{self, Dead, Nothing, Query, page},
-    failure::Answer,
+    failure::{Answer, Failure},
 };
 
-/// Dead letters, the newest first.
+/// Letters that one request may name.
+const MOST_NAMED: usize = 10_000;
+
+/// Of the memory for bodies, a letter that is read takes so great a part at most before its size is known.
+const MOST_SHOWN: usize = 8;
+
+/// A letter's input lies in memory as it is, in base64, as text, and as JSON.
+const COPIES: usize = 5;
+
+/// Dead letters, the newest first. A page of large ones may have fewer than `limit`; `next` tells whether there are more.
 #[utoipa::path(
     get,
     path = "/api/v1/dead",
@@ -23,11 +38,17 @@ use super::{
 )]
 pub(super) async fn list_dead(caller: Caller<Viewer>, Query(query): Query<DeadQuery>) -> Answer<Json<DeadPage>> {
     let limit = page(query.limit)?;
+    let pigeon = caller.pigeon();
     // One more tells whether there is another page.
-    let mut dead = caller.pigeon().dead(query.filter(), query.after, limit + 1).await?;
-    let more = dead.len() > limit;
+    let mut dead = pigeon.dead(query.filter(), query.after, limit + 1).await?;
+    let mut more = dead.len() > limit;
     dead.truncate(limit);
-    let next = dead.last().filter(|_| more).map(|letter| letter.id);
+    let last = dead.last().map(|letter| letter.id);
+    if !more && last.is_some() {
+        // Large letters make a page end early: whether it is the last, only what is behind it tells.
+        more = !pigeon.dead(query.filter(), last, 1).await?.is_empty();
+    }
+    let next = last.filter(|_| more);
     Ok(Json(DeadPage { dead, next }))
 }
 
@@ -43,8 +64,40 @@ pub(super) async fn list_dead(caller: Caller<Viewer>, Query(query): Query<DeadQu
     ),
     security(("bearer" = ["viewer"]))
 )]
-pub(super) async fn show_dead(caller: Caller<Viewer>, Dead(id): Dead, _: Query<Nothing>) -> Answer<Json<DeadDocument>> {
-    Ok(Json(caller.pigeon().dead_letter(id).await?.into()))
+pub(super) async fn show_dead(caller: Caller<Viewer>, Dead(id): Dead, _: Query<Nothing>) -> Answer<Response> {
+    let limits = &caller.limits;
+    let mut memory = Reservation::new(&caller);
+    // How large its input is shows when it is there.
+    memory.grow(limits.line.min(limits.memory / MOST_SHOWN))?;
+    let detail = caller.pigeon().dead_letter(id).await?;
+    let size = detail.input.as_ref().map_or(0, Bytes::len) + detail.log.len();
+    // The largest is shown when nothing else is in memory.
+    memory.grow((COPIES * size).min(limits.memory))?;
+    let document = serde_json::to_vec(&DeadDocument::from(detail));
+    let document = document.map_err(|_| Failure::internal("failed to write the letter"))?;
+    let body = Bytes::from_owner(Held { document, _memory: memory });
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+/// A document with the memory that is reserved for it, until its last byte was handed on.
+struct Held {
+    document: Vec<u8>,
+    _memory: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.document
+    }
+}
+
+/// What is chosen, if it is not too much.
+fn chosen(selection: DeadSelection) -> Answer<DeadFilter> {
+    if selection.ids.len() > MOST_NAMED {
+        let message = format!("{} letters are named, and {MOST_NAMED} are the most", selection.ids.len());
+        return Err(Failure::too_large(message).hint("name them in several requests, or say what they have in common"));
+    }
+    Ok(DeadFilter::try_from(selection)?)
 }
 
 /// Try dead letters again: their failures count no longer, and jobs that had ended go on.
@@ -68,7 +121,7 @@ pub(super) async fn retry_dead(
     _: Query<Nothing>,
     extract::Json(selection, memory): extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
-    let (pigeon, filter) = (caller.pigeon(), DeadFilter::try_from(selection)?);
+    let (pigeon, filter) = (caller.pigeon(), chosen(selection)?);
     let count = caller
         .deed(async move {
             let _held = memory;
@@ -95,7 +148,7 @@ pub(super) async fn discard_dead(
     _: Query<Nothing>,
     extract::Json(selection, memory): extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
-    let (pigeon, filter) = (caller.pigeon(), DeadFilter::try_from(selection)?);
+    let (pigeon, filter) = (caller.pigeon(), chosen(selection)?);
     let count = caller
         .deed(async move {
             let _held = memory;

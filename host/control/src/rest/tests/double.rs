@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -25,6 +25,8 @@ use crate::{Metrics, Principal};
 pub(super) struct Double {
     pub(super) queue: Arc<Queue>,
     pub(super) reasons: Mutex<Vec<String>>,
+    /// Whether no token is good any more.
+    pub(super) revoked: AtomicBool,
 }
 
 /// What it keeps.
@@ -44,6 +46,8 @@ pub(super) struct Queue {
     /// Whether [`Pigeon::stats`] panics.
     pub(super) panics: AtomicBool,
     pub(super) selections: Mutex<Vec<DeadFilter>>,
+    /// Dead letters that are read at once, at most.
+    pub(super) letters: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -73,8 +77,9 @@ impl Default for Double {
             appends: AtomicU64::new(0),
             panics: AtomicBool::new(false),
             selections: Mutex::default(),
+            letters: AtomicUsize::new(usize::MAX),
         };
-        Self { queue: Arc::new(queue), reasons: Mutex::default() }
+        Self { queue: Arc::new(queue), reasons: Mutex::default(), revoked: AtomicBool::new(false) }
     }
 }
 
@@ -103,7 +108,7 @@ impl Backend for Double {
     }
 
     fn principal(&self, secret: &str) -> Option<Principal> {
-        let role = secret.parse::<Role>().ok()?;
+        let role = secret.parse::<Role>().ok().filter(|_| !self.revoked.load(SeqCst))?;
         Some(Principal { name: format!("{role}-token"), role })
     }
 
@@ -357,7 +362,7 @@ impl Pigeon for Client {
         self.queue.selections.lock().unwrap().push(filter);
         let last = after.map_or(u64::MAX, |after| after.run);
         let letters = (0..5).rev().filter(|run| *run < last).map(|run| letter(run, JobId::from_bytes([0; 16])));
-        Ok(letters.take(limit).collect())
+        Ok(letters.take(limit.min(self.queue.letters.load(SeqCst))).collect())
     }
 
     async fn dead_letter(&self, id: DeadId) -> Result<DeadDetail> {

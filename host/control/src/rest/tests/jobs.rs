@@ -1,5 +1,7 @@
 //! Jobs and the lists around them.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use super::*;
 
 #[tokio::test]
@@ -125,4 +127,52 @@ async fn what_is_made_is_answered_as_made() {
     }
     assert_eq!(json(api.post("/api/v1/schedules/nightly/pause").send().await.unwrap()).await["paused"], true);
     assert_eq!(api.get("/api/v1/backup").send().await.unwrap().text().await.unwrap(), "one two");
+}
+
+#[tokio::test]
+async fn a_page_of_dead_letters_that_ends_early_names_the_next() {
+    let api = api().await;
+    api.double.queue.letters.store(2, SeqCst);
+    let (mut seen, mut after) = (0, String::new());
+    loop {
+        let page = json(api.get(&format!("/api/v1/dead?limit=4{after}")).send().await.unwrap()).await;
+        seen += page["dead"].as_array().unwrap().len();
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, 5);
+}
+
+#[tokio::test]
+async fn so_many_dead_letters_are_named_at_once() {
+    let api = api().await;
+    let name = "01890a5d-ac96-774b-bcce-b302099a8057:1";
+    for deed in ["retry", "discard"] {
+        let send = |names: usize| {
+            let body = serde_json::json!({"ids": vec![name; names]});
+            api.post(&format!("/api/v1/dead/{deed}")).json(&body).send()
+        };
+        assert_eq!(problem(send(10_001).await.unwrap()).await.status, 413);
+        assert_eq!(send(10_000).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_takes_of_the_memory_for_bodies() {
+    let api = api_with(|limits| limits.memory = 1 << 20).await;
+    let job = api.job_of(Role::Admin).await;
+    api.double.queue.gated.store(true, SeqCst);
+    let mut builder = pigeon_api::ChunkBuilder::new(0, 0);
+    builder.push(|_| {}, 0, &vec![b'x'; 1000 << 10]);
+    let body = pigeon_api::wire::encode_chunk(&builder.finish(Default::default())).concat();
+    let put = api.put(&format!("/api/v1/jobs/{job}/chunks/0")).body(body);
+    let put = tokio::spawn(put.header("content-type", pigeon_api::wire::CHUNK_MEDIA_TYPE).send());
+    while api.double.queue.appends.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let show = || api.get(&format!("/api/v1/dead/{job}:1")).send();
+    assert_eq!(problem(show().await.unwrap()).await.kind, "overloaded");
+    api.double.queue.gate.notify_one();
+    assert_eq!(put.await.unwrap().unwrap().status(), 204);
+    assert_eq!(show().await.unwrap().status(), 200);
 }
