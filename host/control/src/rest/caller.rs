@@ -1,6 +1,6 @@
 //! Who asks: the bearer of a token, and whether it may.
 
-use std::{marker::PhantomData, ops::Deref, sync::Arc};
+use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,12 +8,16 @@ use axum::{
 };
 use pigeon_api::{ApiError, ErrorKind, Pigeon, Role};
 use pigeon_protocol::id::JobId;
+use tokio::time::sleep;
 
 use super::{
     failure::{Answer, Failure},
     shared::Rest,
 };
 use crate::Principal;
+
+/// How often it is asked whether a token is good, as long as a stream goes on.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a handler asks of its caller, as a type.
 pub(super) trait Needs: Send + Sync {
@@ -39,6 +43,7 @@ needs!(Viewer, Submitter, Publisher, Operator, Admin);
 /// told what is wrong with the question.
 pub(super) struct Caller<N> {
     pub(super) principal: Principal,
+    headers: HeaderMap,
     rest: Rest,
     needs: PhantomData<N>,
 }
@@ -47,6 +52,35 @@ impl<N> Caller<N> {
     /// What does what the caller asks, in its name.
     pub(super) fn pigeon(&self) -> Arc<dyn Pigeon> {
         self.rest.backend.client_as(&self.principal.name)
+    }
+
+    /// Until the token is good for this no longer: it was revoked, or its time is over. Then a stream ends within seconds.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<N>
+    where
+        N: Needs,
+    {
+        let (rest, headers, name) = (self.rest.clone(), self.headers.clone(), self.principal.name.clone());
+        let every = rest.limits.keep_alive.min(LOOK);
+        async move {
+            let good = |now: Principal| now.name == name && now.role >= N::ROLE;
+            while authenticate(&rest, &headers).is_ok_and(good) {
+                sleep(every).await;
+            }
+        }
+    }
+
+    /// Until what goes on for this caller must end: its token has, or the control host goes down.
+    pub(super) fn over(&self) -> impl Future<Output = ()> + Send + use<N>
+    where
+        N: Needs,
+    {
+        let (ended, stop) = (self.ended(), self.rest.stop.clone());
+        async move {
+            tokio::select! {
+                () = ended => {}
+                () = stop.cancelled() => {}
+            }
+        }
     }
 
     /// Whether the caller may control this job: its own, or any as an operator.
@@ -83,7 +117,9 @@ impl<N: Needs> FromRequestParts<Rest> for Caller<N> {
                 format!("token {:?} has the role {}, and this needs {}", principal.name, principal.role, N::ROLE);
             return Err(ApiError::new(ErrorKind::Forbidden, message).into());
         }
-        Ok(Self { principal, rest: rest.clone(), needs: PhantomData })
+        let headers =
+            parts.headers.get(AUTHORIZATION).map(|token| (AUTHORIZATION, token.clone())).into_iter().collect();
+        Ok(Self { principal, headers, rest: rest.clone(), needs: PhantomData })
     }
 }
 

@@ -11,12 +11,10 @@ use axum::{
 };
 use futures::{SinkExt as _, StreamExt as _, stream::BoxStream};
 use pigeon_api::{Event, Problem, Result};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, interval_at, timeout},
-};
+use tokio::time::{Instant, interval_at, timeout};
 
 use super::{
+    bound::Room,
     caller::{Caller, Viewer},
     events::FollowQuery,
     extract::Query,
@@ -35,7 +33,7 @@ const CLOSE_WORDS: usize = 120;
 
 /// Entries of the log over a WebSocket, each a text message with its JSON: those that are there, and then each as it is
 /// written. Who is cut off comes again with the last number as `after`, and misses nothing. When the control host goes down
-/// it closes with code 1001, and with 1011 when it fails.
+/// it closes with code 1001, with 1008 when the token is not good any more, and with 1011 when it fails.
 #[utoipa::path(
     get,
     path = "/api/v1/events/ws",
@@ -57,8 +55,9 @@ pub(super) async fn events_socket(
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
     let upgrade = upgrade.map_err(|refused| Failure::status(refused.status(), refused.body_text()))?;
-    let room = caller.streams.clone().try_acquire_owned();
-    let room = room.map_err(|_| Failure::overloaded("there are too many streams under way"))?;
+    // The answer is over at once; what comes behind it takes the request's room.
+    let room = parts.extensions.remove::<Room>();
+    let ended = caller.ended();
     let events = caller.pigeon().follow_events(query.filter()).await?;
     let rest = Rest::clone(&caller);
     let upgrade = upgrade.max_message_size(MOST_SAID).max_frame_size(MOST_SAID);
@@ -66,7 +65,8 @@ pub(super) async fn events_socket(
     let held = caller.deeds.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _held = held;
-        tell(rest, socket, events, room).await;
+        let _room = room;
+        tell(rest, socket, events, ended).await;
     }))
 }
 
@@ -74,17 +74,20 @@ async fn tell(
     rest: Rest,
     socket: WebSocket,
     mut events: BoxStream<'static, Result<Event>>,
-    _room: OwnedSemaphorePermit,
+    ended: impl Future<Output = ()>,
 ) {
     let (mut sink, mut said) = socket.split();
     let every = rest.limits.keep_alive;
     let mut pings = interval_at(Instant::now() + every, every);
     let mut heard = Instant::now();
     let mut stop = pin!(rest.stop.cancelled());
+    let mut ended = pin!(ended);
     let end = loop {
         let message = tokio::select! {
             // It goes down.
             () = &mut stop => break close(close_code::AWAY, "the control host is going down"),
+            // Whoever has the token may not listen any more.
+            () = &mut ended => break close(close_code::POLICY, "the token is not good any more"),
             // Something happened.
             event = events.next() => match event {
                 Some(Ok(event)) => match serde_json::to_string(&event) {

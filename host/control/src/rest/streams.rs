@@ -21,12 +21,12 @@ use pigeon_api::{
     sse::Message,
 };
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{
     caller::{Caller, Viewer},
     extract::{Job, Nothing, Query},
     failure::{Answer, Failure},
-    shared::Rest,
 };
 
 /// The media type of lines of JSON.
@@ -60,7 +60,8 @@ pub(super) async fn job_results(caller: Caller<Viewer>, Job(job): Job, _: Query<
 }
 
 /// The job's runs in the order in which they landed, a line for each batch of them: those that have landed by now, or with
-/// `follow` all of them until the job has ended. If it breaks off, the last line is `{"error": PROBLEM}`.
+/// `follow` all of them until the job has ended; while none lands, an empty line comes now and then. If it breaks off, the
+/// last line is `{"error": PROBLEM}`.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs/{id}/runs",
@@ -80,8 +81,7 @@ pub(super) async fn job_runs(
     let RunsQuery { after, logs, follow } = query;
     let watch = Watch { runs: true, logs, after, past: !follow };
     let events = caller.pigeon().watch(job, watch).await?;
-    let stop = caller.stop.clone();
-    Ok(lines(events.take_until(stop.cancelled_owned()).filter_map(|event| async move {
+    let landed = events.filter_map(|event| async move {
         match event {
             Ok(JobEvent::Landed(landed)) => {
                 let mut text = Vec::new();
@@ -91,7 +91,22 @@ pub(super) async fn job_runs(
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         }
-    })))
+    });
+    let alive = kept_alive(landed.boxed(), caller.limits.keep_alive);
+    Ok(lines(alive.take_until(Box::pin(caller.over()))))
+}
+
+/// The same, with an empty line now and then while there is nothing to say.
+fn kept_alive(
+    told: BoxStream<'static, Result<Vec<u8>, ApiError>>,
+    every: Duration,
+) -> impl Stream<Item = Result<Vec<u8>, ApiError>> + Send {
+    stream::unfold(told, move |mut told| async move {
+        match timeout(every, told.next()).await {
+            Ok(next) => next.map(|next| (next, told)),
+            Err(_) => Some((Ok(b"\n".to_vec()), told)),
+        }
+    })
 }
 
 fn lines(told: impl Stream<Item = Result<Vec<u8>, ApiError>> + Send + 'static) -> Response {
@@ -154,8 +169,8 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
     }
 }
 
-/// Messages as server-sent events, until they end or the control host goes down.
-pub(super) fn sse(rest: &Rest, messages: BoxStream<'static, Message>) -> Response {
+/// Messages as server-sent events, until they end, the caller's token does, or the control host goes down.
+pub(super) fn sse(caller: &Caller<Viewer>, messages: BoxStream<'static, Message>) -> Response {
     let begin = stream::once(async { Event::default().retry(RETRY) });
     let events = messages.map(|message| {
         let event = Event::default().event(message.event).data(message.data);
@@ -164,7 +179,7 @@ pub(super) fn sse(rest: &Rest, messages: BoxStream<'static, Message>) -> Respons
             None => event,
         }
     });
-    let events = begin.chain(events).take_until(rest.stop.clone().cancelled_owned());
-    let keep_alive = KeepAlive::new().interval(rest.limits.keep_alive);
+    let events = begin.chain(events).take_until(Box::pin(caller.over()));
+    let keep_alive = KeepAlive::new().interval(caller.limits.keep_alive);
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive).into_response()
 }

@@ -234,3 +234,17 @@ async fn watchers_leave_room_for_uploads_and_one_token_for_others() {
     api.double.queue.gate.notify_one();
     assert_eq!(slow.await.unwrap().unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn a_socket_takes_the_room_of_one_stream_as_long_as_it_is_open() {
+    let api = api_with(|limits| limits.streams = 1).await;
+    let uri: axum::http::Uri = format!("ws://{}/api/v1/events/ws", api.address).parse().unwrap();
+    let request = tokio_tungstenite::tungstenite::ClientRequestBuilder::new(uri);
+    let request = request.with_header("Authorization", "Bearer viewer");
+    let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    assert_eq!(problem(api.get("/api/v1/events/stream").send().await.unwrap()).await.status, 429);
+    drop(socket);
+    while api.server.as_ref().unwrap().free_streams() != 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -134,3 +134,40 @@ async fn what_is_no_socket_is_told_so() {
     let refused = tokio_tungstenite::connect_async(ClientRequestBuilder::new(uri.to_string().parse().unwrap())).await;
     assert!(refused.unwrap_err().to_string().contains("401"));
 }
+
+#[tokio::test]
+async fn runs_that_are_followed_say_that_they_are_there() {
+    let api = api_with(|limits| limits.keep_alive = Duration::from_millis(20)).await;
+    let job = api.job_of(Role::Admin).await;
+    let mut runs = api.get(&format!("/api/v1/jobs/{job}/runs?follow=true")).send().await.unwrap();
+    assert_eq!(until(&mut runs, "\n\n").await.trim(), "");
+    api.double.queue.landed.send_replace(1);
+    until(&mut runs, "{\"batch\":1,\"runs\":[]}\n").await;
+}
+
+#[tokio::test]
+async fn streams_end_when_the_token_does() {
+    let api = api_with(|limits| limits.keep_alive = Duration::from_millis(20)).await;
+    let job = api.job_of(Role::Admin).await;
+    let mut streams = Vec::new();
+    for path in ["events/stream", &format!("jobs/{job}/watch"), &format!("jobs/{job}/runs?follow=true")] {
+        let mut stream = api.get(&format!("/api/v1/{path}")).send().await.unwrap();
+        assert!(stream.chunk().await.unwrap().is_some(), "{path}");
+        streams.push(stream);
+    }
+    let uri = format!("ws://{}/api/v1/events/ws", api.address).parse().unwrap();
+    let request = ClientRequestBuilder::new(uri).with_header("Authorization", "Bearer viewer");
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    api.double.revoked.store(true, std::sync::atomic::Ordering::SeqCst);
+    let all = async {
+        for stream in &mut streams {
+            while stream.chunk().await.unwrap().is_some() {}
+        }
+        loop {
+            if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+                break frame.unwrap().code;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(30), all).await.unwrap(), CloseCode::Policy);
+}
