@@ -216,6 +216,8 @@ async fn gather<T: Placed>(lines: &mut Lines, told: &mut Option<u64>) -> (Vec<T>
     let mut line = lines.next().await;
     let more = loop {
         match line {
+            // Said while there is nothing to say, to show that the connection lives.
+            Ok(Some(bytes)) if bytes.is_empty() => {}
             Ok(Some(bytes)) => match parse::<T>(&bytes) {
                 Ok(value) if told.is_some_and(|told| value.place() <= told) => {}
                 Ok(value) => {

@@ -49,8 +49,8 @@ use crate::{
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long an unused connection is kept: less than any server does.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept: less than a control host does, which ends it after 10 seconds.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// How long a control host may gather itself for a backup.
 const BACKUP: Duration = Duration::from_secs(600);
@@ -58,7 +58,7 @@ const BACKUP: Duration = Duration::from_secs(600);
 /// Where a control host is, and how it is spoken with.
 #[derive(Clone, Default)]
 pub struct Endpoint {
-    /// `https://HOST:PORT`, or `http://` where nobody can listen.
+    /// `https://HOST:PORT`, or `http://` on this machine, where nobody can listen; without a token anywhere.
     pub server: String,
     /// The token that says who asks; none asks as nobody.
     pub token: Option<String>,
@@ -108,7 +108,8 @@ impl RestClient {
     /// A client of the control host there. Nothing is asked yet.
     ///
     /// # Errors
-    /// [`ErrorKind::BadRequest`] if the address or the token can be none.
+    /// [`ErrorKind::BadRequest`] if the address or the token can be none, or the token would go to another machine
+    /// unencrypted.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let base = base(&endpoint.server)?;
         let http = http(&base, tls::config(&endpoint.trust)?, endpoint.token.as_deref())?;
@@ -182,8 +183,15 @@ fn base(server: &str) -> Result<Url> {
 
 /// What speaks HTTP. Version 1.1: an upload on a connection of its own is faster than streams that share a window.
 fn http(base: &Url, tls: rustls::ClientConfig, token: Option<&str>) -> Result<reqwest::Client> {
+    let host = base.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     let mut headers = header::HeaderMap::new();
     if let Some(token) = token {
+        if base.scheme() == "http" && !loopback {
+            let message = format!("the token would go to {host} unencrypted, for whoever is on the way to read");
+            return Err(ApiError::new(ErrorKind::BadRequest, message).hint("reach it over https"));
+        }
         let value = header::HeaderValue::from_str(&format!("Bearer {token}"));
         let mut value =
             value.map_err(|_| ApiError::new(ErrorKind::BadRequest, "the token has characters that no token has"))?;
@@ -199,9 +207,7 @@ fn http(base: &Url, tls: rustls::ClientConfig, token: Option<&str>) -> Result<re
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
         .tcp_keepalive(Duration::from_secs(15));
-    let host = base.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    if host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
+    if loopback {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| ApiError::new(ErrorKind::Internal, "failed to set up HTTP").caused_by(error))

@@ -358,3 +358,27 @@ fn addresses_are_looked_at() {
     let error = RestClient::new(Endpoint { server: "https://h".to_owned(), token: None, trust: ca }).unwrap_err();
     assert_eq!(error.kind, ErrorKind::BadRequest);
 }
+
+#[tokio::test]
+async fn empty_lines_say_nothing() {
+    let text = format!("\n\n{}\n\n{}\n", result_lines(0..2), result_lines(2..3));
+    let (client, _) = server(vec![Turn::Answer("200 OK", "application/x-ndjson", text)]).await;
+    let results = client.results(job()).await.unwrap().try_concat().await.unwrap();
+    assert_eq!(results, (0..3).map(result).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_token_goes_to_another_machine_over_tls_only() {
+    let client = |server: &str, token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        RestClient::new(Endpoint { server: server.to_owned(), token, ..Endpoint::default() })
+    };
+    for server in ["http://192.0.2.1:4780", "http://host.example", "http://localhost.example"] {
+        let refused = client(server, Some("secret")).unwrap_err();
+        assert_eq!((refused.kind, refused.hint.as_deref()), (ErrorKind::BadRequest, Some("reach it over https")));
+        assert!(client(server, None).is_ok(), "{server}");
+    }
+    for server in ["https://192.0.2.1:4780", "http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"] {
+        assert!(client(server, Some("secret")).is_ok(), "{server}");
+    }
+}
