@@ -12,7 +12,8 @@ pub struct Retention {
     /// Whether the items' bodies are kept as long as the results, and not only until the job is finished.
     pub keep_bodies: bool,
     /// The most that the store may take on disk, in bytes, beside the log of its latest writes, which has some 16 MiB: if
-    /// it takes more, finished jobs go before their time, those that were finished first before the others.
+    /// it takes more, events go before their time until the log has an eighth of this, the oldest first, and then finished
+    /// jobs, those that were finished first before the others.
     pub max_bytes: Option<u64>,
     /// How long the log of events is kept.
     pub events: Duration,
@@ -40,6 +41,8 @@ pub struct Swept {
     pub bodies: Vec<JobId>,
     /// Events whose time was over.
     pub events: u64,
+    /// Events that went because the store took more room than it may.
+    pub events_for_room: u64,
     /// Files that nobody names any more: large items and components.
     pub files: u64,
     /// Bytes that the database gave back to the disk, and bytes of files of items.

@@ -35,6 +35,18 @@ pub trait Store: Send + Sync + 'static {
     /// author that is kept has the same key.
     async fn create(&self, job: NewJob) -> Result<Claim>;
 
+    /// Accept a job whose items are all here, at most a chunk of them, and own it: it is sealed with `note`. As
+    /// [`create`](Self::create), [`append`](Self::append) and [`seal`](Self::seal) do; a store that can does it at once, so
+    /// that whoever dies on the way leaves all of it or nothing.
+    async fn create_with(&self, job: NewJob, items: Items, note: Bytes) -> Result<Claim> {
+        let claim = self.create(job).await?;
+        if !items.is_empty() {
+            self.append(claim.job(), claim.epoch(), 0, items, Bytes::new()).await?;
+        }
+        self.seal(claim.job(), claim.epoch(), note).await?;
+        Ok(claim)
+    }
+
     /// Own a job that nobody owns now. Refused with [`Busy`](crate::StoreError::Busy) while another owner lives.
     async fn claim(&self, job: JobId) -> Result<Claim>;
 
@@ -96,7 +108,7 @@ pub trait Store: Send + Sync + 'static {
     async fn landed_after(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LandedBatch>>;
 
     /// Dead letters: of the jobs that were accepted last before the others, and of each job the highest run first. At
-    /// most as many as the query says, and fewer where they are large; empty if there are no more.
+    /// most as many as the query says, and fewer where they are large, but one at least: only an empty page is the end.
     async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadRow>>;
 
     /// A dead letter.
@@ -155,7 +167,7 @@ pub trait Store: Send + Sync + 'static {
     /// The limits of all plugins that have some, by name.
     async fn plugin_limits(&self) -> Result<Vec<(String, Bytes)>>;
 
-    /// Bytes that the store takes on disk.
+    /// Bytes that the store takes on disk, as far as this process knows: what others write is seen by the next sweep.
     async fn disk_bytes(&self) -> Result<u64>;
 
     /// Copy all that is kept as of one moment, while others write. `beside` are files and directories that go with it:

@@ -33,6 +33,13 @@ pub(super) struct NewChunk {
     pub(super) cursor: Bytes,
 }
 
+impl NewChunk {
+    /// Bytes that it takes in a file of items.
+    pub(super) fn spooled_bytes(&self) -> u64 {
+        if self.bodies.len() < spool::LEAST { 0 } else { self.bodies.len().next_multiple_of(spool::BLOCK) as u64 }
+    }
+}
+
 /// Append a chunk, unless it is a repeat.
 pub(super) fn append(work: &mut Work, job: JobId, epoch: Epoch, chunk: &NewChunk) -> Result<Appended> {
     let connection = &work.connection;

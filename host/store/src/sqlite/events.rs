@@ -79,3 +79,31 @@ pub(super) fn forget(connection: &Connection, before_ms: u64) -> Result<(u64, bo
     let gone = connection.prepare_cached("DELETE FROM event WHERE seq <= ?1")?.execute([last])?;
     Ok((gone as u64, more))
 }
+
+/// What an event takes beside its words, in bytes.
+const EVENT_BYTES: u64 = 64;
+
+/// The number of the last event that has to go, so that those behind it take no more than so many bytes; 0 if all may stay.
+pub(super) fn surplus(connection: &Connection, most: u64) -> Result<u64> {
+    let mut select = connection.prepare_cached(
+        "SELECT seq, octet_length(author) + octet_length(kind) + ifnull(octet_length(subject), 0) + octet_length(message)
+         FROM event ORDER BY seq DESC",
+    )?;
+    let mut rows = select.query([])?;
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        bytes += number(row.get(1)?) + EVENT_BYTES;
+        if bytes > most {
+            return Ok(number(row.get(0)?));
+        }
+    }
+    Ok(0)
+}
+
+/// Remove some of the first events, up to this one; how many.
+pub(super) fn forget_until(connection: &Connection, last: u64) -> Result<u64> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",
+    )?;
+    Ok(delete.execute([int(last), STEP_EVENTS])? as u64)
+}

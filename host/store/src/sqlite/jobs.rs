@@ -174,8 +174,7 @@ pub(super) fn place_key(connection: &Connection, job: JobId) -> Result<Result<i6
 
 /// How many jobs there are.
 pub(super) fn counts(connection: &Connection) -> Result<JobCounts> {
-    let mut select =
-        connection.prepare_cached("SELECT state, paused, count(*) FROM job WHERE NOT gone GROUP BY state, paused")?;
+    let mut select = connection.prepare_cached("SELECT state, paused, jobs FROM job_count WHERE jobs > 0")?;
     let mut rows = select.query([])?;
     let mut counts = JobCounts::default();
     while let Some(row) = rows.next()? {

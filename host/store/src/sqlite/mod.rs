@@ -23,6 +23,7 @@ mod outcomes;
 mod plugins;
 mod readers;
 mod remove;
+mod room;
 mod schema;
 mod spool;
 mod store;
@@ -41,6 +42,7 @@ use tokio::task::spawn_blocking;
 use self::{
     lock::{FileLock, Locks},
     readers::Readers,
+    room::FileBytes,
     spool::{Appender, Spools},
     writer::Writer,
 };
@@ -86,6 +88,7 @@ struct Inner {
     writer: Writer,
     bodies: Arc<dyn Bodies>,
     spools: Spools,
+    files: FileBytes,
     locks: Locks,
     state: PathBuf,
     database: PathBuf,
@@ -125,6 +128,7 @@ impl SqliteStore {
             writer,
             bodies,
             spools,
+            files: FileBytes::unknown(),
             locks,
             state: dir.to_owned(),
             database,
@@ -152,6 +156,8 @@ impl Inner {
         let put = move || {
             let lock = inner.locks.naming_bodies()?;
             bodies.iter().try_for_each(|(digest, body)| inner.bodies.put(*digest, body))?;
+            // Those that were there already count twice until they are measured.
+            inner.files.more(bodies.iter().map(|(_, body)| body.len() as u64).sum());
             Ok(Some(lock))
         };
         spawn_blocking(put).await.map_err(|_| StoreError::Closed)?

@@ -1,11 +1,15 @@
-//! Removing a job: in one transaction it is gone for everybody, and then what there is of it goes by steps.
+//! Removing jobs: each is gone for everybody at once, and what there is of it goes by steps.
 //!
 //! ```text
 //! mark the job as gone      from here on nobody sees it, and its key is free
-//! bodies, names of files    by steps; then the files of items
-//! outcomes, chunks, letters by steps
+//! bodies, names of files
+//! outcomes, chunks, letters
 //! the job itself            last: whoever dies on the way leaves a job that is gone, and the next sweep goes on with it
+//! files of items            what is left of them without a job, the next sweep removes too
 //! ```
+//!
+//! A step is one transaction. It takes as many jobs as it may, so that hundreds of small ones cost one commit, and so little
+//! of a large one that whoever writes meanwhile hardly waits.
 //!
 //! Bodies that go while their job stays are announced in the same way: they are not whole any more before the first is
 //! missing, so that nobody takes outcomes back whose items are not there.
@@ -13,21 +17,62 @@
 use std::sync::Arc;
 
 use pigeon_protocol::id::JobId;
+use rusqlite::{Connection, params, types::Value};
 use tokio::task::spawn_blocking;
 
 use super::{Inner, jobs, writer::Work};
 use crate::{Result, StoreError};
 
-/// Rows that are deleted in one transaction: of up to 1 MiB each, as a rule far less.
-const STEP_ROWS: i64 = 64;
+/// Jobs that are removed side by side: each is locked meanwhile.
+pub(super) const AT_ONCE: usize = 128;
+
+/// Rows that are deleted in one transaction.
+const STEP_ROWS: i64 = 2048;
+
+/// Bytes of rows that are deleted in one transaction.
+const STEP_BYTES: i64 = 4 << 20;
+
+/// What a job costs besides its rows, in rows.
+const JOB_ROWS: i64 = 4;
+
+/// A job that goes, or its bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) job: JobId,
+    pub(super) why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was deleted, and something is left of it.
+    Gone,
+    /// Its time is over.
+    Expired,
+    /// There is no room for it.
+    Room,
+    /// It is finished, and nobody needs its bodies: these go, and the job stays.
+    Bodies,
+}
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Removed {
+    /// Those of which nothing is left that was to go; without those that somebody owns, or had go on before.
+    pub(super) done: Vec<Due>,
     /// Bytes of files.
     pub(super) bytes: u64,
     /// Whether files were named that nobody may name now.
     pub(super) named_files: bool,
+}
+
+/// How a step leaves a job.
+#[derive(Debug, Clone, Copy, Default)]
+struct Step {
+    /// Somebody had it go on before.
+    kept: bool,
+    /// Nothing is left that is to go.
+    done: bool,
+    named_files: bool,
 }
 
 impl Inner {
@@ -42,65 +87,280 @@ impl Inner {
         };
         self.writer.write(leave).await?;
         if let Some(_removing) = self.locks.removing()? {
-            self.remove_job(job).await?;
+            self.remove_locked(vec![Due { job, why: Why::Gone }]).await?;
         }
         Ok(())
     }
 
-    /// Remove a job that the caller has locked, unless somebody had it go on before.
-    pub(super) async fn remove_job(&self, job: JobId) -> Result<Option<Removed>> {
-        let Some(key) = self.writer.write(move |work| jobs::leave(&work.connection, job)).await? else {
-            return Ok(None);
-        };
-        let removed = self.remove_all_bodies(job, key).await?;
-        for sql in [
-            "DELETE FROM outcome WHERE rowid IN (SELECT rowid FROM outcome WHERE job = ?1 LIMIT ?2)",
-            "DELETE FROM chunk WHERE rowid IN (SELECT rowid FROM chunk WHERE job = ?1 LIMIT ?2)",
-            "DELETE FROM dead WHERE job = ?1 AND run IN (SELECT run FROM dead WHERE job = ?1 LIMIT 64 * ?2)",
-        ] {
-            self.delete_by_steps(key, sql).await?;
-        }
-        let forget = move |work: &mut Work| {
-            for sql in [
-                "DELETE FROM attempt WHERE job = ?1",
-                "DELETE FROM ledger WHERE job = ?1",
-                "DELETE FROM job_text WHERE job = ?1",
-                "DELETE FROM job WHERE key = ?1",
-            ] {
-                work.connection.prepare_cached(sql)?.execute([key])?;
+    /// Remove jobs, at most [`AT_ONCE`], without those that somebody owns.
+    pub(super) async fn remove(self: &Arc<Self>, due: &[Due]) -> Result<Removed> {
+        let (mut locks, mut locked) = (Vec::with_capacity(due.len()), Vec::with_capacity(due.len()));
+        for due in due {
+            match self.locks.job(due.job) {
+                Ok(lock) => locks.push(lock),
+                Err(StoreError::Busy { .. }) => continue,
+                Err(error) => return Err(error),
             }
-            Ok(())
-        };
-        self.writer.write(forget).await?;
-        self.locks.forget(job);
-        Ok(Some(removed))
-    }
-
-    /// Remove the bodies of a job that the caller has locked, unless somebody had it go on before.
-    pub(super) async fn remove_bodies(&self, job: JobId) -> Result<Option<Removed>> {
-        match self.writer.write(move |work| jobs::spend_bodies(&work.connection, job)).await? {
-            Some(key) => Ok(Some(self.remove_all_bodies(job, key).await?)),
-            None => Ok(None),
+            locked.push(*due);
         }
+        let removed = self.remove_locked(locked).await;
+        drop(locks);
+        removed
     }
 
-    async fn remove_all_bodies(&self, job: JobId, key: i64) -> Result<Removed> {
-        self.delete_by_steps(key, "DELETE FROM body WHERE rowid IN (SELECT rowid FROM body WHERE job = ?1 LIMIT ?2)")
-            .await?;
-        let forget = move |work: &mut Work| {
-            let files = work.connection.prepare_cached("DELETE FROM body_file WHERE job = ?1")?.execute([key])?;
-            work.connection.prepare_cached("UPDATE job SET has_bodies = 0 WHERE key = ?1")?.execute([key])?;
-            Ok(files > 0)
+    /// Remove jobs that the caller has locked.
+    async fn remove_locked(self: &Arc<Self>, mut due: Vec<Due>) -> Result<Removed> {
+        let mut removed = Removed::default();
+        while !due.is_empty() {
+            let some = due.clone();
+            let steps = self.writer.write(move |work| step(&work.connection, &some)).await?;
+            let (mut done, mut left) = (Vec::new(), Vec::new());
+            for (index, due) in due.into_iter().enumerate() {
+                let step = steps.get(index).copied().unwrap_or_default();
+                removed.named_files |= step.named_files;
+                match step {
+                    Step { kept: true, .. } => {}
+                    Step { done: true, .. } => done.push(due),
+                    _ => left.push(due),
+                }
+            }
+            due = left;
+            removed.bytes += self.clone().remove_files(done.clone()).await?;
+            removed.done.append(&mut done);
+        }
+        Ok(removed)
+    }
+
+    /// Remove the files of jobs' items; how many bytes.
+    async fn remove_files(self: Arc<Self>, done: Vec<Due>) -> Result<u64> {
+        let remove = move || {
+            let mut bytes = 0;
+            for Due { job, why } in done {
+                bytes += self.spools.remove(job)?;
+                if why != Why::Bodies {
+                    self.locks.forget(job);
+                }
+            }
+            self.files.less(bytes);
+            Ok(bytes)
         };
-        let named_files = self.writer.write(forget).await?;
-        let spools = self.spools.clone();
-        let bytes = spawn_blocking(move || spools.remove(job)).await.map_err(|_| StoreError::Closed)??;
-        Ok(Removed { bytes, named_files })
+        spawn_blocking(remove).await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Rows of a job in a table: what they are known by beside the job, with their size in bytes, and how one is deleted.
+struct Rows {
+    select: &'static str,
+    delete: &'static str,
+}
+
+const BODIES: Rows = Rows {
+    select: "SELECT rowid, length(lengths) + length(bodies) FROM body WHERE job = ?1",
+    delete: "DELETE FROM body WHERE job = ?1 AND rowid = ?2",
+};
+
+const NAMED_FILES: Rows = Rows {
+    select: "SELECT digest, 32 FROM body_file WHERE job = ?1",
+    delete: "DELETE FROM body_file WHERE job = ?1 AND digest = ?2",
+};
+
+/// What else there is of a job.
+const OTHERS: [Rows; 6] = [
+    Rows {
+        select: "SELECT rowid, length(body) FROM outcome WHERE job = ?1",
+        delete: "DELETE FROM outcome WHERE job = ?1 AND rowid = ?2",
+    },
+    Rows {
+        select: "SELECT rowid, length(names) FROM chunk WHERE job = ?1",
+        delete: "DELETE FROM chunk WHERE job = ?1 AND rowid = ?2",
+    },
+    Rows {
+        select: "SELECT run, octet_length(message) FROM dead WHERE job = ?1",
+        delete: "DELETE FROM dead WHERE job = ?1 AND run = ?2",
+    },
+    Rows {
+        select: "SELECT run, 16 FROM attempt WHERE job = ?1",
+        delete: "DELETE FROM attempt WHERE job = ?1 AND run = ?2",
+    },
+    Rows {
+        select: "SELECT job, length(body) FROM ledger WHERE job = ?1",
+        delete: "DELETE FROM ledger WHERE job = ?1 AND job = ?2",
+    },
+    Rows {
+        select: "SELECT job, length(spec) + length(note) + length(summary) FROM job_text WHERE job = ?1",
+        delete: "DELETE FROM job_text WHERE job = ?1 AND job = ?2",
+    },
+];
+
+/// What may be deleted still in a transaction. The first row always may, however large it is.
+struct Budget {
+    rows: i64,
+    bytes: i64,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.rows <= 0 || self.bytes <= 0
     }
 
-    async fn delete_by_steps(&self, key: i64, sql: &'static str) -> Result<()> {
-        let step = move |work: &mut Work| Ok(work.connection.prepare_cached(sql)?.execute([key, STEP_ROWS])?);
-        while self.writer.write(step).await? > 0 {}
-        Ok(())
+    /// Delete rows of a job while there is something to spend; how many, and whether there are more.
+    fn delete(&mut self, connection: &Connection, key: i64, of: &Rows) -> Result<(u64, bool)> {
+        let mut select = connection.prepare_cached(of.select)?;
+        let mut rows = select.query([key])?;
+        let (mut found, mut more) = (Vec::new(), false);
+        while let Some(row) = rows.next()? {
+            if self.is_spent() {
+                more = true;
+                break;
+            }
+            self.rows -= 1;
+            self.bytes -= row.get::<_, i64>(1)?;
+            found.push(row.get::<_, Value>(0)?);
+        }
+        drop(rows);
+        if !found.is_empty() {
+            let mut delete = connection.prepare_cached(of.delete)?;
+            for row in &found {
+                delete.execute(params![key, row])?;
+            }
+        }
+        Ok((found.len() as u64, more))
+    }
+}
+
+/// Remove as much of jobs as one transaction may; how it leaves the first of them. It did not come to the others.
+fn step(connection: &Connection, due: &[Due]) -> Result<Vec<Step>> {
+    let mut budget = Budget { rows: STEP_ROWS, bytes: STEP_BYTES };
+    let mut steps = Vec::with_capacity(due.len());
+    for due in due {
+        if budget.is_spent() {
+            break;
+        }
+        steps.push(remove_some(connection, *due, &mut budget)?);
+    }
+    Ok(steps)
+}
+
+fn remove_some(connection: &Connection, Due { job, why }: Due, budget: &mut Budget) -> Result<Step> {
+    let key = match why {
+        Why::Bodies => jobs::spend_bodies(connection, job)?,
+        Why::Gone | Why::Expired | Why::Room => jobs::leave(connection, job)?,
+    };
+    let Some(key) = key else { return Ok(Step { kept: true, ..Step::default() }) };
+    budget.rows -= JOB_ROWS;
+    let mut step = Step::default();
+    if budget.delete(connection, key, &BODIES)?.1 {
+        return Ok(step);
+    }
+    let (names, more) = budget.delete(connection, key, &NAMED_FILES)?;
+    step.named_files = names > 0;
+    if more {
+        return Ok(step);
+    }
+    if why == Why::Bodies {
+        connection.prepare_cached("UPDATE job SET has_bodies = 0 WHERE key = ?1")?.execute([key])?;
+    } else {
+        for rows in &OTHERS {
+            if budget.delete(connection, key, rows)?.1 {
+                return Ok(step);
+            }
+        }
+        connection.prepare_cached("DELETE FROM job WHERE key = ?1")?.execute([key])?;
+    }
+    step.done = true;
+    Ok(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pigeon_protocol::{
+        id::{Digest, RunIndex, Shape},
+        outcome::Verdict,
+    };
+
+    use super::*;
+    use crate::{Access, Batch, Claim, ItemsBuilder, JobState, NewJob, Options, OutcomeRow, SqliteStore, Store as _};
+
+    fn open() -> (SqliteStore, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { access: Access::Alone, dead_letters: true, ..Options::default() };
+        (SqliteStore::open(dir.path(), options).unwrap(), dir)
+    }
+
+    /// A finished job, with something of it in every table.
+    async fn finished(store: &SqliteStore, batches: u64, detail: usize) -> JobId {
+        let new = NewJob {
+            id: JobId::new(),
+            spec: Bytes::from_static(b"{}"),
+            plugin: Digest::of(b"component"),
+            shape: Shape { places: 1, iterations: 1 },
+            priority: 0,
+            created_ms: 1,
+            key: None,
+            author: String::new(),
+        };
+        let claim: Claim = store.create(new).await.unwrap();
+        let (job, epoch) = (claim.job(), claim.epoch());
+        let mut items = ItemsBuilder::default();
+        items.push("item", 1, Bytes::from_static(b"body"));
+        store.append(job, epoch, 0, items.take(), Bytes::new()).await.unwrap();
+        for run in 0..batches {
+            let outcome = OutcomeRow {
+                run: RunIndex(run),
+                verdict: Verdict::Failure,
+                time_us: 1,
+                attempts: 1,
+                error: None,
+                detail: vec![7; detail].into(),
+            };
+            let batch = Batch { job, epoch, worker: "a".into(), landed_ms: 2, outcomes: vec![outcome] };
+            store.record(batch).await.unwrap();
+        }
+        store.finish(job, epoch, JobState::Completed, Bytes::new(), 3).await.unwrap();
+        job
+    }
+
+    /// Steps until nothing is left of jobs.
+    async fn steps(store: &SqliteStore, mut due: Vec<Due>) -> usize {
+        for steps in 1.. {
+            let some = due.clone();
+            let done = store.0.writer.write(move |work| step(&work.connection, &some)).await.unwrap();
+            assert!(!done.is_empty());
+            let mut done = done.into_iter();
+            due.retain(|_| !done.next().is_some_and(|step| step.done));
+            if due.is_empty() {
+                return steps;
+            }
+        }
+        unreachable!("it ended")
+    }
+
+    #[tokio::test]
+    async fn many_small_jobs_go_in_one_transaction() {
+        let (store, _dir) = open();
+        let mut jobs = Vec::new();
+        for _ in 0..AT_ONCE {
+            jobs.push(finished(&store, 1, 10).await);
+        }
+        let due = |why| jobs.iter().map(|&job| Due { job, why }).collect::<Vec<_>>();
+        // Their letters go first: bodies are kept for them.
+        for &job in &jobs {
+            store.forget_dead(job, vec![RunIndex(0)]).await.unwrap();
+        }
+        assert_eq!(steps(&store, due(Why::Bodies)).await, 1);
+        assert!(!store.job(jobs[0]).await.unwrap().has_bodies);
+        assert_eq!(steps(&store, due(Why::Expired)).await, 1);
+        assert_eq!(store.jobs(Default::default()).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_large_job_goes_by_steps() {
+        let (store, _dir) = open();
+        let (large, small) = (finished(&store, 20, 1 << 20).await, finished(&store, 1, 1).await);
+        let due = [large, small].map(|job| Due { job, why: Why::Expired }).to_vec();
+        // Four outcomes of a megabyte each time, and what else there is of both.
+        assert_eq!(steps(&store, due).await, 6);
+        assert_eq!(store.jobs(Default::default()).await.unwrap(), []);
     }
 }

@@ -114,7 +114,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // In KiB, if negative.
     connection.pragma_update(None, "cache_size", -(8 << 10))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
 

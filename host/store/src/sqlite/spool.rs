@@ -37,7 +37,7 @@ use crate::{
 pub(super) const LEAST: usize = 64 << 10;
 
 /// What a direct write begins on, ends on, and lies on in memory: no less than any disk asks for.
-const BLOCK: usize = 4 << 10;
+pub(super) const BLOCK: usize = 4 << 10;
 
 /// Files that are held open.
 const MAX_OPEN: usize = 64;

@@ -1,15 +1,17 @@
 //! What every store has to do, done with SQLite.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use super::{
-    SqliteStore, access,
+    Inner, SqliteStore, access,
     chunks::{self, NewChunk, Packed},
-    dead, events, jobs, outcomes, plugins,
+    dead, events, jobs,
+    lock::FileLock,
+    outcomes, plugins,
     writer::Work,
 };
 use crate::{
@@ -43,14 +45,21 @@ impl Store for SqliteStore {
     }
 
     async fn create(&self, job: NewJob) -> Result<Claim> {
-        let lock = self.0.locks.job(job.id)?;
-        let id = job.id;
-        let created = self.0.writer.write(move |work| jobs::create(&work.connection, &job)).await;
-        if let Err(StoreError::KeyTaken(_)) = created {
-            // There is no job of this id, and nobody else asks for one.
-            self.0.locks.forget(id);
-        }
-        created.map(|()| Claim::new(id, Epoch(1), lock))
+        self.0.create(job, |_, _| Ok(())).await
+    }
+
+    async fn create_with(&self, job: NewJob, items: Items, note: Bytes) -> Result<Claim> {
+        let (chunk, _named) = self.0.prepare(0, &items, Bytes::new()).await?;
+        let spooled = chunk.spooled_bytes();
+        let created = self.0.create(job, move |work, job| {
+            if chunk.count > 0 {
+                chunks::append(work, job, Epoch(1), &chunk)?;
+            }
+            jobs::seal(&work.connection, job, Epoch(1), &note)
+        });
+        let claim = created.await?;
+        self.0.files.more(spooled);
+        Ok(claim)
     }
 
     async fn claim(&self, job: JobId) -> Result<Claim> {
@@ -74,19 +83,13 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, job: JobId, epoch: Epoch, seq: u64, items: Items, cursor: Bytes) -> Result<Appended> {
-        let (lengths, files) = items.encode_lengths();
-        let chunk = NewChunk {
-            seq,
-            count: items.len() as u64,
-            bytes: items.bytes(),
-            names: items.encode_names(),
-            lengths,
-            bodies: items.packed_bodies().clone(),
-            files: files.iter().map(|(digest, _)| *digest).collect(),
-            cursor,
-        };
-        let _named = self.0.put_bodies(files).await?;
-        self.0.writer.write(move |work| chunks::append(work, job, epoch, &chunk)).await
+        let (chunk, _named) = self.0.prepare(seq, &items, cursor).await?;
+        let spooled = chunk.spooled_bytes();
+        let appended = self.0.writer.write(move |work| chunks::append(work, job, epoch, &chunk)).await?;
+        if appended.new {
+            self.0.files.more(spooled);
+        }
+        Ok(appended)
     }
 
     async fn seal(&self, job: JobId, epoch: Epoch, note: Bytes) -> Result<()> {
@@ -247,5 +250,42 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept> {
         self.0.sweep(now_ms, retention).await
+    }
+}
+
+impl Inner {
+    /// Accept a job, and do something with it in the same transaction, which is not refused.
+    async fn create(
+        &self,
+        job: NewJob,
+        mut then: impl FnMut(&mut Work, JobId) -> Result<()> + Send + 'static,
+    ) -> Result<Claim> {
+        let (lock, id) = (self.locks.job(job.id)?, job.id);
+        let create = move |work: &mut Work| {
+            jobs::create(&work.connection, &job)?;
+            then(work, id)
+        };
+        let created = self.writer.write(create).await;
+        if let Err(StoreError::KeyTaken(_)) = created {
+            // There is no job of this id, and nobody else asks for one.
+            self.locks.forget(id);
+        }
+        created.map(|()| Claim::new(id, Epoch(1), lock))
+    }
+
+    /// A chunk as it is written. The files that it names are there as long as what is returned with it is held.
+    async fn prepare(self: &Arc<Self>, seq: u64, items: &Items, cursor: Bytes) -> Result<(NewChunk, Option<FileLock>)> {
+        let (lengths, files) = items.encode_lengths();
+        let chunk = NewChunk {
+            seq,
+            count: items.len() as u64,
+            bytes: items.bytes(),
+            names: items.encode_names(),
+            lengths,
+            bodies: items.packed_bodies().clone(),
+            files: files.iter().map(|(digest, _)| *digest).collect(),
+            cursor,
+        };
+        Ok((chunk, self.put_bodies(files).await?))
     }
 }

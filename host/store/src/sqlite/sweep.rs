@@ -2,36 +2,22 @@
 //!
 //! While a backup is taken nothing of this happens: the next sweep does it.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use pigeon_protocol::id::{Digest, JobId};
 use rusqlite::{Connection, params};
 use tokio::task::spawn_blocking;
 
-use super::{Inner, events, int, jobs, number, schema};
-use crate::{Result, Retention, StoreError, Swept, bodies::io_error};
+use super::{
+    Inner, events, int, jobs,
+    remove::{AT_ONCE, Due, Removed, Why},
+    room::pragma,
+    schema,
+};
+use crate::{Result, Retention, StoreError, Swept};
 
 /// Free pages that are given back in one transaction.
 const STEP_PAGES: u64 = 4096;
-
-/// Jobs that are looked at to make room, at a time.
-const STEP_JOBS: u32 = 64;
-
-/// A job, as a sweep sees it.
-struct Due {
-    job: JobId,
-    why: Why,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// It was deleted, and something is left of it.
-    Gone,
-    /// Its time is over.
-    Expired,
-    /// It is finished, and nobody needs its bodies.
-    Bodies,
-}
 
 impl Inner {
     pub(super) async fn sweep(self: &Arc<Self>, now_ms: u64, retention: Retention) -> Result<Swept> {
@@ -40,26 +26,11 @@ impl Inner {
             swept.bytes = self.clone().disk_bytes().await?;
             return Ok(swept);
         };
-        let before =
-            |kept: std::time::Duration| now_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        let before = |kept: Duration| now_ms.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
         let before_ms = before(retention.results);
-        for due in self.readers.read(move |connection| due(connection, before_ms, retention.keep_bodies)).await? {
-            let _lock = match self.locks.job(due.job) {
-                Ok(lock) => lock,
-                Err(StoreError::Busy { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let removed = match due.why {
-                Why::Bodies => self.remove_bodies(due.job).await?,
-                Why::Expired | Why::Gone => self.remove_job(due.job).await?,
-            };
-            let Some(removed) = removed else { continue };
-            swept.freed += removed.bytes;
-            match due.why {
-                Why::Bodies => swept.bodies.push(due.job),
-                Why::Expired => swept.jobs.push(due.job),
-                Why::Gone => swept.deleted += 1,
-            }
+        let due = self.readers.read(move |connection| due(connection, before_ms, retention.keep_bodies)).await?;
+        for due in due.chunks(AT_ONCE) {
+            swept.count(&self.remove(due).await?);
         }
         let copies = self.clone();
         spawn_blocking(move || copies.remove_copies()).await.map_err(|_| StoreError::Closed)??;
@@ -67,6 +38,7 @@ impl Inner {
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
         swept.files = self.clone().drop_files().await?;
         swept.freed += self.clone().drop_spools().await?;
+        self.clone().measure_files().await?;
         if let Some(most) = retention.max_bytes {
             self.make_room(most, &mut swept).await?;
         }
@@ -87,35 +59,6 @@ impl Inner {
         }
     }
 
-    /// Remove finished jobs, those that were finished first before the others, until the rest fits.
-    async fn make_room(self: &Arc<Self>, most: u64, swept: &mut Swept) -> Result<()> {
-        let mut files = self.clone().file_bytes().await?;
-        let mut behind = (i64::MIN, i64::MIN);
-        loop {
-            let oldest = self.readers.read(move |connection| finished(connection, behind)).await?;
-            let Some(last) = oldest.last() else { return Ok(()) };
-            behind = (last.finished_ms, last.key);
-            for Finished { job, .. } in oldest {
-                if self.readers.read(used_bytes).await?.saturating_add(files) <= most {
-                    return Ok(());
-                }
-                let _lock = match self.locks.job(job) {
-                    Ok(lock) => lock,
-                    Err(StoreError::Busy { .. }) => continue,
-                    Err(error) => return Err(error),
-                };
-                let Some(removed) = self.remove_job(job).await? else { continue };
-                swept.for_room.push(job);
-                swept.freed += removed.bytes;
-                files = files.saturating_sub(removed.bytes);
-                if removed.named_files {
-                    swept.files += self.clone().drop_files().await?;
-                    files = self.clone().file_bytes().await?;
-                }
-            }
-        }
-    }
-
     /// Remove files of items that no row names: whoever forgot the rows died before the files were gone.
     async fn drop_spools(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
@@ -132,7 +75,7 @@ impl Inner {
     }
 
     /// Remove files that no row names, unless somebody puts some now: then the next sweep does.
-    async fn drop_files(self: Arc<Self>) -> Result<u64> {
+    pub(super) async fn drop_files(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
             let _lock = match self.locks.sweeping_bodies() {
                 Ok(lock) => lock,
@@ -162,30 +105,20 @@ impl Inner {
             freed += step;
         }
     }
-
-    /// Bytes that the store takes on disk.
-    pub(super) async fn disk_bytes(self: Arc<Self>) -> Result<u64> {
-        let files = self.clone().file_bytes().await?;
-        let measure = move || {
-            let wal = self.database.with_extension("db-wal");
-            Ok(files + length(&self.database)? + length(&wal)?)
-        };
-        spawn_blocking(measure).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Bytes of files of bodies.
-    async fn file_bytes(self: Arc<Self>) -> Result<u64> {
-        let measure = move || Ok(self.spools.bytes()? + self.bodies.bytes()?);
-        spawn_blocking(measure).await.map_err(|_| StoreError::Closed)?
-    }
 }
 
-/// How long a file is; one that is not there has nothing.
-fn length(path: &Path) -> Result<u64> {
-    match fs::metadata(path) {
-        Ok(file) => Ok(file.len()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(io_error("read", path, source)),
+impl Swept {
+    /// Tell of jobs that were removed.
+    pub(super) fn count(&mut self, removed: &Removed) {
+        self.freed += removed.bytes;
+        for Due { job, why } in &removed.done {
+            match why {
+                Why::Bodies => self.bodies.push(*job),
+                Why::Expired => self.jobs.push(*job),
+                Why::Room => self.for_room.push(*job),
+                Why::Gone => self.deleted += 1,
+            }
+        }
     }
 }
 
@@ -204,26 +137,6 @@ fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec
         Ok(Due { job: jobs::id_of(row)?, why })
     })?;
     due.collect()
-}
-
-/// A job that may make room.
-struct Finished {
-    job: JobId,
-    key: i64,
-    finished_ms: i64,
-}
-
-/// Some finished jobs, in the order in which they were finished, behind one of them.
-fn finished(connection: &Connection, behind: (i64, i64)) -> Result<Vec<Finished>> {
-    let mut select = connection.prepare_cached(
-        "SELECT key, id, ifnull(finished_ms, 0) AS finished_ms FROM job
-         WHERE state <> 0 AND NOT gone AND (ifnull(finished_ms, 0), key) > (?1, ?2)
-         ORDER BY ifnull(finished_ms, 0), key LIMIT ?3",
-    )?;
-    let some = select.query_and_then(params![behind.0, behind.1, STEP_JOBS], |row| {
-        Ok(Finished { job: jobs::id_of(row)?, key: row.get("key")?, finished_ms: row.get("finished_ms")? })
-    })?;
-    some.collect()
 }
 
 /// Plugins that were given for jobs alone, when the last of those is gone.
@@ -247,16 +160,6 @@ fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {
 fn has_bodies(connection: &Connection, job: JobId) -> Result<bool> {
     let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND has_bodies)")?;
     Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0))?)
-}
-
-fn pragma(connection: &Connection, name: &str) -> Result<u64> {
-    Ok(number(connection.pragma_query_value(None, name, |row| row.get(0))?))
-}
-
-/// Bytes of the database that are in use.
-fn used_bytes(connection: &Connection) -> Result<u64> {
-    let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
-    Ok(pages * pragma(connection, "page_size")?)
 }
 
 /// Give back some free pages; how many bytes.

@@ -13,6 +13,30 @@ CREATE UNIQUE INDEX job_by_submission ON job (author, submission) WHERE submissi
 CREATE INDEX job_by_time ON job (created_ms, key);
 CREATE INDEX job_by_dead ON job (dead) WHERE dead > 0 AND NOT gone;
 CREATE INDEX job_by_state ON job (state, paused) WHERE NOT gone;
+CREATE INDEX job_by_end ON job (finished_ms, key) WHERE state <> 0 AND NOT gone;
+CREATE INDEX body_file_by_job ON body_file (job);
+
+-- How many jobs there are that are not gone, counted as they change.
+CREATE TABLE job_count (
+    state INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    jobs INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (state, paused)
+) STRICT, WITHOUT ROWID;
+INSERT INTO job_count (state, paused) VALUES (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1);
+UPDATE job_count SET jobs = (SELECT count(*) FROM job WHERE job.state = job_count.state AND job.paused = job_count.paused);
+
+CREATE TRIGGER job_comes AFTER INSERT ON job WHEN NOT NEW.gone BEGIN
+    UPDATE job_count SET jobs = jobs + 1 WHERE state = NEW.state AND paused = NEW.paused;
+END;
+CREATE TRIGGER job_changes AFTER UPDATE OF state, paused, gone ON job
+WHEN (OLD.state, OLD.paused, OLD.gone) <> (NEW.state, NEW.paused, NEW.gone) BEGIN
+    UPDATE job_count SET jobs = jobs - 1 WHERE NOT OLD.gone AND state = OLD.state AND paused = OLD.paused;
+    UPDATE job_count SET jobs = jobs + 1 WHERE NOT NEW.gone AND state = NEW.state AND paused = NEW.paused;
+END;
+CREATE TRIGGER job_goes AFTER DELETE ON job WHEN NOT OLD.gone BEGIN
+    UPDATE job_count SET jobs = jobs - 1 WHERE state = OLD.state AND paused = OLD.paused;
+END;
 
 -- When the batch landed; 0 if that was not kept. A row of which all outcomes were taken back stays, empty, so that rows are
 -- numbered without gaps.

@@ -92,6 +92,27 @@ pub(crate) async fn dead_letters_are_read_in_pages(store: &impl Store) {
     assert_eq!(store.dead(DeadQuery { job: Some(new.job()), after: behind, ..query(9) }).await.unwrap(), []);
 }
 
+pub(crate) async fn a_page_of_large_dead_letters_is_shorter_and_never_empty(store: &impl Store) {
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    for run in 0..5 {
+        // Each is a row of its own, and two of them fill a page.
+        let large = OutcomeRow { detail: vec![7; 9 << 20].into(), ..dead(run, "c", "m") };
+        store.record(batch(&claim, "a", [large])).await.unwrap();
+    }
+    let (mut read, mut pages) = (Vec::new(), 0);
+    loop {
+        let after = read.last().map(|run| (claim.job(), RunIndex(*run)));
+        let page = store.dead(DeadQuery { after, ..query(100) }).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() < 5, "it is cut");
+        read.extend(page.iter().map(|letter| letter.run.0));
+        pages += 1;
+    }
+    assert_eq!((read, pages > 1), (vec![4, 3, 2, 1, 0], true));
+}
+
 pub(crate) async fn dead_letters_are_forgotten_and_their_outcomes_stand(store: &impl Store) {
     let claim = job_of(store, (0..4).map(|run| dead(run, "c", "m"))).await;
     let (job, before) = (claim.job(), store.tally(claim.job()).await.unwrap());

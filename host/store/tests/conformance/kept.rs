@@ -1,7 +1,7 @@
 //! Cases of what is kept beside jobs and their runs: keys, pauses, lists, the log, tokens, schedules, limits.
 
 use bytes::Bytes;
-use pigeon_protocol::id::{Digest, Epoch, JobId};
+use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 use pigeon_store::{
     JobCounts, JobFilter, JobState, NewEvent, NewJob, Retention, ScheduleRecord, Store, StoreError, TokenRecord,
 };
@@ -98,6 +98,41 @@ pub(crate) async fn jobs_are_listed_by_what_they_are(store: &impl Store) {
     }
     let counts = JobCounts { active: 2, paused: 1, completed: 1, failed_fast: 1, cancelled: 1 };
     assert_eq!(store.job_counts().await.unwrap(), counts);
+}
+
+pub(crate) async fn jobs_are_counted_as_they_change(store: &impl Store) {
+    let counts = async || store.job_counts().await.unwrap();
+    let none = JobCounts::default();
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let (job, epoch) = (claim.job(), claim.epoch());
+    store.append(job, epoch, 0, items(0..2), Bytes::new()).await.unwrap();
+    store.seal(job, epoch, Bytes::new()).await.unwrap();
+    assert_eq!(counts().await, JobCounts { active: 1, ..none });
+    for _ in 0..2 {
+        store.set_paused(job, epoch, true).await.unwrap();
+        assert_eq!(counts().await, JobCounts { paused: 1, ..none });
+    }
+    store.set_paused(job, epoch, false).await.unwrap();
+    store.record(batch(&claim, "a", [outcome(0), outcome(1)])).await.unwrap();
+    store.finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap();
+    assert_eq!(counts().await, JobCounts { completed: 1, ..none });
+    assert_eq!(store.take_back(job, epoch, vec![RunIndex(0)]).await.unwrap(), 1);
+    assert_eq!(counts().await, JobCounts { active: 1, ..none });
+    store.set_paused(job, epoch, true).await.unwrap();
+    store.finish(job, epoch, JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    assert_eq!(counts().await, JobCounts { cancelled: 1, ..none });
+    drop(claim);
+    assert_eq!(store.sweep(6, Retention::default()).await.unwrap().bodies, [job]);
+    assert_eq!(counts().await, JobCounts { cancelled: 1, ..none });
+    store.delete(job).await.unwrap();
+    assert_eq!(counts().await, none);
+
+    let other = store.create(new_job(1, 1)).await.unwrap();
+    store.finish(other.job(), other.epoch(), JobState::FailedFast, Bytes::new(), 5).await.unwrap();
+    drop(other);
+    assert_eq!(counts().await, JobCounts { failed_fast: 1, ..none });
+    assert_eq!(store.sweep(9 * DAY_MS, Retention::default()).await.unwrap().jobs.len(), 1);
+    assert_eq!(counts().await, none);
 }
 
 pub(crate) async fn a_list_goes_on_behind_a_job_that_is_no_more(store: &impl Store) {

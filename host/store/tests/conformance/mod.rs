@@ -28,6 +28,7 @@ macro_rules! suite {
             $open,
             a_plugin_is_kept_with_its_component,
             a_job_is_kept_as_it_was_accepted,
+            a_job_that_is_all_here_is_accepted_at_once,
             a_job_has_one_owner,
             an_older_owner_writes_nothing,
             time_at_work_is_kept_over_owners,
@@ -48,6 +49,7 @@ macro_rules! suite {
             plugins_of_jobs_alone_go_with_them,
             failures_are_dead_letters,
             dead_letters_are_read_in_pages,
+            a_page_of_large_dead_letters_is_shorter_and_never_empty,
             dead_letters_are_forgotten_and_their_outcomes_stand,
             what_is_taken_back_never_was,
             a_finished_job_goes_on_when_outcomes_are_taken_back,
@@ -59,6 +61,7 @@ macro_rules! suite {
             authors_do_not_take_each_others_keys,
             a_job_is_paused_until_it_goes_on,
             jobs_are_listed_by_what_they_are,
+            jobs_are_counted_as_they_change,
             a_list_goes_on_behind_a_job_that_is_no_more,
             a_job_is_deleted_at_once,
             the_log_is_read_from_a_place_on,
@@ -112,6 +115,40 @@ pub(crate) async fn a_job_is_kept_as_it_was_accepted(store: &impl Store) {
     assert_eq!((record.sealed, record.finished_ms), (None, None));
     drop(claim);
     assert!(matches!(store.create(job.clone()).await, Err(StoreError::JobExists(id)) if id == job.id));
+}
+
+pub(crate) async fn a_job_that_is_all_here_is_accepted_at_once(store: &impl Store) {
+    let job = NewJob { key: Some("k".to_owned()), ..new_job(1, 2) };
+    let mut builder = ItemsBuilder::default();
+    builder.push("small", 1, Bytes::from_static(b"body"));
+    builder.push("large", 2, vec![7; LARGE_ITEM + 1].into());
+    for all in [items(0..9), builder.take()] {
+        let job = NewJob { id: JobId::new(), key: None, ..job.clone() };
+        let claim = store.create_with(job.clone(), all.clone(), Bytes::from_static(b"note")).await.unwrap();
+        assert_eq!((claim.job(), claim.epoch()), (job.id, Epoch(1)));
+        let record = store.job(job.id).await.unwrap();
+        assert_eq!((record.items, record.chunks, record.bytes), (all.len() as u64, 1, all.bytes()));
+        assert_eq!(
+            (&record.job, record.sealed, record.cursor),
+            (&job, Some(Bytes::from_static(b"note")), Bytes::new())
+        );
+        assert_eq!(store.items(job.id, 0).await.unwrap(), all);
+        // What the three calls would have done, and may be repeated.
+        assert!(!store.append(job.id, claim.epoch(), 0, all.clone(), Bytes::new()).await.unwrap().new);
+        let more = store.append(job.id, claim.epoch(), 1, all, Bytes::new()).await.unwrap_err();
+        assert!(matches!(more, StoreError::Sealed(_)), "{more}");
+        store.record(batch(&claim, "a", [outcome(0)])).await.unwrap();
+        drop(claim);
+        assert!(matches!(store.create_with(job, items(0..1), Bytes::new()).await, Err(StoreError::JobExists(_))));
+    }
+    let empty = store.create_with(job.clone(), items(0..0), Bytes::new()).await.unwrap();
+    let record = store.job(empty.job()).await.unwrap();
+    assert_eq!((record.items, record.chunks, record.sealed), (0, 0, Some(Bytes::new())));
+    // Refused, it leaves nothing.
+    let again = NewJob { id: JobId::new(), ..job.clone() };
+    let refused = store.create_with(again.clone(), items(0..3), Bytes::new()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::KeyTaken(id) if id == job.id), "{refused}");
+    assert!(matches!(store.job(again.id).await, Err(StoreError::UnknownJob(_))));
 }
 
 pub(crate) async fn a_job_has_one_owner(store: &impl Store) {

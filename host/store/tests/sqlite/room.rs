@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pigeon_protocol::id::{JobId, RunIndex};
-use pigeon_store::{ItemsBuilder, JobState, LARGE_ITEM, Retention, SqliteStore, Store, StoreError};
+use pigeon_store::{ItemsBuilder, JobState, LARGE_ITEM, NewEvent, Options, Retention, SqliteStore, Store, StoreError};
 
 use crate::{
     conformance::made::{batch, items, new_job, outcome},
@@ -110,6 +110,92 @@ async fn what_was_finished_first_goes_first_to_make_room() {
     assert!(swept.bytes > 1_000_000);
     assert_eq!(store.jobs(Default::default()).await.unwrap().len(), 2);
     drop(owned);
+}
+
+#[tokio::test]
+async fn the_log_makes_room_before_any_job_does() {
+    let (store, _dir) = open();
+    let job = finished(&store, 5, false).await;
+    let events = |count: usize| vec![event(); count];
+    store.put_events(events(6_000)).await.unwrap();
+    let kept = Retention { keep_bodies: true, ..Retention::default() };
+    let all = store.sweep(6, kept).await.unwrap();
+    assert!((all.events_for_room, all.bytes > 6_000_000) == (0, true), "{all:?}");
+
+    // An eighth of four million bytes is the log's: some hundreds of these.
+    let small = Retention { max_bytes: Some(4_000_000), ..kept };
+    let swept = store.sweep(6, small).await.unwrap();
+    assert_eq!((swept.for_room, swept.events), (vec![], 0));
+    assert!((5_300..5_700).contains(&swept.events_for_room), "{}", swept.events_for_room);
+    assert_eq!(store.events(0, None, 1).await.unwrap()[0].seq, swept.events_for_room + 1);
+    assert_eq!(store.put_events(Vec::new()).await.unwrap(), 6_000);
+    assert_eq!(store.sweep(6, small).await.unwrap().events_for_room, 0);
+    assert!(store.job(job).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_job_that_is_accepted_at_once_is_there_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path(), Options { max_bytes: Some(2 << 20), ..Options::default() }).unwrap();
+    let of = |bytes: usize| {
+        let mut builder = ItemsBuilder::default();
+        for _ in 0..4 {
+            builder.push("packed", 1, vec![7; bytes].into());
+        }
+        builder.take()
+    };
+    let (large, small) = (new_job(1, 1), new_job(1, 1));
+    let full = store.create_with(large.clone(), of(900_000), Bytes::new()).await.unwrap_err();
+    assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
+    assert!(matches!(store.job(large.id).await, Err(StoreError::UnknownJob(_))));
+    store.create_with(small.clone(), of(9_000), Bytes::new()).await.unwrap();
+    assert_eq!(store.job(small.id).await.unwrap().items, 4);
+}
+
+fn event() -> NewEvent {
+    NewEvent {
+        at_ms: 5,
+        author: "ann".to_owned(),
+        kind: "job-submitted".to_owned(),
+        job: None,
+        subject: None,
+        message: "m".repeat(1_000),
+    }
+}
+
+#[tokio::test]
+async fn many_small_jobs_go_one_after_the_other_to_make_room() {
+    let (store, _dir) = open();
+    let mut jobs = Vec::new();
+    for finished_ms in 0..12 {
+        jobs.push(finished(&store, finished_ms, false).await);
+    }
+    let kept = Retention { keep_bodies: true, ..Retention::default() };
+    let before = store.sweep(20, kept).await.unwrap().bytes;
+    // Half of them or so, and no more than one too many.
+    let swept = store.sweep(20, Retention { max_bytes: Some(6_500_000), ..kept }).await.unwrap();
+    assert!((6..=7).contains(&swept.for_room.len()), "{before} {swept:?}");
+    assert_eq!(swept.for_room, jobs[..swept.for_room.len()]);
+}
+
+#[tokio::test]
+async fn what_is_on_disk_is_counted_as_it_is_written_and_measured_by_a_sweep() {
+    let (store, dir) = open();
+    let idle = store.disk_bytes().await.unwrap();
+    let kept = Retention { keep_bodies: true, ..Retention::default() };
+    for large in [false, true] {
+        finished(&store, 5, large).await;
+    }
+    let database = |bytes| bytes - std::fs::metadata(dir.path().join("pigeon.db")).unwrap().len();
+    let counted = store.disk_bytes().await.unwrap();
+    assert!(counted > idle + 3_000_000, "{idle} {counted}");
+    assert!(database(store.sweep(6, kept).await.unwrap().bytes) > 3_000_000);
+    // Somebody else puts a file: it is not looked for at each call.
+    let measured = store.disk_bytes().await.unwrap();
+    std::fs::create_dir_all(dir.path().join("bodies")).unwrap();
+    std::fs::write(dir.path().join("bodies").join("other"), vec![7; 5_000_000]).unwrap();
+    assert_eq!(store.disk_bytes().await.unwrap(), measured);
+    assert!(store.sweep(6, kept).await.unwrap().bytes >= measured + 4_000_000);
 }
 
 #[tokio::test]
