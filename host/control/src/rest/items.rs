@@ -211,6 +211,9 @@ impl Writer {
             }
             Format::Named => {
                 let named: Named<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+                if named.id.len() > Chunk::TARGET {
+                    return Err(format!("its id is longer than {} bytes", Chunk::TARGET));
+                }
                 self.push(|id| id.put_slice(named.id.as_bytes()), line, named.body.as_bytes());
             }
         }

@@ -124,6 +124,9 @@ async fn a_line_that_is_no_item_says_which_and_how_far_it_came() {
     assert!(refused.detail.starts_with("line 3 is no item: unknown field `bdy`"), "{refused:?}");
     let items = api.double.kept(&job).items();
     assert_eq!(refused.hint, Some(format!("{items} items of this request are in the job: go on behind them")));
+    let id = format!("{{\"id\":\"{}\",\"body\":\"\"}}\n", "i".repeat(Chunk::TARGET + 1));
+    let refused = problem(lines(&api, &job, "?format=named").body(id).send().await.unwrap()).await;
+    assert_eq!(refused.detail, "line 1 is no item: its id is longer than 1048576 bytes");
     let long = format!("a\n{}", "x".repeat((3 << 20) + 1));
     let refused = problem(lines(&api, &job, "").body(long).send().await.unwrap()).await;
     assert_eq!((refused.status, &*refused.detail), (413, "line 2 is longer than 3145728 bytes"));
