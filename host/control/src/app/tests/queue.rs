@@ -186,3 +186,19 @@ async fn limits_of_a_plugin_outlive_the_control_host() {
     assert_eq!(app.core.store.plugin_limits().await.unwrap(), []);
     stop(app).await;
 }
+
+#[tokio::test]
+async fn a_server_without_agents_takes_whatever_comes() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    let body = "x".repeat(Chunk::TARGET);
+    for seq in 0..80 {
+        let mut builder = ChunkBuilder::new(seq, seq);
+        builder.push(|id| id.extend_from_slice(b"large"), 0, body.as_bytes());
+        let append = app.client.append(job, builder.finish(Bytes::new()));
+        tokio::time::timeout(Duration::from_secs(60), append).await.unwrap().unwrap();
+    }
+    assert_eq!(status(&app, job).await.items, 80);
+    stop(app).await;
+}
