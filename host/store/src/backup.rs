@@ -6,11 +6,18 @@
 //! items/JOB/EPOCH        bodies of items
 //! bodies/HEX             components and large items
 //! ...                    what was to go with it
-//! complete               empty, and last: an archive without it was cut
+//! digests                what the entries before it are, and again after every so many more ([`digests`])
+//! complete               last, and says what all the digests are: an archive without it was cut
 //! ```
+//!
+//! A name, a mode or a byte of a content that was damaged since it was written is noticed before anything gets the name of a
+//! state directory, and the entry is named. An archive of the first format has no digests: of that one only the database is
+//! looked at.
 //!
 //! A state directory that is restored gets its name when all of it is on disk. Whoever dies before leaves a directory of
 //! another name, which the next attempt removes.
+
+mod digests;
 
 use std::{
     collections::BTreeSet,
@@ -22,15 +29,22 @@ use std::{
 
 use tar::{Archive, EntryType, Header};
 
+use self::digests::{Digests, Hashed};
 use crate::{
-    Result, StoreError,
+    Result, SqliteStore, StoreError,
     bodies::{io_error, sync_dir},
     sqlite,
 };
 
 /// The first entry, and what it says.
 const FORMAT: &str = "backup";
-const VERSION: &[u8] = b"pigeon backup 1\n";
+const VERSION: &[u8] = b"pigeon backup 2\n";
+
+/// What it said before there were digests.
+const WITHOUT_DIGESTS: &[u8] = b"pigeon backup 1\n";
+
+/// Entries that say what those before them are.
+const DIGESTS: &str = "digests";
 
 /// The last entry.
 const COMPLETE: &str = "complete";
@@ -76,26 +90,36 @@ impl Backup {
             move |source| io_error("copy", &path, source)
         };
         let mut archive = tar::Builder::new(archive);
-        append(&mut archive, Path::new(FORMAT), VERSION, VERSION.len() as u64, 0o600)
-            .map_err(failed(FORMAT.as_ref()))?;
-        for Entry { name, size, mode } in &self.entries {
+        append_bytes(&mut archive, FORMAT, VERSION).map_err(failed(FORMAT.as_ref()))?;
+        let mut digests = Digests::default();
+        for (number, Entry { name, size, mode }) in self.entries.iter().enumerate() {
             let appended = match size {
-                Some(size) => File::open(self.dir.join(name))
-                    .and_then(|file| append(&mut archive, name, file.take(*size), *size, *mode)),
-                None => append_dir(&mut archive, name, *mode),
+                Some(size) => File::open(self.dir.join(name)).and_then(|file| {
+                    let mut content = Hashed::new(Exactly { content: file.take(*size), left: *size });
+                    append(&mut archive, name, &mut content, *size, *mode)?;
+                    Ok(Some(content.digest()))
+                }),
+                None => append_dir(&mut archive, name, *mode).map(|()| None),
             };
-            appended.map_err(failed(name))?;
+            digests.add(name, *mode, appended.map_err(failed(name))?);
+            if digests.is_full() || number + 1 == self.entries.len() {
+                append_bytes(&mut archive, DIGESTS, &digests.take()).map_err(failed(DIGESTS.as_ref()))?;
+            }
         }
-        append(&mut archive, Path::new(COMPLETE), io::empty(), 0, 0o600)
+        append_bytes(&mut archive, COMPLETE, &digests.of_all())
             .and_then(|()| archive.into_inner()?.flush())
             .map_err(failed(COMPLETE.as_ref()))
     }
 }
 
+fn append_bytes(archive: &mut tar::Builder<impl Write>, name: &str, content: &[u8]) -> io::Result<()> {
+    append(archive, Path::new(name), content, content.len() as u64, 0o600)
+}
+
 fn append(
     archive: &mut tar::Builder<impl Write>,
     name: &Path,
-    mut content: impl Read,
+    content: impl Read,
     size: u64,
     mode: u32,
 ) -> io::Result<()> {
@@ -103,7 +127,7 @@ fn append(
     header.set_entry_type(EntryType::Regular);
     header.set_mode(mode);
     header.set_size(size);
-    archive.append_data(&mut header, name, Exactly { content: &mut content, left: size })
+    archive.append_data(&mut header, name, content)
 }
 
 fn append_dir(archive: &mut tar::Builder<impl Write>, name: &Path, mode: u32) -> io::Result<()> {
@@ -135,8 +159,9 @@ impl<R: Read> Read for Exactly<R> {
 /// It gets its name when it is whole and on disk. Blocks.
 ///
 /// # Errors
-/// [`NotEmpty`](StoreError::NotEmpty), [`Archive`](StoreError::Archive) if it is no backup or was cut, and
-/// [`NewerSchema`](StoreError::NewerSchema) if a newer version wrote it. Then there is nothing in `dir`.
+/// [`NotEmpty`](StoreError::NotEmpty), [`Archive`](StoreError::Archive) if it is no backup, was cut or was damaged,
+/// [`Corrupt`](StoreError::Corrupt) if its database is, and [`NewerSchema`](StoreError::NewerSchema) if a newer version wrote
+/// it. Then there is nothing in `dir`.
 pub fn restore(archive: impl Read, dir: &Path) -> Result<()> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -154,6 +179,7 @@ pub fn restore(archive: impl Read, dir: &Path) -> Result<()> {
     remove(&temporary)?;
     let restored = unpack(archive, &temporary).and_then(|()| {
         sqlite::check(&temporary)?;
+        SqliteStore::check_whole(&temporary)?;
         fs::rename(&temporary, dir).map_err(|source| io_error("create", dir, source))?;
         sync_dir(parent)
     });
@@ -171,45 +197,88 @@ fn remove(dir: &Path) -> Result<()> {
     }
 }
 
+fn bad(what: impl Into<String>) -> StoreError {
+    StoreError::Archive { what: what.into() }
+}
+
+fn unreadable(error: io::Error) -> StoreError {
+    bad(error.to_string())
+}
+
 fn unpack(archive: impl Read, dir: &Path) -> Result<()> {
-    let bad = |what: &str| StoreError::Archive { what: what.to_owned() };
-    let unreadable = |error: io::Error| StoreError::Archive { what: error.to_string() };
     let mut dirs = BTreeSet::new();
     make_dir(dir, 0o700, &mut dirs)?;
     let mut archive = Archive::new(archive);
-    let (mut begun, mut complete) = (false, false);
-    for entry in archive.entries().map_err(unreadable)? {
+    let mut entries = archive.entries().map_err(unreadable)?;
+    let mut begin = entries.next().ok_or_else(|| bad("there is nothing in it"))?.map_err(unreadable)?;
+    let version = read_short(&mut begin, VERSION.len())?;
+    let digested = version == VERSION;
+    if begin.path().map_err(unreadable)? != Path::new(FORMAT) || !(digested || version == WITHOUT_DIGESTS) {
+        return Err(bad("it does not begin as one"));
+    }
+    let (mut digests, mut complete) = (Digests::default(), false);
+    for entry in entries {
         let mut entry = entry.map_err(unreadable)?;
         let name = entry.path().map_err(unreadable)?.into_owned();
         let kind = entry.header().entry_type();
         let mode = entry.header().mode().map_err(unreadable)? & 0o777;
-        if !begun {
-            let mut version = Vec::new();
-            entry.by_ref().take(VERSION.len() as u64 + 1).read_to_end(&mut version).map_err(unreadable)?;
-            if name != Path::new(FORMAT) || version != VERSION {
-                return Err(bad("it does not begin as one"));
-            }
-            begun = true;
-        } else if complete {
+        if complete {
             return Err(bad("it goes on behind its end"));
         } else if name == Path::new(COMPLETE) {
+            let said = if digested { digests.of_all() } else { Vec::new() };
+            if !digests.are_checked() && digested || read_short(&mut entry, said.len())? != said {
+                return Err(bad("its end does not fit what is before it"));
+            }
             complete = true;
+        } else if name == Path::new(DIGESTS) {
+            let said = read_short(&mut entry, digests.size())?;
+            digests.check(&said).map_err(bad)?;
         } else if !name.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(StoreError::Archive { what: format!("it has {}", name.display()) });
+            return Err(bad(format!("it has {}", name.display())));
         } else if kind == EntryType::Directory {
-            make_dir(&dir.join(name), mode | 0o700, &mut dirs)?;
+            make_dir(&dir.join(&name), mode | 0o700, &mut dirs)?;
+            digests.add(&name, mode, None);
         } else if kind == EntryType::Regular {
-            let path = dir.join(name);
+            let path = dir.join(&name);
             path.parent().map_or(Ok(()), |parent| make_dir(parent, 0o755, &mut dirs))?;
-            write(&mut entry, &path, mode | 0o600)?;
+            let mut content = Hashed::new(&mut entry);
+            write(&mut content, &path, mode | 0o600)?;
+            digests.add(&name, mode, Some(content.digest()));
         } else {
-            return Err(StoreError::Archive { what: format!("{} is no file", name.display()) });
+            return Err(bad(format!("{} is no file", name.display())));
+        }
+        if !digested {
+            digests = Digests::default();
+        } else if digests.is_overdue() {
+            return Err(bad("digests are missing"));
         }
     }
     if !complete {
         return Err(bad("its end is missing"));
     }
+    only_zeros(archive.into_inner())?;
     dirs.iter().try_for_each(|dir| sync_dir(dir))
+}
+
+/// All of something that has at most so many bytes, or more than that of it.
+fn read_short(entry: &mut impl Read, most: usize) -> Result<Vec<u8>> {
+    let mut read = Vec::new();
+    entry.take(most as u64 + 1).read_to_end(&mut read).map_err(unreadable)?;
+    Ok(read)
+}
+
+/// Read what fills the archive up.
+fn only_zeros(mut rest: impl Read) -> Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match rest.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => {}
+            Ok(_) => return Err(bad("it goes on behind its end")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
 }
 
 fn make_dir(dir: &Path, mode: u32, dirs: &mut BTreeSet<PathBuf>) -> Result<()> {

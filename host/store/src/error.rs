@@ -106,8 +106,8 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// An archive is no backup, or not all of one.
-    #[error("it is no backup of a store: {what}")]
+    /// An archive is no backup, or not all of one, or was damaged.
+    #[error("it is not a whole backup of a store: {what}")]
     Archive {
         /// What is wrong with it.
         what: String,

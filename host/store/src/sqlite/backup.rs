@@ -31,7 +31,7 @@ use super::{
     lock::FileLock,
     number, schema,
 };
-use crate::{Backup, Owned, Result, StoreError, backup::Entry, bodies::io_error};
+use crate::{Backup, Owned, Result, SqliteStore, StoreError, backup::Entry, bodies::io_error};
 
 /// Numbers the backups of this process.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +49,19 @@ impl Drop for Copy {
         // What stays, the next backup or sweep removes.
         let _ = fs::remove_dir_all(&self.dir);
         let _ = fs::remove_file(&self.lock);
+    }
+}
+
+impl SqliteStore {
+    /// Whether each page of the database in a directory is as it has to be. Nobody uses it yet. Blocks, for as long as it
+    /// takes to read it.
+    pub(crate) fn check_whole(dir: &Path) -> Result<()> {
+        let connection = schema::open_beside(&dir.join(DATABASE))?;
+        let found: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if found != "ok" {
+            return Err(StoreError::Corrupt { what: format!("{DATABASE}: {found}") });
+        }
+        connection.close().map_err(|(_, error)| error.into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Backups that are taken while others write, and what is made of them.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Cursor,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -185,7 +186,8 @@ async fn an_archive_that_was_cut_or_is_none_leaves_nothing() {
     let whole = some_archive().await;
     let to = tempfile::tempdir().unwrap();
     let state = to.path().join("state");
-    let cut = whole.len() - 3 * 512;
+    // The header of the last entry, what it says, and two blocks that say that it was the last.
+    let cut = whole.len() - 4 * 512;
     for (what, archive) in [
         ("nothing", Vec::new()),
         ("no archive", b"not an archive, but long enough to be looked at\n".repeat(100)),
@@ -242,9 +244,126 @@ fn an_archive_gets_no_further_than_its_directory() {
     });
     assert!(matches!(restore(Cursor::new(link), &state), Err(StoreError::Archive { .. })));
     let newer = another_archive(|archive| {
-        put(archive, "backup", b"pigeon backup 2\n");
+        put(archive, "backup", b"pigeon backup 3\n");
     });
     assert!(matches!(restore(Cursor::new(newer), &state), Err(StoreError::Archive { .. })));
+}
+
+/// An archive with a bit of everything in it, and so many files that go with it.
+async fn full_archive(beside: usize) -> Vec<u8> {
+    let (store, dir) = serving();
+    let (record, component) = plugin(b"listed", true);
+    store.put_plugin(record, component).await.unwrap();
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let mut builder = ItemsBuilder::default();
+    builder.push("large", 1, vec![7; LARGE_ITEM + 1].into());
+    store.append(claim.job(), claim.epoch(), 0, items(0..50), Bytes::new()).await.unwrap();
+    store.append(claim.job(), claim.epoch(), 1, builder.take(), Bytes::new()).await.unwrap();
+    fs::create_dir(dir.path().join("ca")).unwrap();
+    for number in 0..beside {
+        fs::write(dir.path().join(format!("ca/{number}")), number.to_string()).unwrap();
+    }
+    archive(&store.backup(vec![PathBuf::from("ca")]).await.unwrap())
+}
+
+/// An entry of an archive.
+struct Within {
+    name: String,
+    header: usize,
+    content: usize,
+    size: usize,
+}
+
+fn entries(archive: &[u8]) -> Vec<Within> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        Within {
+            name: entry.path().unwrap().to_str().unwrap().to_owned(),
+            header: entry.raw_header_position() as usize,
+            content: entry.raw_file_position() as usize,
+            size: entry.size() as usize,
+        }
+    });
+    entries.collect()
+}
+
+/// Restore what is no whole backup: why it is not.
+fn refused(archive: &[u8], what: &str) -> String {
+    let to = tempfile::tempdir().unwrap();
+    let Err(error) = restore(Cursor::new(archive), &to.path().join("state")) else { panic!("{what} was restored") };
+    assert!(matches!(error, StoreError::Archive { .. }), "{what}: {error}");
+    assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "{what}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_byte_that_was_damaged_is_noticed_wherever_it_is() {
+    let whole = full_archive(1).await;
+    restore(Cursor::new(&whole), &tempfile::tempdir().unwrap().path().join("state")).unwrap();
+    let entries = entries(&whole);
+    let own = ["backup", "digests", "complete"];
+    let mut seen = BTreeSet::new();
+    for Within { name, header, content, size } in &entries {
+        seen.insert(name.split('/').next().unwrap());
+        // Name, mode, size, checksum, kind, magic.
+        let headers = [0, 106, 134, 152, 156, 257].map(|at| header + at);
+        let contents = (0..8).map(|part| size * part / 8).chain(size.checked_sub(1)).filter(|at| at < size);
+        for at in headers.into_iter().chain(contents.map(|at| content + at)) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            let what = format!("byte {} of {name}", at - header);
+            let error = refused(&damaged, &what);
+            let is_named = error.contains(&format!("{name} is not what was written"));
+            assert!(is_named || at < *content || own.contains(&name.as_str()), "{what}: {error}");
+        }
+    }
+    assert_eq!(Vec::from_iter(seen), ["backup", "bodies", "ca", "complete", "digests", "items", "pigeon.db"]);
+    // Behind the end.
+    let end = entries.last().unwrap().content + 512;
+    for at in [end, end + 512, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        refused(&damaged, "what fills it up");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_left_out_is_missed() {
+    // More than are told of in one list of digests.
+    let whole = full_archive(300).await;
+    let entries = entries(&whole);
+    let of_lists: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].name == "digests").collect();
+    assert_eq!(of_lists.len(), 2);
+    let without = |from: usize, to: usize| [&whole[..entries[from].header], &whole[entries[to].header..]].concat();
+    refused(&without(2, 3), "one without a file");
+    refused(&without(of_lists[0], of_lists[0] + 1), "one without a list");
+    refused(&without(of_lists[1], of_lists[1] + 1), "one without its last list");
+    refused(&without(of_lists[0] + 1, of_lists[1] + 1), "one without a list and its files");
+}
+
+#[tokio::test]
+async fn of_an_archive_without_digests_the_database_is_looked_at() {
+    let whole = full_archive(1).await;
+    let entries = entries(&whole);
+    let database = entries.iter().find(|entry| entry.name == "pigeon.db").unwrap();
+    let database = &whole[database.content..][..database.size];
+    let first_format = |database: &[u8]| {
+        another_archive(|archive| {
+            put(archive, "backup", b"pigeon backup 1\n");
+            put(archive, "pigeon.db", database);
+            put(archive, "complete", b"");
+        })
+    };
+    let to = tempfile::tempdir().unwrap();
+    restore(Cursor::new(first_format(database)), &to.path().join("state")).unwrap();
+    for page in [3, 7, 11] {
+        let mut damaged = database.to_vec();
+        damaged[page * 4096..][..4096].fill(0xff);
+        let error = restore(Cursor::new(first_format(&damaged)), &to.path().join("other")).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "page {page}: {error}");
+        assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "page {page}");
+    }
 }
 
 #[tokio::test]
