@@ -189,12 +189,7 @@ impl Owner {
             let author = job.canceller().filter(|_| state == JobState::Cancelled).unwrap_or(HOST);
             self.tools.journal.note(author, kind, About::job(id), message);
         }
-        let recess = owned.recess.take();
         self.rest(id, state);
-        if let Some(answer) = recess {
-            // Who asked may have gone.
-            let _ = answer.send(());
-        }
     }
 
     /// Nothing more of a job happens here. One that has ended for good is given up.
@@ -204,6 +199,10 @@ impl Owner {
             self.tools.kept.remove(id);
         }
         owned.job.end(state);
+        if let Some(answer) = owned.recess {
+            // Who wanted it to himself may have gone.
+            let _ = answer.send(());
+        }
     }
 
     fn forget(&mut self, id: JobId) -> Option<Owned> {

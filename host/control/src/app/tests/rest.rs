@@ -33,6 +33,29 @@ async fn letters_of_a_job_that_is_being_paused_do_not_wedge_it() {
 }
 
 #[tokio::test]
+async fn letters_of_a_job_that_broke_wait_for_what_is_under_way() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[FITS, LARGE])).await.unwrap();
+    wait(&app, job, 3).await;
+    let owned = app.core.owned(job).unwrap();
+    owned.broke(ApiError::new(ErrorKind::Internal, "a write failed, and others are under way"));
+    let retried = {
+        let (client, filter) = (app.client.clone(), DeadFilter { job: Some(job), ..DeadFilter::default() });
+        tokio::spawn(async move { client.retry_dead(filter).await })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!retried.is_finished() && status(&app, job).await.dead == 3);
+    // They end, and the owner lets it go.
+    app.core.ask(|answer| Command::Recess(job, answer)).await.unwrap();
+    assert_eq!(retried.await.unwrap().unwrap(), 3);
+    wait(&app, job, 3).await;
+    drop(owned);
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn what_was_paused_is_not_mended() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
