@@ -254,6 +254,7 @@ fn told(swept: &Swept) -> Option<String> {
         (swept.for_room.len() as u64, "jobs for the sake of room"),
         (swept.bodies.len() as u64, "jobs' items, which their results outlive"),
         (swept.events, "entries of the log whose time was over"),
+        (swept.events_for_room, "entries of the log for the sake of room"),
     ];
     let told: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();

@@ -122,16 +122,22 @@ impl Swept {
     }
 }
 
+/// Jobs of which something need not be kept: each part by an index that has little else, however many jobs are kept.
+const DUE: &str = "
+    SELECT id, 1 AS gone, 0 AS expired FROM job INDEXED BY job_gone WHERE gone
+    UNION ALL
+    SELECT id, 0, 1 FROM job INDEXED BY job_by_end WHERE state <> 0 AND NOT gone AND finished_ms < ?1
+    UNION ALL
+    SELECT id, 0, 0 FROM job INDEXED BY job_with_bodies WHERE state <> 0 AND NOT gone AND has_bodies <> 0
+        AND (has_bodies = 2 OR dead = 0 AND NOT ?2) AND finished_ms >= ?1";
+
 /// Jobs of which something need not be kept.
 fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
-    let mut select = connection.prepare_cached(
-        "SELECT id, gone, finished_ms < ?1 AS expired FROM job
-         WHERE gone OR state <> 0 AND (expired OR has_bodies = 2 OR has_bodies AND dead = 0 AND NOT ?2) ORDER BY key",
-    )?;
+    let mut select = connection.prepare_cached(DUE)?;
     let due = select.query_and_then(params![int(before_ms), keep_bodies], |row| {
         let why = match (row.get("gone")?, row.get("expired")?) {
             (true, _) => Why::Gone,
-            (false, Some(true)) => Why::Expired,
+            (false, true) => Why::Expired,
             (false, _) => Why::Bodies,
         };
         Ok(Due { job: jobs::id_of(row)?, why })
@@ -174,4 +180,25 @@ fn shrink(connection: &Connection) -> Result<u64> {
     while rows.next()?.is_some() {}
     drop(rows);
     Ok(before.saturating_sub(pragma(connection, "freelist_count")?) * pragma(connection, "page_size")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_stay_as_they_are_are_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pigeon.db");
+        schema::create(&path).unwrap();
+        let connection = schema::open_reader(&path).unwrap();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {DUE}")).unwrap();
+        let plan: Vec<String> =
+            explain.query_map(params![1, false], |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();
+        let reads: Vec<&String> = plan.iter().filter(|step| step.contains(" job ")).collect();
+        assert_eq!(reads.len(), 3, "{plan:?}");
+        for (step, index) in reads.into_iter().zip(["job_gone", "job_by_end", "job_with_bodies"]) {
+            assert!(step.contains(index), "{step}");
+        }
+    }
 }
