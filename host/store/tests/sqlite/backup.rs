@@ -291,7 +291,9 @@ fn entries(archive: &[u8]) -> Vec<Within> {
 /// Restore what is no whole backup: why it is not.
 fn refused(archive: &[u8], what: &str) -> String {
     let to = tempfile::tempdir().unwrap();
-    let Err(error) = restore(Cursor::new(archive), &to.path().join("state")) else { panic!("{what} was restored") };
+    let restored = restore(Cursor::new(archive), &to.path().join("state"));
+    assert!(restored.is_err(), "{what} was restored");
+    let error = restored.unwrap_err();
     assert!(matches!(error, StoreError::Archive { .. }), "{what}: {error}");
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "{what}");
     error.to_string()
