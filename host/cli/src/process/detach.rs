@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use pigeon_api::Stop;
 
-use super::{Accepted, cuts::Cut};
+use super::{Accepted, Ways, cuts::Cut};
 use crate::{
     connect::Host,
     exit::{Exit, Failed},
@@ -17,27 +17,29 @@ use crate::{
 pub(super) async fn detach(
     host: &Host,
     accepted: Accepted,
-    again: &str,
+    ways: &Ways,
     screen: &Screen,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failed> {
     let Accepted { job, feed, input, .. } = accepted;
     let client = host.client();
     let mut missing: Vec<Cut> = input;
+    let mut held = false;
     if let Some(feed) = feed {
         let fed = tokio::select! {
-            fed = feed.run(client.as_ref(), job) => fed?,
+            fed = feed.run(client.as_ref(), job, host.is_local()) => fed?,
             () = interrupts.first() => {
                 // What is there would be run, and then wait for the rest: better that all of it waits.
                 client.stop(job, Stop::Pause).await?;
                 screen.warn("interrupted: the job is paused, and a part of its input is missing");
-                screen.next("to go on:", again);
+                screen.next("to go on:", &ways.again);
                 return Ok(Exit::Interrupted);
             }
         };
         if fed.blank > 0 {
             screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
         }
+        held = fed.held;
         missing = fed.cuts.cuts;
     }
     let mut out = io::stdout().lock();
@@ -48,9 +50,14 @@ pub(super) async fn detach(
             written.map_err(|error| Failed::machinery("failed to write to standard output").caused_by(error))?;
         }
     }
-    screen.next("to see its report:", again);
     if missing.is_empty() {
+        screen.next("to see its report:", &ways.again);
         return Ok(Exit::Valid);
+    }
+    if held {
+        ways.held(screen);
+    } else {
+        screen.next("to see its report:", &ways.again);
     }
     for cut in missing {
         Failed::from(cut).print(screen.paint);

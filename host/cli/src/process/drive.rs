@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use pigeon_api::{JobEvent, JobId, JobState, Stop, Watch};
+use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Stop, Waiting, Watch};
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +23,9 @@ use crate::{
 
 /// How long runs that are under way may go on after the first Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks at a job that is held open.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// What became of a job in this process.
 #[derive(Default)]
@@ -66,12 +69,15 @@ pub(super) async fn drive(
     let mut feeding = feed.is_some();
     let fed = async {
         match feed {
-            Some(feed) => feed.run(client, job).await.map(Some),
+            Some(feed) => feed.run(client, job, host.is_local()).await.map(Some),
             None => Ok(None),
         }
     };
     tokio::pin!(fed);
     let mut waits = Waits::new(host, job, patience);
+    let mut held = false;
+    let done = all_done(client, job);
+    tokio::pin!(done);
     let mut deadline: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -129,6 +135,10 @@ pub(super) async fn drive(
                 Waited::For(reason) => screen.note(&reason),
                 Waited::TooLong(failed) => driven.machinery = Some(failed),
             },
+            state = &mut done, if held && !driven.is_stopping() => {
+                driven.state = Some(state);
+                return driven;
+            }
             fed = &mut fed, if feeding => {
                 feeding = false;
                 match fed {
@@ -136,6 +146,7 @@ pub(super) async fn drive(
                         if fed.blank > 0 {
                             screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
                         }
+                        held = fed.held;
                         driven.input = Some(fed.cuts.cuts);
                     }
                     Ok(None) => {}
@@ -152,6 +163,19 @@ pub(super) async fn drive(
                 return driven;
             }
         }
+    }
+}
+
+/// Wait until all is done that an open job has. Gives its state.
+async fn all_done(client: &dyn Pigeon, job: JobId) -> JobState {
+    loop {
+        // What is wrong with the server is told by the job's events.
+        if let Ok(status) = client.job(job).await
+            && matches!(status.waiting, Some(Waiting::Items))
+        {
+            return status.state;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

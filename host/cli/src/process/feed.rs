@@ -35,24 +35,31 @@ pub(super) struct Feed {
 pub(super) struct Fed {
     /// Blank lines that were skipped and not told of.
     pub(super) blank: u64,
-    /// What was wrong with the input. The job was sealed with what came before it.
+    /// What was wrong with the input. The job was sealed with what came before it, unless it is held open.
     pub(super) cuts: Cuts,
+    /// Whether the job was left open: it lacks a part of its input.
+    pub(super) held: bool,
 }
 
 impl Feed {
     /// Append all that there is, and seal the job.
     ///
+    /// What is missing of a job in this process is written down here, where its reports are made. A server is asked by
+    /// others, who would take a sealed job for a whole one: there it stays open, nothing is appended past the part that
+    /// is missing, and once that is back the job goes on with it.
+    ///
     /// # Errors
     /// If the job does not take it.
-    pub(super) async fn run(self, client: &dyn Pigeon, job: JobId) -> Result<Fed, Failed> {
+    pub(super) async fn run(self, client: &dyn Pigeon, job: JobId, local: bool) -> Result<Fed, Failed> {
         let Feed { mut reader, mut builder, read, failed, tell_blank, cuts } = self;
         for chunk in read {
             client.append(job, chunk).await?;
         }
-        let mut fed = Fed { blank: reader.blank(), cuts };
+        let mut fed = Fed { blank: reader.blank(), cuts, held: false };
+        let is_cut = !fed.cuts.cuts.is_empty();
         if let Some(error) = &failed {
             fed.cuts.add(error);
-        } else {
+        } else if local || !is_cut {
             let (sender, mut chunks) = mpsc::channel(AHEAD);
             let reading = thread::Builder::new().name("reader".to_owned()).spawn(move || {
                 loop {
@@ -76,6 +83,10 @@ impl Feed {
         }
         if !tell_blank {
             fed.blank = 0;
+        }
+        fed.held = !local && !fed.cuts.cuts.is_empty();
+        if fed.held {
+            return Ok(fed);
         }
         // First, so that a sealed job never looks whole that is not.
         fed.cuts.write(job)?;

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use pigeon_api::{ApiError, ItemResult, JobId, JobState, JobStatus, Work};
 use tokio::sync::mpsc;
 
-use super::{Client, Sources, cuts::Cut, drive::Driven, target::Target};
+use super::{Client, Sources, Ways, cuts::Cut, drive::Driven, target::Target};
 use crate::{
     exit::{Exit, Failed},
     report::{self, Count, Ending, Format, Setting},
@@ -23,7 +23,7 @@ pub(super) async fn finish(
     job: JobId,
     sources: Option<Sources>,
     driven: Driven,
-    again: &str,
+    ways: &Ways,
     target: &mut Target,
     screen: &Screen,
 ) -> Result<Exit, Failed> {
@@ -43,8 +43,10 @@ pub(super) async fn finish(
     };
     let report = Report { sources, retried: driven.retried, ending };
     let reported = write(&client, &status, report, target).await;
-    if !status.state.is_final() {
-        screen.next("to go on:", again);
+    if status.state == JobState::Open && !cuts.is_empty() && driven.machinery.is_none() && !driven.interrupted {
+        ways.held(screen);
+    } else if !status.state.is_final() {
+        screen.next("to go on:", &ways.again);
     }
     let exit = if driven.interrupted {
         Exit::Interrupted

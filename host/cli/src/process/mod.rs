@@ -38,7 +38,7 @@ pub(crate) use validator::{component as read_component, find as find_validator, 
 
 use crate::{
     connect::{Chosen, Host},
-    dirs::Dirs,
+    dirs::{Dirs, quoted},
     embedded::{EmbeddedError, Options},
     exit::{Exit, Failed},
     input::{Inputs, RootIdentity},
@@ -46,6 +46,7 @@ use crate::{
     paint::{Colours, Paint},
     report::Format,
     screen::{Screen, Talk},
+    serve::Running,
     signals::Interrupts,
 };
 use cuts::Cut;
@@ -72,6 +73,25 @@ struct Accepted {
     input: Vec<Cut>,
     /// Where it stands, if there is nothing more to do but to report.
     over: Option<JobState>,
+}
+
+/// What can be done with the job once this command has ended, as commands to be pasted.
+struct Ways {
+    /// To go on with it, or to see its report.
+    again: String,
+    /// To end it.
+    cancel: String,
+}
+
+impl Ways {
+    /// Say that a job stays open, for a part of its input is missing.
+    fn held(&self, screen: &Screen) {
+        screen.warn(
+            "the job is not whole: it stays open on the server, and waits for the part of its input that is missing",
+        );
+        screen.next("to go on once that is back:", &self.again);
+        screen.next("to end it without:", &self.cancel);
+    }
 }
 
 /// Linear memory that a run may have at most if more was not asked for, in bytes.
@@ -147,8 +167,9 @@ async fn go(
     let again = chosen.command(&format!("pigeon process --resume {}", accepted.job));
     target.accepted(again.clone());
     interrupts.accepted(again.clone());
+    let ways = Ways { again, cancel: chosen.command(&format!("pigeon jobs cancel {}", accepted.job)) };
     if args.detach {
-        return detach::detach(host, accepted, &again, screen, &mut interrupts).await;
+        return detach::detach(host, accepted, &ways, screen, &mut interrupts).await;
     }
     let client = host.client();
     let Accepted { job, sources, feed, input, over } = accepted;
@@ -166,7 +187,7 @@ async fn go(
     let ended_now = over.is_none() && driven.state.is_some_and(JobState::is_final);
     let leaving = ended_now.then(|| started.take()).flatten();
     let leaving = leaving.map(|host| tokio::spawn(host.close()));
-    let ended = finish::finish(client, job, sources, driven, &again, target, screen).await;
+    let ended = finish::finish(client, job, sources, driven, &ways, target, screen).await;
     if let Some(leaving) = leaving
         && let Err(error) = leaving.await
     {
@@ -193,11 +214,17 @@ pub(crate) fn embedded_options(dirs: &Dirs, max_memory: Option<u64>) -> Result<O
 
 /// An error of the embedded control host, for people.
 pub(crate) fn not_started(dirs: &Dirs) -> impl FnOnce(EmbeddedError) -> Failed {
-    let state = dirs.state.display().to_string();
+    let state = dirs.state.clone();
     move |error| {
-        Failed::machinery("failed to start")
-            .caused_by(error)
-            .hint(format!("the queue lives in {state}; --state-dir names another folder"))
+        let hint = match Running::read(&state) {
+            Ok(Some(running)) => format!(
+                "a server runs there (process {}): `pigeon context add NAME --state-dir {}` reaches it",
+                running.process.pid,
+                quoted(&state.to_string_lossy())
+            ),
+            _ => format!("the queue lives in {}; --state-dir names another folder", state.display()),
+        };
+        Failed::machinery("failed to start").caused_by(error).hint(hint)
     }
 }
 

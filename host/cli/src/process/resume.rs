@@ -70,6 +70,8 @@ pub(super) async fn take_up(
     let (feed, input) = match (&sources, point.sealed) {
         (_, true) => (None, cuts.cuts),
         (Some(sources), false) => {
+            // What a server's job lacked is looked for anew: nothing was appended past it.
+            let cuts = if host.is_local() { cuts } else { Cuts::none(&chosen.dirs.state) };
             let feed = rest(sources.clone(), &point, cuts)?;
             let input = feed.cuts.cuts.clone();
             (Some(feed), input)

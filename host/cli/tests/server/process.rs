@@ -135,3 +135,30 @@ fn an_interrupted_job_is_paused_there_and_goes_on_when_it_is_resumed() {
     assert_eq!((report["planned_runs"].as_u64(), report["total_runs"].as_u64()), (Some(400), Some(400)));
     serving.stop();
 }
+
+#[test]
+fn a_job_that_lacks_a_part_of_its_input_is_not_taken_for_a_whole_one() {
+    let (place, serving, _agent) = working();
+    let input = place.write("input", b"1\n\xff\n2");
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        ended(command.stdin(std::fs::File::open(&input).unwrap()).output().unwrap())
+    };
+    let args = ["process", "-f", "-", "--split", "jsonl", "-v", "json"];
+    for more in [&["-o", "json"][..], &["--detach"]] {
+        let cut = run(&[&args[..], more].concat()).expect(2);
+        assert!(cut.stderr.contains("the text is not UTF-8") && cut.stderr.contains("stays open"), "{cut:?}");
+        assert!(
+            cut.stderr.contains("pigeon process --resume ") && cut.stderr.contains("pigeon jobs cancel "),
+            "{cut:?}"
+        );
+        // It does not end by itself, and what it lacks is missed again.
+        assert_eq!(place.json(&["jobs", "show", "last"])["state"], "open");
+        let again = place.run(&["process", "--resume", "last", "-o", "json"]);
+        assert!(again.stderr.contains("what was not read yet of standard input is lost"), "{again:?}");
+        assert_eq!(again.json(2)["total_runs"], 5);
+        place.run(&["jobs", "cancel", "last"]).expect(0);
+        assert_eq!(place.json(&["jobs", "show", "last"])["state"], "cancelled");
+    }
+    serving.stop();
+}
