@@ -18,6 +18,7 @@ use crate::{
     embedded::Embedded,
     exit::Failed,
     process::{embedded_options, not_started},
+    screen::Screen,
 };
 
 /// How long it may take to leave.
@@ -141,6 +142,14 @@ impl Host {
     /// command does.
     pub(crate) fn is_local(&self) -> bool {
         self.chosen.is_local()
+    }
+
+    /// Say that what is shown is the queue of this machine, where nobody asked for that: a server may be meant.
+    pub(crate) fn tell_if_no_server(&self, screen: &Screen) {
+        if self.is_local() && self.chosen.flags.is_empty() {
+            let state = self.chosen.dirs.state.display();
+            screen.note(&format!("no server is in use: this is the queue of this machine, in {state}"));
+        }
     }
 
     /// The embedded one, if it is.

@@ -11,7 +11,7 @@ use crate::{
     paint::{Colours, Paint},
     paper::{Output, OutputArgs, Paper},
     screen::Screen,
-    text::{Column, Grid, View, cell, curve, number, plural, printable, span},
+    text::{Column, Grid, View, cell, curve, number, plural, printable, rate, span},
     units::{self, Size},
     visit::visit,
     words,
@@ -59,6 +59,7 @@ pub(crate) async fn run(args: StatusArgs, colours: Colours, screen: Screen) -> R
     visit(&args.host, &screen, async |host| {
         let client = host.client();
         paper.view.flags = host.command("");
+        host.tell_if_no_server(&screen);
         if !args.watch {
             let status = client.status().await?;
             paper.show(&status, |status, view| table(status, args.detailed, host.is_local(), view))?;
@@ -183,7 +184,7 @@ fn throughput(text: &mut String, status: &HostStatus, view: &View) {
     let drawn = curve(&landed.runs, &landed.failures, view.width.saturating_sub(NAME).min(WIDEST_CURVE), view);
     let _ = writeln!(text, "{}{drawn}", view.paint.dim(&format!("{:<NAME$}", "runs")));
     let failed = if failures > 0 { format!(", {}", plural(failures, "failure")) } else { String::new() };
-    let words = format!("{} in {stretch}{failed}, {most:.1}/s at most", number(runs));
+    let words = format!("{} in {stretch}{failed}, {}/s at most", number(runs), rate(most));
     fact(text, view, "", words::plain, &words);
 }
 

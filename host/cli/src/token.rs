@@ -90,6 +90,15 @@ enum TokenCommand {
 
 /// Run the command.
 pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
+    let (TokenCommand::Create { host, .. }
+    | TokenCommand::List { host, .. }
+    | TokenCommand::Revoke { host, .. }
+    | TokenCommand::Join { host, .. }) = &args.command;
+    if host.choose()?.is_local() {
+        return Err(Failed::usage("no server is in use, and tokens are of a server").hint(
+            "`pigeon up` starts one here; `pigeon context use NAME` chooses one that is kept, --context NAME for this command",
+        ));
+    }
     match args.command {
         TokenCommand::Create { name, role, ttl, out, host } => {
             let file = SecretFile::create(&out)?;

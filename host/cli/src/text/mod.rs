@@ -71,6 +71,11 @@ pub(crate) fn number(number: u64) -> String {
     text
 }
 
+/// So many a second, with thousands apart; where there are that many, without a fraction.
+pub(crate) fn rate(rate: f64) -> String {
+    if rate < 999.95 { format!("{rate:.1}") } else { number(rate.round() as u64) }
+}
+
 /// A count and what it counts.
 pub(crate) fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{} {what}s", number(count)) }
@@ -141,6 +146,11 @@ mod tests {
         assert_eq!(percent(9999, 10_000), "99.9 %");
         assert_eq!(percent(10_000, 10_000), "100.0 %");
         assert_eq!(percent(1, 3), "33.3 %");
+    }
+
+    #[test]
+    fn rates_have_their_thousands_apart() {
+        assert_eq!([0.04, 12.34, 999.9, 999.96, 23_456.7].map(rate), ["0.0", "12.3", "999.9", "1,000", "23,457"]);
     }
 
     #[test]
