@@ -399,8 +399,10 @@ fn host_name() -> Option<String> {
 
 fn hint(error: &ControlError, settings: &Settings) -> String {
     match error {
-        ControlError::State { .. } => {
-            "one server at a time works in a state folder, and no embedded control host beside it; --state-dir names another"
+        ControlError::State { source, .. } => state_hint(&source.to_string()).to_owned(),
+        ControlError::Certificates(_) => {
+            "a backup has both files in its folder ca; a new CA is made where both are removed, and then clients and \
+             agents have to come to know it"
                 .to_owned()
         }
         ControlError::Hub(_) => format!(
@@ -408,6 +410,20 @@ fn hint(error: &ControlError, settings: &Settings) -> String {
             settings.agents_listen
         ),
         _ => "PIGEON_LOG=debug says more".to_owned(),
+    }
+}
+
+/// What to do about a state folder that cannot be used. What the store's errors are is not told apart up here but by
+/// their words.
+fn state_hint(why: &str) -> &'static str {
+    if why.contains("in use by another process") {
+        "one server at a time works in a state folder, and no embedded control host beside it; --state-dir names another"
+    } else if why.contains("schema version") {
+        "use the newer Pigeon that wrote it, or name another folder with --state-dir"
+    } else if why.contains("is damaged") {
+        "keep it for a look: `pigeon restore` makes another folder of a backup, and --state-dir names it"
+    } else {
+        "see that this user may read and write there, or name another folder with --state-dir"
     }
 }
 

@@ -2,7 +2,11 @@
 //! shown. The file, the environment, the flags and `--print-config` all go by it, so that none of them knows more or less
 //! than the others.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use pigeon_control::{Config, rest::RestLimits};
 
@@ -162,6 +166,13 @@ fn host_and_port(text: &str) -> Option<Option<String>> {
     sound.then(|| Some(text.to_owned()))
 }
 
+/// Whether a certificate can be made for it: a name of DNS, or an address.
+fn is_name(text: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.chars().all(sound);
+    text.parse::<IpAddr>().is_ok() || text.strip_prefix("*.").unwrap_or(text).split('.').all(label)
+}
+
 fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
@@ -299,8 +310,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: Kind::List,
         reloads: false,
         set: |settings, text| {
-            settings.names = list(text);
-            Some(())
+            let names = list(text);
+            names.iter().all(|name| is_name(name)).then(|| settings.names = names)
         },
         show: |settings| settings.names.join(","),
     },
@@ -324,7 +335,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "api.streams",
-        about: &["Requests at once that may go on for long (uploads, results, events); more are told to come back."],
+        about: &["Requests at once that may go on for long (waits, results, events); more are told to come back."],
         allowed: COUNT,
         kind: Kind::Number,
         reloads: false,

@@ -39,7 +39,10 @@ impl Told<'_> {
         lines.push(format!("  {dir}/admin.token  a token that may do everything, for your eyes alone"));
         lines.push("to talk to it from this machine:".to_owned());
         lines.push(format!("  pigeon context add here --state-dir {dir} --use"));
-        if let Some(address) = self.reached_as {
+        if self.api.starts_with("http://") {
+            lines.push("or, with the token in a file:".to_owned());
+            lines.push(format!("  pigeon context add NAME --server {} --token-file FILE --use", self.api));
+        } else if let Some(address) = self.reached_as {
             lines.push("from another, with the token in a file:".to_owned());
             lines.push(format!(
                 "  pigeon context add NAME --server https://{address} --fingerprint {} --token-file FILE --use",
@@ -72,6 +75,10 @@ mod tests {
             first: true,
         };
         insta::assert_snapshot!(told.lines().join("\n"));
+        // In the clear it is reached from here only, whatever its certificate would say.
+        told.api = "http://127.0.0.1:4780";
+        let plain = told.lines().join("\n");
+        assert!(plain.contains("--server http://127.0.0.1:4780 ") && !plain.contains("https://"), "{plain}");
         told.first = false;
         assert_eq!(told.lines().len(), 4);
     }
