@@ -48,6 +48,10 @@ pub(crate) async fn run(args: RestoreArgs, screen: Screen) -> Result<Exit, Faile
             .hint("pigeon backup makes backups; --state-dir names a folder that is empty, or not there yet")
     })?;
     screen.note(&format!("restored into {}", dir.display()));
+    screen.note(
+        "its CA and its agents are as they were, and tokens that were kept are good again; there is no admin.token in \
+         it, for a backup holds no secrets of tokens",
+    );
     let serve = format!("pigeon serve --state-dir {}", quoted(&state_dir.to_string_lossy()));
     screen.next("to go on:", &serve);
     Ok(Exit::Valid)

@@ -152,7 +152,14 @@ pub(crate) fn of_state_dir(dir: &Path, other: Option<&str>) -> Result<Context, F
         }
     };
     let secure = server.starts_with("https://");
-    let token = token(&dir.join("admin.token"))?;
+    let path = dir.join("admin.token");
+    if fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(Failed::usage(format!("there is no admin token in {}", dir.display())).hint(
+            "a folder made by `pigeon restore` has none, for backups hold no secrets of tokens: those that were made \
+             before are still good, so name the server with --server URL --token-file FILE",
+        ));
+    }
+    let token = token(&path)?;
     let mut context = Context { server, token: Some(token), fingerprint: None, ca: None, cluster: None };
     if secure {
         certificate(&mut context, &dir.join("ca/ca.crt"))?;
@@ -221,7 +228,7 @@ fn token(path: &Path) -> Result<String, Failed> {
             .map(|_| text)
             .map_err(|error| Failed::usage("failed to read the token from standard input").caused_by(error))?
     } else {
-        let bytes = read(path, "the token", "may this user read it? It is not written anywhere else")?;
+        let bytes = read(path, "the token", "is this the file that was meant, and may this user read it?")?;
         // What is no text is no token.
         String::from_utf8(bytes).unwrap_or_default()
     };
