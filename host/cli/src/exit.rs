@@ -66,9 +66,12 @@ impl Failed {
         self
     }
 
-    /// Say first what it is about.
+    /// Say first what it is about, unless it is said already.
     pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
-        self.message = format!("{what}: {}", self.message);
+        let what = what.to_string();
+        if !self.message.contains(&what) {
+            self.message = format!("{what}: {}", self.message);
+        }
         self
     }
 
@@ -198,6 +201,13 @@ impl Error for Causes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_it_is_about_is_said_once() {
+        let told = |message: &str| Failed::usage(message).about("job 1").to_string();
+        assert_eq!(told("it has ended"), "job 1: it has ended");
+        assert_eq!(told("job 1 is finished"), "job 1 is finished");
+    }
 
     #[test]
     fn what_others_had_a_hand_in_neither_steers_the_terminal_nor_fakes_an_error() {

@@ -102,7 +102,7 @@ fn is_part(part: &str, job: JobId) -> bool {
 async fn unfinished(client: &dyn Pigeon) -> Result<String, Failed> {
     let jobs = client.jobs(JobFilter { unfinished: true, limit: Some(MOST_NAMED + 1), ..JobFilter::default() }).await?;
     if jobs.is_empty() {
-        return Ok("there is no unfinished job".to_owned());
+        return Ok("there is no unfinished job; `pigeon jobs list --all` names all".to_owned());
     }
     let lines = jobs.iter().map(|job| described(job.id, &job.plugin, job.total_runs, job.planned_runs));
     Ok(listed("these are unfinished:", lines.take(MOST_NAMED).collect(), jobs.len()))
