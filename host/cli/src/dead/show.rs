@@ -16,6 +16,8 @@ const NAME: usize = 10;
 
 /// Lines of a text and rows of bytes that are shown.
 const MOST_LINES: usize = 40;
+/// Bytes of a text that are shown, but for the line that goes beyond.
+const MOST_BYTES: usize = 4 << 10;
 const MOST_ROWS: usize = 32;
 
 /// Bytes in a row.
@@ -70,12 +72,18 @@ fn input(text: &mut String, document: &DeadDocument, view: &View) {
     let words = document.text.as_deref().filter(|text| is_text(text));
     let more = match words {
         Some(words) => {
-            for line in words.lines().take(MOST_LINES) {
+            let mut shown = 0;
+            let mut lines = words.lines();
+            for line in lines.by_ref().take(MOST_LINES) {
                 // A terminal that wraps them hides where lines end.
-                let line = fit(&printable(&line.replace('\t', "    ")), view.width.saturating_sub(2).max(1));
-                let _ = writeln!(text, "  {line}");
+                let fitted = fit(&printable(&line.replace('\t', "    ")), view.width.saturating_sub(2).max(1));
+                let _ = writeln!(text, "  {fitted}");
+                shown += line.len();
+                if shown > MOST_BYTES {
+                    break;
+                }
             }
-            words.lines().nth(MOST_LINES).is_some()
+            shown > MOST_BYTES || lines.next().is_some()
         }
         None => {
             for (at, row) in body.chunks(ROW).take(MOST_ROWS).enumerate() {
@@ -86,7 +94,7 @@ fn input(text: &mut String, document: &DeadDocument, view: &View) {
     };
     if more {
         let raw = view.command(format!("pigeon dead show {} --raw", document.letter.id));
-        let _ = writeln!(text, "  ... and more: {raw}");
+        let _ = writeln!(text, "  ... this is its beginning; all of it ({size}): {raw}");
     }
 }
 

@@ -35,10 +35,13 @@ fn a_letter_whose_input_is_gone() {
 
 #[test]
 fn of_a_large_input_the_beginning_is_shown() {
-    let raw = "  ... and more: pigeon dead show 11111111-1111-1111-1111-111111111111:2 --raw\n";
+    let raw = ": pigeon dead show 11111111-1111-1111-1111-111111111111:2 --raw\n";
     let shown = |input: &[u8]| page(&document(Some(input), ""), &view(80));
     assert!(shown(&b"line\n".repeat(MOST_LINES + 1)).contains(raw));
     assert!(!shown(&b"line\n".repeat(MOST_LINES)).contains(raw));
+    let long = shown(&b"x".repeat(MOST_BYTES + 1));
+    assert!(long.contains("its beginning; all of it (4.0 KiB)") && long.contains(raw), "{long}");
+    assert!(!shown(&b"x".repeat(MOST_BYTES)).contains(raw));
     assert!(shown(&[0; ROW * MOST_ROWS + 1]).contains(raw));
     assert!(!shown(&[0; ROW * MOST_ROWS]).contains(raw));
 }
