@@ -330,7 +330,7 @@ fn distrusted(at: &str, error: &rustls::Error) -> ApiError {
         )
         .caused_by(not_pinned.clone()),
         (_, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            refused("pin its CA: `pigeon context add` takes its certificate or fingerprint").caused_by(error.clone())
+            refused("name its CA: `pigeon context add` takes --fingerprint or --ca-file").caused_by(error.clone())
         }
         (
             _,
