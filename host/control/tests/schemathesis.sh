@@ -73,11 +73,11 @@ headers = { Authorization = "Bearer $token" }
 include-operation-id = "append_items"
 checks = { negative_data_rejection = { enabled = false } }
 EOF
-"$work/python/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$api/openapi.json" \
+(cd "$work" && python/bin/schemathesis --config-file "$work/schemathesis.toml" run "$api/openapi.json" \
     --checks all --exclude-checks positive_data_acceptance \
     --exclude-operation-id stream_events --exclude-operation-id events_socket --exclude-operation-id watch_job \
     --exclude-operation-id job_runs --exclude-operation-id wait_job --exclude-operation-id revoke_token \
-    --max-time "$seconds" --request-timeout 20 --generation-database none --no-color
+    --max-time "$seconds" --request-timeout 20 --generation-database none --no-color)
 
 kill -0 "$server" || { echo "the server did not live to the end" >&2; cat "$work/log" >&2; exit 1; }
 curl --silent --fail "$api/health" >/dev/null || exit 1
