@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     cuts::Cut,
-    feed::Feed,
+    feed::{Fed, Feed},
     target::Target,
     waits::{Waited, Waits},
 };
@@ -43,6 +43,24 @@ pub(super) struct Driven {
 }
 
 impl Driven {
+    /// The input was read to its end, or was not. Whether the job is held open because a part of it is missing.
+    fn fed(&mut self, fed: Result<Option<Fed>, Failed>, screen: &Screen) -> bool {
+        match fed {
+            Ok(Some(fed)) => {
+                if fed.blank > 0 {
+                    screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
+                }
+                self.input = Some(fed.cuts.cuts);
+                fed.held
+            }
+            Ok(None) => false,
+            Err(error) => {
+                self.machinery.get_or_insert(error);
+                false
+            }
+        }
+    }
+
     /// Whether nothing more should be run.
     fn is_stopping(&self) -> bool {
         self.interrupted || self.machinery.is_some()
@@ -111,6 +129,10 @@ pub(super) async fn drive(
                 Some(Ok(JobEvent::Note(note))) => screen.note(&note),
                 Some(Ok(JobEvent::Finished(state))) => {
                     driven.state = Some(state);
+                    // Only a sealed job comes to its end: what the input lacked is known by now, or in a moment.
+                    if feeding && state == JobState::Finished {
+                        driven.fed((&mut fed).await, screen);
+                    }
                     if let Some(what) = by_others(state, &driven) {
                         screen.warn(what);
                         driven.interrupted = true;
@@ -141,17 +163,7 @@ pub(super) async fn drive(
             }
             fed = &mut fed, if feeding => {
                 feeding = false;
-                match fed {
-                    Ok(Some(fed)) => {
-                        if fed.blank > 0 {
-                            screen.note(&format!("{} skipped", plural(fed.blank, "blank line")));
-                        }
-                        held = fed.held;
-                        driven.input = Some(fed.cuts.cuts);
-                    }
-                    Ok(None) => {}
-                    Err(error) => drop(driven.machinery.get_or_insert(error)),
-                }
+                held = driven.fed(fed, screen);
             }
         }
         if driven.is_stopping() && deadline.is_none() {
