@@ -107,12 +107,13 @@ async fn deliver<L: Lanes>(
             let recorded: Recorded = reader.need().await?;
             lane.recorded(before.saturating_add(recorded.count));
         }
+        shared.outbox.forget(lane);
+        shared.changed.notify_one();
+        // The hub may still acknowledge the end by itself: who stops listening before it has finished breaks the stream.
+        while reader.message::<Recorded>().await?.is_some() {}
         Ok(())
     };
-    tokio::try_join!(talk, hear)?;
-    shared.outbox.forget(lane);
-    shared.changed.notify_one();
-    Ok(())
+    tokio::try_join!(talk, hear).map(drop)
 }
 
 async fn receive(reader: &mut Reader, buffers: &Buffers) -> Result<(Lease, Batch), BatchError> {

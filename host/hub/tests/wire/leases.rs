@@ -9,7 +9,7 @@ use pigeon_protocol::{
     outcome::{Cause, Verdict},
 };
 
-use crate::support::{FakeLanes, Gate, Host, bodies, order};
+use crate::support::{Control, FakeLanes, Gate, Host, bodies, order};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_goes_out_and_every_outcome_comes_back_once() {
@@ -121,6 +121,31 @@ async fn a_cancelled_lease_ends_with_what_it_has() {
     let landed = host.control.ended(2).await;
     assert_eq!(landed.iter().map(|landed| landed.outcomes.len()).sum::<usize>(), 0);
     agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_is_recorded_behind_everything_else_breaks_no_stream() {
+    let host = Host::start().await;
+    let gate = Arc::new(Gate::default());
+    let agent = host.agent(FakeLanes { gate: Some((1, gate)), ..FakeLanes::default() }).await;
+    let (session, _) = host.control.joined().await;
+    *host.control.recorders.lock().unwrap() = Some(Vec::new());
+    host.hub.handle().lease(session, order(1, 0, &bodies([1, 1]))).unwrap();
+    host.control.until("a run lands", |control| (control.landed_so_far() == 1).then_some(())).await;
+    // The end comes by itself, and nothing is recorded yet.
+    host.hub.handle().cancel(session, vec![LeaseId(1)]);
+    host.control.ended(1).await;
+    let mut recorders = host.control.recorders.lock().unwrap().take().unwrap();
+    let end = recorders.pop().unwrap();
+    let held = |control: &Control| control.held.lock().unwrap().contains(&1);
+    host.control.until("the lease is held", |control| held(control).then_some(())).await;
+    recorders.into_iter().for_each(pigeon_hub::Recorder::done);
+    // The agent knows that its outcomes are safe, and holds the lease no more; now the end is recorded as well.
+    host.control.until("the lease is delivered", |control| (!held(control)).then_some(())).await;
+    end.done();
+    agent.stop().await.unwrap();
+    host.control.left(session).await;
+    assert!(!host.control.lease_broke(), "nothing was amiss");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,10 @@ pub(crate) struct Control {
     /// Whether outcomes are recorded as they come.
     pub(crate) records: AtomicBool,
     pub(crate) beats: AtomicUsize,
+    /// The leases that the last beat named.
+    pub(crate) held: Mutex<Vec<u64>>,
+    /// While there is a list, it takes what records outcomes.
+    pub(crate) recorders: Mutex<Option<Vec<pigeon_hub::Recorder>>>,
 }
 
 impl Control {
@@ -73,6 +77,8 @@ impl Control {
             plugin_asked: AtomicUsize::new(0),
             records: AtomicBool::new(true),
             beats: AtomicUsize::new(0),
+            held: Mutex::default(),
+            recorders: Mutex::default(),
         })
     }
 
@@ -131,6 +137,11 @@ impl Control {
         .await
     }
 
+    /// Whether a lease broke, as far as was heard.
+    pub(crate) fn lease_broke(&self) -> bool {
+        self.heard.lock().unwrap().iter().any(|event| matches!(event, HubEvent::LeaseBroken { .. }))
+    }
+
     pub(crate) fn landed_so_far(&self) -> usize {
         self.landed.lock().unwrap().iter().map(|landed| landed.outcomes.len()).sum()
     }
@@ -145,6 +156,7 @@ impl HubHandler for Control {
 
     async fn beat(&self, _: SessionId, beat: Beat) -> Vec<LeaseId> {
         self.beats.fetch_add(1, SeqCst);
+        self.held.lock().unwrap().clone_from(&beat.leases);
         self.changed.notify_waiters();
         let unknown = self.unknown.lock().unwrap();
         beat.leases.into_iter().map(LeaseId).filter(|lease| unknown.contains(lease)).collect()
@@ -155,7 +167,9 @@ impl HubHandler for Control {
         let (recorder, _) = pigeon_hub::Recorder::new();
         let copy = Landed { session, agent, lease, fence, job, outcomes, begun, end, kept, recorded: recorder };
         self.landed.lock().unwrap().push(copy);
-        if self.records.load(SeqCst) {
+        if let Some(recorders) = &mut *self.recorders.lock().unwrap() {
+            recorders.push(recorded);
+        } else if self.records.load(SeqCst) {
             recorded.done();
         }
         self.changed.notify_waiters();
