@@ -10,13 +10,21 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
-use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
+use quinn::{
+    ConnectionError, MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, TransportErrorCode, VarInt,
+    congestion::CubicConfig,
+};
+use rustls::AlertDescription;
 
 /// Largest UDP payload that is ever probed for. The hub's transport has the same number.
 const MAX_PAYLOAD: u16 = 6_528;
 
 /// Most lease streams at once, beside the runs in flight: leases whose outcomes wait to be recorded.
 const MORE_STREAMS: usize = 256;
+
+/// How soon something is sent where nothing else is. Longer than most beats: it is for a hub that died and came back, which
+/// can tell only those who write to it that it knows nothing of their connections.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// Silence after which a connection is dead if the hub asks for nothing less: three of the longest beats.
 const IDLE: Duration = Duration::from_secs(90);
@@ -70,7 +78,8 @@ fn transport(in_flight: usize, (stream_window, window): (u32, u32)) -> Transport
         .send_window(32 << 20)
         .mtu_discovery_config(Some(discovery))
         .congestion_controller_factory(Arc::new(congestion))
-        .max_idle_timeout(IDLE.try_into().ok());
+        .max_idle_timeout(IDLE.try_into().ok())
+        .keep_alive_interval(Some(KEEP_ALIVE));
     config
 }
 
@@ -96,6 +105,40 @@ pub(crate) fn link(hub: SocketAddr) -> Result<Link, std::io::Error> {
 /// A code as QUIC carries it.
 pub(crate) fn code(code: u32) -> VarInt {
     VarInt::from_u32(code)
+}
+
+/// Why a connection has ended or did not come about, as far as QUIC itself tells, for people.
+pub(crate) fn told(error: &ConnectionError) -> String {
+    let alert = |alert: AlertDescription| TransportErrorCode::crypto(alert.into());
+    match error {
+        error if is_other_version(error) => {
+            "the hub speaks another version of the protocol: it and this agent are of different releases".to_owned()
+        }
+        // Ours: what the hub has shown was looked at.
+        ConnectionError::TransportError(error) if (0x100..0x200).contains(&u64::from(error.code)) => {
+            format!("the hub is not the control host that this agent trusts: {}", error.reason)
+        }
+        ConnectionError::ConnectionClosed(close) if close.error_code == alert(AlertDescription::CertificateExpired) => {
+            "the agent's certificate has expired, and the time for its renewal is over: it has to enrol anew".to_owned()
+        }
+        ConnectionError::ConnectionClosed(close) if (0x100..0x200).contains(&u64::from(close.error_code)) => {
+            format!("the hub does not take the agent's certificate for one of its own: {close}")
+        }
+        ConnectionError::Reset => "the hub knows nothing of this connection: it was restarted".to_owned(),
+        ConnectionError::TimedOut => "the hub does not answer".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// Whether the hub knows none of the protocol's versions that we know.
+pub(crate) fn is_other_version(error: &ConnectionError) -> bool {
+    let none = TransportErrorCode::crypto(AlertDescription::NoApplicationProtocol.into());
+    match error {
+        ConnectionError::VersionMismatch => true,
+        ConnectionError::TransportError(error) => error.code == none,
+        ConnectionError::ConnectionClosed(close) => close.error_code == none,
+        _ => false,
+    }
 }
 
 /// Reads messages, and raw bytes behind them, from a stream. [`message`](Self::message) can be dropped between two

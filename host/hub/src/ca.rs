@@ -20,6 +20,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use ring::hmac;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// How long agents' certificates are good for if nothing else is said: 7 days.
@@ -139,6 +140,15 @@ impl CertificateAuthority {
         Digest::of(&self.0.certificate)
     }
 
+    /// A secret that this CA always has for this purpose, whichever life of its control host asks. It tells nothing of
+    /// the CA's key.
+    pub(crate) fn secret(&self, purpose: &str) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.issuer.key().serialized_der());
+        let mut secret = [0; 32];
+        secret.copy_from_slice(hmac::sign(&key, purpose.as_bytes()).as_ref());
+        secret
+    }
+
     /// A certificate for the hub, with a new key.
     pub(crate) fn hub(&self) -> Result<ServerCertificate, CaError> {
         self.server(&[SERVER_NAME])
@@ -240,6 +250,9 @@ mod tests {
         let first = CertificateAuthority::load_or_create(&dir.path().join("ca")).unwrap();
         let second = CertificateAuthority::load_or_create(&dir.path().join("ca")).unwrap();
         assert_eq!(first.fingerprint(), second.fingerprint());
+        assert_eq!(first.secret("this"), second.secret("this"));
+        assert_ne!(first.secret("this"), first.secret("that"));
+        assert_ne!(first.secret("this"), CertificateAuthority::new_in_memory().unwrap().secret("this"));
         let mode = fs::metadata(dir.path().join("ca/ca.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_file(dir.path().join("ca/ca.key")).unwrap();

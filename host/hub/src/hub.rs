@@ -21,7 +21,7 @@ use crate::{
     sessions::{Order, Sessions},
     tls,
     tokens::JoinTokens,
-    transport::{Link, code},
+    transport::{Link, ResetKeys, code},
 };
 
 /// Time that a peer has for each step until it is in: the handshake, its first message.
@@ -141,7 +141,7 @@ impl Hub {
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         server.max_incoming(config.max_handshakes);
         let bind = |source| HubError::Bind { address: config.listen, source };
-        let link = Link::listen(server, config.listen, config.beat).map_err(bind)?;
+        let link = Link::listen(server, ResetKeys::of(&ca), config.listen, config.beat).map_err(bind)?;
         let address = link.endpoint.local_addr().map_err(bind)?;
         let shared = Arc::new(Shared {
             handshakes: Arc::new(Semaphore::new(config.max_handshakes)),

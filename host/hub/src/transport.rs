@@ -11,7 +11,11 @@ use bytes::Bytes;
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
 use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::ca::CertificateAuthority;
 
 /// Largest UDP payload that is ever probed for: loopback carries it, and a real path stops the search long before. Quinn
 /// hands the kernel up to ten payloads at a time, and those have to fit into the 65,507 bytes of one UDP datagram:
@@ -59,6 +63,29 @@ fn idle(time: Duration) -> Option<quinn::IdleTimeout> {
     time.try_into().ok()
 }
 
+/// What a hub needs to tell agents of an earlier life of it, whose connections it knows nothing of, that those are over.
+/// They are believed because they are the same in every life of one CA.
+pub(crate) struct ResetKeys {
+    /// Makes the tokens that agents were given, and know a reset by.
+    tokens: hmac::Key,
+    /// Tells connections that a hub of this CA has named from noise, to which nothing is answered.
+    connections: u64,
+}
+
+impl ResetKeys {
+    pub(crate) fn of(ca: &CertificateAuthority) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = ca.secret("pigeon QUIC connection ids");
+        Self {
+            tokens: hmac::Key::new(hmac::HMAC_SHA256, &ca.secret("pigeon QUIC stateless resets")),
+            connections: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        }
+    }
+}
+
+/// Between two resets. A fleet that was left behind by a hub comes back with each agent asking once or a few times, and
+/// each answer is shorter than what asked for it.
+const RESET_PAUSE: Duration = Duration::from_millis(1);
+
 /// The hub's endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -71,11 +98,14 @@ impl Link {
     /// Listen. The socket has buffers that hold a burst, and its datagrams may be large.
     pub(crate) fn listen(
         mut config: quinn::ServerConfig,
+        ResetKeys { tokens, connections }: ResetKeys,
         address: SocketAddr,
         beat: Duration,
     ) -> Result<Self, std::io::Error> {
         let socket = socket(address)?;
-        let mut endpoint = quinn::EndpointConfig::default();
+        let mut endpoint = quinn::EndpointConfig::new(Arc::new(tokens));
+        endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connections)));
+        endpoint.min_reset_interval(RESET_PAUSE);
         endpoint.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
         let mut loopback = config.clone();
         loopback.transport_config(Arc::new(transport(beat, loopback_windows(socket.recv_buffer_size()?))));

@@ -84,6 +84,30 @@ async fn an_agent_finds_a_hub_that_comes_back() {
     agent.stop().await.unwrap();
 }
 
+#[test]
+fn an_agent_of_a_hub_that_was_killed_learns_so_from_the_next_one() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // Silence alone would tell it after 90 seconds.
+    let slow = |config: &mut pigeon_hub::HubConfig| config.beat = Duration::from_secs(30);
+    let (lives, dies) = (runtime(), runtime());
+    let ca = pigeon_hub::CertificateAuthority::new_in_memory().unwrap();
+    let first = dies.block_on(Host::start_with("127.0.0.1:0".parse().unwrap(), ca.clone(), slow));
+    let (address, identity) = (first.hub.addr(), dies.block_on(first.identity()));
+    let agent = {
+        let _within = lives.enter();
+        first.agent_as(identity, FakeLanes::default())
+    };
+    dies.block_on(first.control.joined());
+    // Nothing of it runs any more: it cannot say good-bye.
+    dies.shutdown_background();
+    drop(first);
+    lives.block_on(async {
+        let second = Host::start_with(address, ca, slow).await;
+        second.control.joined().await;
+        agent.stop().await.unwrap();
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_life_of_the_same_agent_ends_the_first() {
     let host = Host::start().await;
