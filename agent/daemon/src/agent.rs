@@ -12,7 +12,7 @@ use pigeon_protocol::id::IncarnationId;
 use pigeon_runtime::Runtime;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,8 +31,19 @@ use crate::{
 /// The first pause before connecting again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause. A hub that comes back meets all its agents within this time and that of an attempt; each of them
+/// costs it one handshake.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Time for the first attempt to connect. What QUIC sends into the void it repeats ever more seldom, so a hub that comes
+/// back soon is found by the next attempt; each further one has twice the time, for those behind slow networks.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Time for any attempt.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// What a drain may take beyond its time, for the good-bye.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bounds of the pause between two looks at the certificate's age.
 const SHORTEST_RENEWAL_PAUSE: Duration = Duration::from_secs(60);
@@ -164,7 +175,13 @@ impl<L: Lanes> Agent<L> {
             result = live(&shared, &link, &stop) => result,
             // Never ends: it only renews the certificate, in time and beside the session.
             () = keep_current(&shared) => Ok(()),
+            // Whatever it waits for: it was told to stop, and has had its time.
+            () = overdue(&stop, shared.config.drain) => Ok(()),
         };
+        let left = shared.outbox.all().len();
+        if stop.is_cancelled() && left > 0 {
+            tracing::warn!(leases = left, "the drain took too long: what was not delivered is made again by others");
+        }
         shared.cancel.cancel();
         shared.runners.close();
         shared.runners.wait().await;
@@ -183,32 +200,34 @@ async fn keep_current<L: Lanes>(shared: &Shared<L>) {
     }
 }
 
+/// Ends once a drain has had its time.
+async fn overdue(stop: &CancellationToken, drain: Duration) {
+    stop.cancelled().await;
+    sleep(drain.saturating_add(GOODBYE)).await;
+}
+
 async fn live<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &CancellationToken) -> Result<(), AgentError> {
-    let (mut pause, mut deadline) = (FIRST_PAUSE, None);
+    let (mut pause, mut attempt) = (FIRST_PAUSE, SHORTEST_ATTEMPT);
     // A node that was away for long may come back with a certificate that is good for nothing else.
     shared.renew_if_due().await;
     loop {
-        let session = session::run(shared, link, stop).await;
+        let session = session::run(shared, link, attempt, stop).await;
+        attempt = (attempt * 2).min(LONGEST_ATTEMPT);
         if session.welcomed {
-            pause = FIRST_PAUSE;
+            (pause, attempt) = (FIRST_PAUSE, SHORTEST_ATTEMPT);
         }
         match session.ended {
             Ended::Left => return Ok(()),
             Ended::Refused(reason) => return Err(AgentError::Refused(reason)),
             Ended::Broken(reason) => tracing::warn!(hub = %shared.config.hub, "not connected: {reason}"),
         }
-        // Told to stop while there is no hub: stay for what is not delivered, as long as a drain may take.
-        if stop.is_cancelled() {
-            let until = *deadline.get_or_insert_with(|| Instant::now() + shared.config.drain);
-            if shared.outbox.is_empty() || Instant::now() >= until {
-                return Ok(());
-            }
+        // Told to stop while there is no hub: stay for what is not delivered, until that is overdue.
+        if stop.is_cancelled() && shared.outbox.is_empty() {
+            return Ok(());
         }
-        let until = deadline.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
         tokio::select! {
             // Agents that lost one hub together do not come back together.
             () = sleep(jittered(pause)) => {}
-            () = sleep_until(until) => {}
             () = stop.cancelled(), if !stop.is_cancelled() => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

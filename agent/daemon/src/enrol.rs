@@ -47,6 +47,12 @@ pub enum EnrolError {
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It knows none of the protocol's versions that we know.
+    #[error("the hub at {hub} speaks another version of the protocol than this agent, which is of release {}", env!("CARGO_PKG_VERSION"))]
+    Version {
+        /// Where.
+        hub: SocketAddr,
+    },
     /// It did not answer in time.
     #[error("the hub at {hub} did not answer within {} s", PATIENCE.as_secs())]
     Silent {
@@ -134,12 +140,13 @@ async fn exchange(hub: SocketAddr, crypto: QuicClientConfig, request: &EnrolRequ
     let link = transport::link(hub).map_err(|error| connect(hub, error))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(link.transport(0)));
-    let connection = link
-        .endpoint
-        .connect_with(config, hub, SERVER_NAME)
-        .map_err(|error| connect(hub, error))?
-        .await
-        .map_err(|error| connect(hub, error))?;
+    let connection =
+        link.endpoint.connect_with(config, hub, SERVER_NAME).map_err(|error| connect(hub, error))?.await.map_err(
+            |error| match error {
+                error if transport::is_other_version(&error) => EnrolError::Version { hub },
+                error => EnrolError::Connect { hub, source: transport::told(&error).into() },
+            },
+        )?;
     let (mut send, recv) = connection.open_bi().await.map_err(|error| connect(hub, error))?;
     let frame = frame::encode(request).map_err(|error| connect(hub, error))?;
     send.write_chunk(frame).await.map_err(|error| connect(hub, error))?;

@@ -23,10 +23,10 @@ use crate::{
     batch,
     lanes::Lanes,
     tls,
-    transport::{Link, Reader, code},
+    transport::{self, Link, Reader, code},
 };
 
-/// Time for the handshake, and for the answer to our hello.
+/// Time for the answer to our hello.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether runs have gone to wait in host calls, which makes room for others.
@@ -52,11 +52,16 @@ pub(crate) struct Session {
     pub(crate) welcomed: bool,
 }
 
-/// Connect and serve, until the connection ends. `stop` makes the agent drain and leave.
-pub(crate) async fn run<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &CancellationToken) -> Session {
+/// Connect within `patience` and serve, until the connection ends. `stop` makes the agent drain and leave.
+pub(crate) async fn run<L: Lanes>(
+    shared: &Arc<Shared<L>>,
+    link: &Link,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Session {
     let before = |ended| Session { ended, welcomed: false };
     let live = tokio::select! {
-        live = connect(shared, link) => live,
+        live = connect(shared, link, patience) => live,
         // Told to stop, and nothing to deliver: there is no reason to connect.
         () = stop.cancelled(), if shared.outbox.is_empty() => Err(Ended::Left),
     };
@@ -74,7 +79,7 @@ pub(crate) async fn run<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &C
     Session { ended, welcomed: true }
 }
 
-async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link) -> Result<Live<L>, Ended> {
+async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, patience: Duration) -> Result<Live<L>, Ended> {
     let broken = |error: &dyn std::error::Error| Ended::Broken(crate::lanes::chain(error));
     let identity = shared.identity();
     let crypto = tls::mutual(&identity, ALPN).map_err(|error| Ended::Refused(crate::lanes::chain(&error)))?;
@@ -82,7 +87,7 @@ async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link) -> Result<Live<
     config.transport_config(Arc::new(link.transport(shared.config.in_flight)));
     let connecting =
         link.endpoint.connect_with(config, shared.config.hub, SERVER_NAME).map_err(|error| broken(&error))?;
-    let connection = timeout(PATIENCE, connecting)
+    let connection = timeout(patience, connecting)
         .await
         .map_err(|_| Ended::Broken("the hub does not answer".to_owned()))?
         .map_err(gone)?;
@@ -150,7 +155,7 @@ fn gone(error: ConnectionError) -> Ended {
             let for_good = [code(close::REFUSED), code(close::MISBEHAVED)].contains(&closed.error_code);
             refusal(reason, !for_good)
         }
-        error => Ended::Broken(error.to_string()),
+        error => Ended::Broken(transport::told(&error)),
     }
 }
 

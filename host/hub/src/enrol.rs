@@ -73,7 +73,11 @@ fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest
         .map_err(|_| "the certificate signing request is not one".to_owned())?;
     let renewal = request.secret.is_empty() && tls::peer(connection).is_some();
     if !renewal && !shared.tokens.redeem(&request.secret) {
-        return Err("the join token is not valid (any more)".to_owned());
+        return Err(
+            "the join token is not valid (any more): it is wrong, expired or used up, or older than the control \
+                    host's last start"
+                .to_owned(),
+        );
     }
     shared.handler.0.issued(agent, &request.name, Digest::of(&certificate));
     shared.sessions.enrolled();

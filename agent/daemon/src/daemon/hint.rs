@@ -19,7 +19,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             Some("is the name in --hub right, and can this machine look it up? An address will do as well")
         } else if let Some(error) = cause.downcast_ref::<EnrolError>() {
             match error {
-                EnrolError::Refused { .. } => Some("have the control host issue a new join token"),
+                EnrolError::Refused { .. } => Some("have the control host issue a new join token: `pigeon token join`"),
+                EnrolError::Version { .. } => Some("install the pigeon-agent of the control host's release"),
                 EnrolError::Connect { .. } | EnrolError::Senseless { .. } => {
                     Some("is --hub the control host that issued the join token?")
                 }

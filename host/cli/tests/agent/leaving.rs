@@ -35,6 +35,23 @@ async fn an_agent_that_is_told_to_stop_ends_its_runs_and_the_job_goes_on_elsewhe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outlasts_the_drain_is_left_to_others() {
+    let host = Host::start().await;
+    let mut command = host.agent("one");
+    command.arg("--token-file").arg(host.token(1)).args(["--drain-seconds", "1"]);
+    let mut agent = host.start_as(command);
+    // Once one has landed, the next is under way: it takes longer than anybody waits.
+    let job = host.job(&["valid", "busy:600000"]).await;
+    host.runs(job).await.next().await.unwrap();
+    agent.says("connected").await;
+    agent.signal(Signal::INT);
+    assert_eq!(agent.ended().await.code(), Some(0), "{}", agent.log());
+    assert!(agent.log().contains("the drain took too long"), "{}", agent.log());
+    assert_eq!(host.landed(job).await, 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_waits_for_nothing() {
     let host = Host::start().await;
     let mut agent = host.started("one");
