@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use pigeon_agent::daemon::measure::{self, BYTES, MeasureError};
+
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size(pub(crate) u64);
@@ -34,32 +36,28 @@ pub(crate) enum UnitError {
     TooLarge,
 }
 
-const UNITS: [(&str, u64); 9] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-];
-
 impl FromStr for Size {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let (number, unit) = split(text).ok_or(UnitError::Size)?;
-        let factor = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(UnitError::Size)?.1;
-        let bytes = scaled(number, factor, UnitError::Size)?;
-        if bytes == 0 { Err(UnitError::Zero) } else { Ok(Self(bytes)) }
+        measure::size(text).map(Self).map_err(|error| UnitError::of(error, UnitError::Size))
+    }
+}
+
+impl UnitError {
+    /// What is wrong with a measure, where one that is none is told so.
+    fn of(error: MeasureError, malformed: Self) -> Self {
+        match error {
+            MeasureError::Malformed => malformed,
+            MeasureError::Zero => Self::Zero,
+            MeasureError::TooLarge => Self::TooLarge,
+        }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, factor) = UNITS[..5].iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&UNITS[0]);
+        let (name, factor) = BYTES[..5].iter().rev().find(|(_, factor)| self.0 >= *factor).unwrap_or(&BYTES[0]);
         if self.0.is_multiple_of(*factor) {
             write!(f, "{} {name}", self.0 / factor)
         } else {
@@ -107,20 +105,17 @@ pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, UnitError> {
 /// # Errors
 /// If it is something else, zero, or longer than 10 years.
 pub(crate) fn duration(text: &str) -> Result<Duration, UnitError> {
-    let (number, unit) = split(text).ok_or(UnitError::Duration)?;
-    let factor = match unit {
-        "us" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" | "min" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        "d" => 86_400_000_000_000,
-        _ => return Err(UnitError::Duration),
-    };
-    let duration = Duration::from_nanos(scaled(number, factor, UnitError::Duration)?);
-    if duration.is_zero() {
-        return Err(UnitError::Zero);
-    }
+    let nanos = measure::measure(text, |unit| match unit {
+        "us" => Some(1_000),
+        "ms" => Some(1_000_000),
+        "s" => Some(1_000_000_000),
+        "m" | "min" => Some(60_000_000_000),
+        "h" => Some(3_600_000_000_000),
+        "d" => Some(86_400_000_000_000),
+        _ => None,
+    });
+    let nanos = nanos.map_err(|error| UnitError::of(error, UnitError::Duration))?;
+    let duration = Duration::from_nanos(nanos);
     if duration > Duration::from_secs(10 * 365 * 86_400) { Err(UnitError::TooLarge) } else { Ok(duration) }
 }
 
@@ -132,29 +127,6 @@ pub(crate) fn in_units(duration: Duration) -> String {
         Some((name, factor)) => format!("{}{name}", us / factor),
         None => format!("{us}us"),
     }
-}
-
-/// `64MiB` as `64` and `MiB`.
-fn split(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim();
-    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(at);
-    (!number.is_empty()).then_some((number, unit.trim_start()))
-}
-
-/// A decimal number times a factor, without the errors of floating point.
-fn scaled(number: &str, factor: u64, error: UnitError) -> Result<u64, UnitError> {
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || part.len() > 9 || number.ends_with('.') || part.contains('.') {
-        return Err(error);
-    }
-    let whole: u64 = whole.parse().map_err(|_| UnitError::TooLarge)?;
-    let part: u64 = if part.is_empty() { 0 } else { format!("{part:0<9}").parse().map_err(|_| error)? };
-    let part = u128::from(part) * u128::from(factor) / 1_000_000_000;
-    u128::from(whole)
-        .checked_mul(u128::from(factor))
-        .and_then(|whole| u64::try_from(whole + part).ok())
-        .ok_or(UnitError::TooLarge)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The daemon's command line. Secrets are never on it: the join token comes from a file or a systemd credential.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, num::IntErrorKind, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
 use pigeon_protocol::enrol::{JoinToken, ParseTokenError};
+
+use super::measure::{self, MeasureError};
 
 /// The argument that makes this program the compile child.
 pub(crate) const COMPILE: &str = "compile";
@@ -73,33 +75,19 @@ fn hub(text: &str) -> Result<String, &'static str> {
     }
 }
 
-const UNITS: [(&str, u64); 10] = [
-    ("", 1),
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-];
-
 /// Bytes, as people write them or as they are.
 fn size(text: &str) -> Result<u64, &'static str> {
-    let wrong = "a size is a whole number and a unit, such as 4GiB or 500MB, or a number of bytes";
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit = unit.trim_start();
-    let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(wrong)?;
-    if number.is_empty() {
-        return Err(wrong);
-    }
-    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor)) {
-        Some(0) => Err("it must be more than zero"),
-        Some(bytes) => Ok(bytes),
-        None => Err("it is too large"),
-    }
+    let bytes = match text.parse::<u64>() {
+        Ok(0) => Err(MeasureError::Zero),
+        Ok(bytes) => Ok(bytes),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(MeasureError::TooLarge),
+        Err(_) => measure::size(text),
+    };
+    bytes.map_err(|error| match error {
+        MeasureError::Malformed => "a size is a number and a unit, such as 4GiB or 500MB, or a number of bytes",
+        MeasureError::Zero => "it must be more than zero",
+        MeasureError::TooLarge => "it is too large",
+    })
 }
 
 impl Args {
@@ -235,7 +223,8 @@ mod tests {
         assert_eq!((args.memory, args.max_memory), (8 << 30, 1000));
         assert_eq!((parse(&[]).unwrap().memory, parse(&[]).unwrap().max_memory), (4 << 30, 1 << 30));
         assert_eq!((size("500 mb"), size("7B")), (Ok(500_000_000), Ok(7)));
-        for wrong in ["", "GiB", "-1", "1.5GiB", "4 parsecs", "0GiB", "99999999TiB", "99999999999999999999"] {
+        assert_eq!(size("1.5GiB"), Ok(3 << 29));
+        for wrong in ["", "GiB", "-1", "1.5", "4 parsecs", "0GiB", "99999999TiB", "99999999999999999999"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

@@ -6,6 +6,7 @@
 mod cli;
 mod hint;
 mod logging;
+pub mod measure;
 mod notify;
 
 use std::{ffi::OsString, iter, net::SocketAddr, process::ExitCode, time::Duration};
