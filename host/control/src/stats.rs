@@ -1,11 +1,11 @@
 //! Figures over all jobs that are kept, by plugin and worker.
 //!
 //! A job that has ended is counted once and remembered as part of a sum, so that asking again costs only what came since.
-//! When jobs of the sum are gone, it is made anew, but not more often than every few minutes.
+//! When jobs of the sum go, whoever removed them has it made anew.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    time::{Duration, Instant},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use pigeon_api::{ErrorStats, Figures, HostStats, Result};
@@ -24,23 +24,23 @@ const MOST_ERRORS: usize = 1_000;
 /// Jobs read at a time.
 const PAGE: u32 = 1_000;
 
-/// The sum is not made anew more often, for the sake of jobs that are gone.
-const ANEW: Duration = Duration::from_secs(300);
-
 /// The sum over jobs that have ended.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Option<Sum>>);
+pub(crate) struct Kept {
+    sum: Mutex<Sum>,
+    /// It is to be made anew.
+    stale: AtomicBool,
+}
 
 impl Kept {
-    /// A job that was counted is not what it was.
-    pub(crate) async fn forget(&self) {
-        *self.0.lock().await = None;
+    /// Jobs that may have been counted are not what they were, or are gone.
+    pub(crate) fn forget(&self) {
+        self.stale.store(true, Relaxed);
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Sum {
-    begun: Instant,
     jobs: HashSet<JobId>,
     plugins: BTreeMap<String, Both>,
     workers: BTreeMap<String, Stats>,
@@ -57,9 +57,11 @@ struct Both {
 /// The figures of the whole control host.
 pub(crate) async fn host(core: &Core) -> Result<HostStats> {
     let failed = |error| store_error("failed to read the figures", error);
-    let mut kept = core.kept.0.lock().await;
-    let sum = kept.get_or_insert_with(Sum::new);
-    let (mut at_work, mut seen) = (Vec::new(), 0);
+    let mut kept = core.kept.sum.lock().await;
+    if core.kept.stale.swap(false, Relaxed) {
+        *kept = Sum::default();
+    }
+    let mut at_work = Vec::new();
     let mut filter = JobFilter { limit: Some(PAGE), ..JobFilter::default() };
     let mut pending = Vec::new();
     loop {
@@ -68,7 +70,7 @@ pub(crate) async fn host(core: &Core) -> Result<HostStats> {
         let more = page.len() == PAGE as usize;
         for record in page {
             match record.state.is_finished() {
-                true if sum.jobs.contains(&record.job.id) => seen += 1,
+                true if kept.jobs.contains(&record.job.id) => {}
                 true => pending.push(record),
                 false => at_work.push(record),
             }
@@ -76,20 +78,15 @@ pub(crate) async fn host(core: &Core) -> Result<HostStats> {
         for record in pending.drain(..) {
             if let Some(tally) = tally(core, record.job.id).await? {
                 let plugin = core.plugin_name(&record).await?;
-                seen += usize::from(sum.jobs.insert(record.job.id));
-                sum.add(&plugin, &record, &tally);
+                kept.jobs.insert(record.job.id);
+                kept.add(&plugin, &record, &tally);
             }
         }
         if !more {
             break;
         }
     }
-    // What is not there any more is counted still, until the sum is made anew.
-    let anew = seen < sum.jobs.len() && sum.begun.elapsed() >= ANEW;
-    let mut sum = sum.clone();
-    if anew {
-        *kept = None;
-    }
+    let mut sum = kept.clone();
     drop(kept);
     for record in at_work {
         if let Some(tally) = tally(core, record.job.id).await? {
@@ -110,16 +107,6 @@ async fn tally(core: &Core, job: JobId) -> Result<Option<Tally>> {
 }
 
 impl Sum {
-    fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            jobs: HashSet::new(),
-            plugins: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            errors: HashMap::new(),
-        }
-    }
-
     fn add(&mut self, plugin: &str, record: &JobRecord, tally: &Tally) {
         let both = self.plugins.entry(plugin.to_owned()).or_default();
         for (name, stats) in &tally.workers {
@@ -217,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_most_frequent_errors_are_kept() {
-        let mut sum = Sum::new();
+        let mut sum = Sum::default();
         let error = |number: u64| ErrorStats {
             code: number.to_string(),
             message: String::new(),

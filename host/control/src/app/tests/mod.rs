@@ -90,6 +90,15 @@ async fn wait(app: &App, job: JobId, done: u64) -> Option<JobState> {
     panic!("the events ended without the job");
 }
 
+/// A job of one item that fits nowhere, which has ended: three failures.
+async fn ended(app: &App) -> JobId {
+    let job = submit(app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[LARGE])).await.unwrap();
+    app.client.seal(job).await.unwrap();
+    assert_eq!(wait(app, job, u64::MAX).await, Some(JobState::Finished));
+    job
+}
+
 async fn status(app: &App, job: JobId) -> JobStatus {
     app.client.job(job).await.unwrap()
 }
