@@ -47,8 +47,12 @@ pub struct ServerSettings {
     pub sweep_every: Duration,
     /// How long going down may take: so long agents may bring in what they have, and writes may reach the disk.
     pub drain: Duration,
-    /// Bytes that have to be free on the disk of the state directory for this control host to call itself ready.
+    /// Bytes that have to be free on the disk of the state directory for this control host to take jobs, items and plugins,
+    /// and to call itself ready.
     pub least_free: u64,
+    /// Whether another token of the role `admin` is made, as the first start does, if that in `admin.token` is good no
+    /// more: for whoever has the state directory, and no token.
+    pub new_admin_token: bool,
 }
 
 impl Default for ServerSettings {
@@ -60,6 +64,7 @@ impl Default for ServerSettings {
             sweep_every: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             least_free: 64 << 20,
+            new_admin_token: false,
         }
     }
 }
@@ -103,6 +108,11 @@ impl Config {
     pub(crate) fn hub(&self, listened: SocketAddr) -> String {
         let said = self.server.as_ref().and_then(|server| server.advertise.clone());
         said.unwrap_or_else(|| listened.to_string())
+    }
+
+    /// Bytes that have to be free on the disk of the state directory; 0 where that does not matter.
+    pub(crate) fn least_free(&self) -> u64 {
+        self.server.as_ref().map_or(0, |server| server.least_free)
     }
 
     /// Take over what can be changed while a control host runs. Gives the names of the settings that differ as well.

@@ -14,7 +14,8 @@
 //! Reading order: [`Config`] and [`App`]; `client` (what is asked), `core` (what clients share), `job` and `jobs` (what is
 //! owned), `owner` (what is decided), `fit` and `backlog` (what of the items can be sent, and what is left of them),
 //! `dispatch` (leases on their way out), `record` and `writes` (outcomes on their way in), `watch`, `results`, `status`,
-//! `figures`, `stats` and `fleet` (what is told), `journal` (what happened), `registry` (plugins), `access` and `secrets`.
+//! `figures`, `stats` and `fleet` (what is told), `journal` (what happened), `registry` (plugins), `room` (on the disk),
+//! `access` and `secrets`.
 //!
 //! Invariant: this crate runs no Wasm. What a component is, an [`Inspector`] tells it.
 
@@ -43,6 +44,7 @@ mod record;
 mod registry;
 pub mod rest;
 mod results;
+mod room;
 mod schedules;
 mod secrets;
 mod stats;

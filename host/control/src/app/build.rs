@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use pigeon_api::{EventKind, JobId, NewToken};
+use pigeon_api::{EventKind, JobId, NewToken, words::plural};
 use pigeon_hub::{CertificateAuthority, Hub, HubConfig, JoinTokens};
 use pigeon_scheduler as scheduler;
 use pigeon_store::{Access, Options, SqliteStore, Store};
@@ -29,6 +29,7 @@ use crate::{
     journal::{About, HOST, Journal},
     owner::{Owner, Tools},
     registry::Registry,
+    room::Room,
     schedules::Schedules,
     secrets,
     stats::Kept,
@@ -50,7 +51,7 @@ impl App {
         let (ca, key) = identity(&config)?;
         let (serving, first_token) = match serves {
             true => {
-                let (serving, first_token) = admission(&store, &config.state_dir).await?;
+                let (serving, first_token) = admission(&store, &config).await?;
                 (Some(serving), first_token)
             }
             false => (None, None),
@@ -71,6 +72,7 @@ impl App {
             serving,
             schedules: Mutex::default(),
             started_ms,
+            room: Room::new(&config.state_dir, config.least_free(), serves),
             backlog: AtomicU64::new(config.backlog),
             left: Mutex::default(),
             closing: AtomicBool::new(false),
@@ -112,9 +114,13 @@ impl App {
         let core = &self.core;
         core.limit_all().await.map_err(ControlError::Queue)?;
         let (jobs, paused) = core.take_up_all().await.map_err(ControlError::Queue)?;
-        let message =
-            format!("version {} started, with {jobs} jobs to do and {paused} paused", env!("CARGO_PKG_VERSION"));
+        let jobs = plural(jobs as u64, "job");
+        let message = format!("version {} started, with {jobs} to do and {paused} paused", env!("CARGO_PKG_VERSION"));
         core.journal.note(HOST, EventKind::HostStarted, About::HOST, message);
+        if let Some(token) = &*self.first_token.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            let message = format!("was made, with the role {}", token.info.role);
+            core.journal.note(HOST, EventKind::TokenCreated, About::named(&token.info.name), message);
+        }
         let client = {
             let core = core.clone();
             Arc::new(move |author: &str| Arc::new(Client::new(core.clone(), author)) as Arc<dyn pigeon_api::Pigeon>)
@@ -149,14 +155,14 @@ fn identity(config: &Config) -> Result<(CertificateAuthority, Ed25519KeyPair), C
     Ok((CertificateAuthority::load_or_create(&dir)?, secrets::signing_key(&dir)?))
 }
 
-/// Who may come in over the API; with the token that the first start makes.
-async fn admission(store: &Arc<dyn Store>, dir: &Path) -> Result<(Serving, Option<NewToken>), ControlError> {
+/// Who may come in over the API; with the token that was made, if one was: by the first start, or because it was asked for
+/// and nobody has one that is good.
+async fn admission(store: &Arc<dyn Store>, config: &Config) -> Result<(Serving, Option<NewToken>), ControlError> {
     let tokens = Tokens::load(store.clone()).await.map_err(ControlError::Queue)?;
-    let first = match tokens.is_empty() {
-        true => Some(tokens.create_first(dir).await?),
-        false => None,
-    };
-    Ok((Serving { tokens }, first))
+    let wanted = config.server.as_ref().is_some_and(|server| server.new_admin_token);
+    let make = tokens.is_empty() || (wanted && !tokens.admits_admin(&config.state_dir));
+    let made = if make { Some(tokens.create_admin(&config.state_dir).await?) } else { None };
+    Ok((Serving { tokens }, made))
 }
 
 fn owner(config: &Config, core: &Core, hub: &Hub) -> Result<Owner, ControlError> {

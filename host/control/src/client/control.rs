@@ -120,8 +120,9 @@ impl Client {
             return Ok(());
         }
         let (now, epoch) = (clock::now_ms(), job.epoch());
-        let ended = self.core.store.finish(id, epoch, pigeon_store::JobState::Cancelled, Bytes::new(), now).await;
-        match ended {
+        let (store, state) = (&self.core.store, pigeon_store::JobState::Cancelled);
+        let finish = || store.finish(id, epoch, state, Bytes::new(), now);
+        match self.core.room.in_need(finish).await {
             Ok(()) => {}
             // It ended by itself while this waited.
             Err(StoreError::Finished(_)) => return Ok(()),
@@ -139,23 +140,39 @@ impl Client {
         let attempted = || format!("failed to delete job {id}");
         let deadline = tokio::time::Instant::now() + LET_GO;
         loop {
-            match self.core.store.delete(id).await {
+            let record = self.core.record(id).await?;
+            if self.core.owned(id).is_some() {
+                // The store would only say that somebody has it: this process does.
+                must_have_ended(&self.core, &record)?;
+            }
+            match self.core.room.in_need(|| self.core.store.delete(id)).await {
                 Ok(()) => break,
-                Err(StoreError::NotFinished(_)) => {
-                    let told = ApiError::new(ErrorKind::Conflict, format!("job {id} has not ended"));
-                    return Err(told.hint("cancel it first, if nobody wants the rest of it"));
-                }
+                // If it is by now, it goes the next time.
+                Err(StoreError::NotFinished(_)) => must_have_ended(&self.core, &self.core.record(id).await?)?,
                 // Whoever looked at it when it ended lets it go in a moment.
-                Err(StoreError::Busy { .. }) if tokio::time::Instant::now() < deadline => {
+                Err(StoreError::Busy { .. })
+                    if record.state.is_finished() && tokio::time::Instant::now() < deadline =>
+                {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => return Err(store_error(attempted(), error)),
             }
         }
+        self.core.kept.forget();
         self.core.journal.note(&self.author, EventKind::JobDeleted, About::job(id), "was deleted");
         self.core.journal.flush().await;
         Ok(())
     }
+}
+
+fn must_have_ended(core: &Core, record: &JobRecord) -> Result<()> {
+    let state = core.state(record);
+    if state.is_final() {
+        return Ok(());
+    }
+    let id = record.job.id;
+    Err(ApiError::new(ErrorKind::Conflict, format!("job {id} has not ended: it is {}", status::word(&state)))
+        .hint(format!("pigeon jobs cancel {id} ends it, if nobody wants the rest; then it can be deleted")))
 }
 
 fn must_not_have_ended(core: &Core, record: &JobRecord) -> Result<()> {

@@ -85,7 +85,12 @@ async fn a_paused_job_takes_items_and_can_be_cancelled() {
     client.append(job, chunk(2, 2, &[LARGE])).await.unwrap();
     assert_eq!(status(&app, job).await.items, 3);
     wait(&app, job, u64::MAX).await;
-    assert_eq!(kind(client.delete(job).await), ErrorKind::Conflict);
+    let refused = client.delete(job).await.unwrap_err();
+    assert_eq!(
+        (refused.kind, refused.message),
+        (ErrorKind::Conflict, format!("job {job} has not ended: it is paused"))
+    );
+    assert!(refused.hint.unwrap().contains(&format!("pigeon jobs cancel {job}")));
     client.stop(job, Stop::Cancel).await.unwrap();
     assert_eq!(status(&app, job).await.state, JobState::Cancelled);
     client.delete(job).await.unwrap();

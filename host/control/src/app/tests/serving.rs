@@ -158,6 +158,7 @@ async fn a_schedule_submits_in_its_own_name_and_is_told_of() {
 async fn some_settings_change_while_it_runs() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
     let mut config = Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
     config.backlog = 20;
     config.beat = Duration::from_secs(1);
@@ -169,5 +170,10 @@ async fn some_settings_change_while_it_runs() {
     assert_eq!(token.hub, "pigeon.example:7070");
     let reasons = app.ready().unwrap_err();
     assert!(reasons[0].ends_with("MiB are free on the disk of the state directory"), "{reasons:?}");
+    // Nothing new is taken; what is there may go.
+    assert_eq!(kind(app.client.append(job, chunk(0, 0, &[FITS])).await), ErrorKind::Exhausted);
+    assert_eq!(kind(app.client.publish(Bytes::from_static(b"b")).await), ErrorKind::Exhausted);
+    app.client.stop(job, Stop::Cancel).await.unwrap();
+    app.client.delete(job).await.unwrap();
     stop(app).await;
 }
