@@ -41,7 +41,8 @@ pub struct QueueStatus {
     pub paused: u64,
     /// Leases that agents hold.
     pub leases: u64,
-    /// Age of the oldest job that has runs and is not paused, in milliseconds; 0 if there is none.
+    /// How long the oldest of those that are not paused has waited, in milliseconds: since its item was appended, or since
+    /// its job was accepted where that was before the job was last taken up. 0 if there is none.
     pub oldest_ms: u64,
 }
 

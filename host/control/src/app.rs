@@ -26,7 +26,7 @@ use crate::{
     clock,
     core::Core,
     journal::{About, HOST},
-    owner::{Command, Overview},
+    owner::Command,
 };
 
 /// How often it is looked whether jobs that the machinery failed for can go on.
@@ -65,8 +65,8 @@ impl App {
         let mut mending = tokio::time::interval(MEND);
         mending.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept = Instant::now();
-        // One at a time, beside all else; it is done in small steps, so it may be cut off.
-        let mut sweeping = JoinSet::new();
+        // Each one at a time, beside all else; both are done in small steps, so they may be cut off.
+        let (mut sweeping, mut mended) = (JoinSet::new(), JoinSet::new());
         loop {
             let sweep_at = swept + self.sweep_every();
             tokio::select! {
@@ -77,8 +77,13 @@ impl App {
                     if !self.core.is_up() && !self.core.closing.load(Relaxed) {
                         return Err(ControlError::OwnerLost);
                     }
-                    self.core.mend().await;
+                    if mended.is_empty() {
+                        let core = self.core.clone();
+                        mended.spawn(async move { core.mend().await });
+                    }
                 }
+                // Those that can go on do.
+                Some(_) = mended.join_next(), if !mended.is_empty() => {}
                 // Something may have had its time. The setting may have changed since: then this comes early or late once.
                 () = tokio::time::sleep_until(sweep_at), if sweeping.is_empty() => {
                     sweeping.spawn(sweep(self.core.clone(), self.config().retention));
@@ -122,12 +127,8 @@ impl App {
         } else if !self.core.is_up() {
             reasons.push("the owner of the queue ended badly".to_owned());
         }
-        let least = self.config().server.as_ref().map_or(0, |server| server.least_free);
-        match self.disk_free() {
-            Some(free) if free < least => {
-                reasons.push(format!("only {} MiB are free on the disk of the state directory", free >> 20));
-            }
-            _ => {}
+        if let Some(free) = self.core.room.too_little() {
+            reasons.push(format!("only {} MiB are free on the disk of the state directory", free >> 20));
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
@@ -146,16 +147,16 @@ impl App {
             hub: self.hub.stats(),
             commands_waiting: core.commands_waiting() as u64,
             disk_bytes: core.store.disk_bytes().await.unwrap_or_default(),
-            disk_free: self.disk_free().unwrap_or_default(),
+            disk_free: core.room.free().unwrap_or_default(),
             dead: core.store.dead_count(None).await.unwrap_or_default(),
             ..Metrics::default()
         };
         if let Ok(counts) = core.store.job_counts().await {
             (metrics.jobs_active, metrics.jobs_paused) = (counts.active, counts.paused);
         }
-        if let Ok(Overview { queue, agents }) = core.ask(Command::Look).await {
-            metrics.queue = core.queue(queue, clock::now_ms()).0;
-            for agent in agents {
+        if let Ok(overview) = core.ask(Command::Look).await {
+            metrics.queue = core.queue(&overview, clock::now_ms()).0;
+            for agent in overview.agents {
                 metrics.agents[agent.state as usize] += 1;
                 if agent.state != pigeon_api::AgentState::Away {
                     metrics.slots += u64::from(agent.slots);
@@ -199,6 +200,7 @@ impl App {
             let mut current = self.config();
             let differ = current.take_over(config);
             self.core.backlog.store(current.backlog, Relaxed);
+            self.core.room.set_least(current.least_free());
             *self.core.hub.write().unwrap_or_else(PoisonError::into_inner) = current.hub(self.address);
             differ
         };
@@ -218,12 +220,6 @@ impl App {
     fn sweep_every(&self) -> Duration {
         self.config().server.as_ref().map_or(Duration::MAX / 4, |server| server.sweep_every)
     }
-
-    /// Bytes that are free on the disk of the state directory, for users.
-    fn disk_free(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.config().state_dir).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
 }
 
 impl Drop for App {
@@ -239,6 +235,9 @@ async fn sweep(core: Arc<Core>, retention: Retention) {
     match core.store.sweep(clock::now_ms(), retention).await {
         Ok(swept) => {
             tracing::debug!(?swept, "swept");
+            if !(swept.jobs.is_empty() && swept.for_room.is_empty()) {
+                core.kept.forget();
+            }
             if let Some(message) = told(&swept) {
                 core.journal.note(HOST, EventKind::Swept, About::HOST, message);
             }

@@ -33,6 +33,8 @@ struct Chunk {
     left: u64,
     /// Bytes that count still.
     bytes: u64,
+    /// Since when it is there, in milliseconds since 1970.
+    since_ms: u64,
     /// Its items one by one, if it has several and they are known.
     items: Option<Bodies>,
 }
@@ -53,14 +55,19 @@ impl Backlog {
     }
 
     /// The next chunk, all of it unjudged. Gives the bytes that count.
-    pub(crate) fn append(&mut self, chunk: ChunkInfo, items: &Items) -> u64 {
+    pub(crate) fn append(&mut self, chunk: ChunkInfo, items: &Items, since_ms: u64) -> u64 {
         let bodies = (chunk.count > 1).then(|| Bodies::of(items, self.runs_per_item)).flatten();
-        self.push(chunk, bodies, 0)
+        self.push(chunk, bodies, 0, since_ms)
     }
 
     /// The next chunk, which an earlier owner appended; so many of its runs are done. Gives the bytes that count.
-    pub(crate) fn take_up(&mut self, chunk: ChunkInfo, done: u64) -> u64 {
-        self.push(chunk, None, done)
+    pub(crate) fn take_up(&mut self, chunk: ChunkInfo, done: u64, since_ms: u64) -> u64 {
+        self.push(chunk, None, done, since_ms)
+    }
+
+    /// Since when the first chunk is there that has runs left, in milliseconds since 1970.
+    pub(crate) fn since_ms(&self) -> Option<u64> {
+        self.chunks.front().map(|chunk| chunk.since_ms)
     }
 
     /// These runs have their outcomes, and none of them had one before. Gives the bytes that count no longer.
@@ -77,6 +84,28 @@ impl Backlog {
         freed
     }
 
+    /// Runs of a chunk that had their outcomes are to be made again. Gives the bytes that count again.
+    pub(crate) fn take_back(&mut self, runs: Range<u64>, chunk: ChunkInfo, since_ms: u64) -> u64 {
+        let count = runs.end - runs.start;
+        let at = self.chunks.partition_point(|chunk| chunk.runs.end <= runs.start);
+        match self.chunks.get_mut(at).filter(|chunk| chunk.runs.start <= runs.start) {
+            Some(chunk) if chunk.left > 0 => {
+                chunk.left += count;
+                0
+            }
+            judged => {
+                let (bytes, all) = (weight(chunk), chunk.count.saturating_mul(self.runs_per_item));
+                let first = chunk.first.saturating_mul(self.runs_per_item);
+                let chunk = Chunk { runs: first..first.saturating_add(all), left: count, bytes, since_ms, items: None };
+                match judged {
+                    Some(judged) => *judged = chunk,
+                    None => self.chunks.insert(at, chunk),
+                }
+                bytes
+            }
+        }
+    }
+
     /// The same of runs in any order; quick where neighbours follow one another.
     pub(crate) fn judge_each(&mut self, runs: impl IntoIterator<Item = u64>) -> u64 {
         let (mut freed, mut stretch) = (0, 0..0);
@@ -90,7 +119,7 @@ impl Backlog {
         freed + self.judge(stretch)
     }
 
-    fn push(&mut self, chunk: ChunkInfo, items: Option<Bodies>, done: u64) -> u64 {
+    fn push(&mut self, chunk: ChunkInfo, items: Option<Bodies>, done: u64, since_ms: u64) -> u64 {
         let first = chunk.first.saturating_mul(self.runs_per_item);
         let runs = chunk.count.saturating_mul(self.runs_per_item);
         let left = runs.saturating_sub(done);
@@ -98,7 +127,7 @@ impl Backlog {
             return 0;
         }
         let bytes = weight(chunk);
-        self.chunks.push_back(Chunk { runs: first..first.saturating_add(runs), left, bytes, items });
+        self.chunks.push_back(Chunk { runs: first..first.saturating_add(runs), left, bytes, since_ms, items });
         bytes
     }
 }
@@ -195,7 +224,7 @@ mod tests {
             let mut backlog = Backlog::new(runs_per_item);
             let chunks = chunks(&sizes);
             for (chunk, items) in &chunks {
-                prop_assert_eq!(backlog.append(*chunk, items), weight(*chunk));
+                prop_assert_eq!(backlog.append(*chunk, items, 0), weight(*chunk));
             }
             let sizes: Vec<u64> = sizes.concat().into_iter().map(|size| size as u64 + AROUND).collect();
             // Stretches of neighbours in some order that is not theirs.
@@ -224,7 +253,7 @@ mod tests {
         let mut backlog = Backlog::new(1);
         let chunks = chunks(&[vec![1; 900], vec![1 << 20], vec![3, 1 << 19]]);
         for (chunk, items) in &chunks {
-            backlog.append(*chunk, items);
+            backlog.append(*chunk, items, 0);
         }
         assert_eq!(backlog.judge(0..900), 900 * (1 + AROUND));
         assert_eq!(backlog.judge(901..902), 3 + AROUND);
@@ -236,20 +265,40 @@ mod tests {
     fn items_that_are_said_to_be_there_and_are_not_count_nothing() {
         let mut backlog = Backlog::new(1);
         let (chunk, items) = chunks(&[vec![5, 6]]).remove(0);
-        backlog.append(ChunkInfo { count: 4, ..chunk }, &items);
+        backlog.append(ChunkInfo { count: 4, ..chunk }, &items, 0);
         assert_eq!(backlog.judge(1..3), 6 + AROUND);
         assert_eq!(backlog.judge(0..1), 5 + AROUND);
+    }
+
+    #[test]
+    fn what_is_taken_back_counts_again_until_it_is_done() {
+        let mut backlog = Backlog::new(2);
+        let chunk = |seq, first| ChunkInfo { seq, first, count: 5, bytes: 100 };
+        let weight = 100 + 5 * AROUND;
+        (0..3).for_each(|seq| _ = backlog.take_up(chunk(seq, 5 * seq), 0, seq));
+        assert_eq!((backlog.judge(0..10), backlog.judge(12..13), backlog.judge(20..30)), (weight, 0, weight));
+        assert_eq!(backlog.take_back(12..13, chunk(1, 5), 7), 0, "of one that counts");
+        assert_eq!(backlog.take_back(20..22, chunk(2, 10), 7), weight, "of one behind it");
+        assert_eq!(backlog.take_back(3..4, chunk(0, 0), 7), weight, "of one that is forgotten");
+        assert_eq!(backlog.since_ms(), Some(7));
+        assert_eq!((backlog.judge(3..4), backlog.since_ms()), (weight, Some(1)));
+        assert_eq!((backlog.judge(10..20), backlog.judge(20..21), backlog.judge(21..22)), (weight, 0, weight));
+        assert!(backlog.chunks.is_empty());
     }
 
     #[test]
     fn chunks_of_an_earlier_owner_count_as_a_whole() {
         let mut backlog = Backlog::new(2);
         let chunk = |seq, first| ChunkInfo { seq, first, count: 5, bytes: 100 };
-        assert_eq!(backlog.take_up(chunk(0, 0), 10), 0, "all of it was done");
+        assert_eq!(backlog.take_up(chunk(0, 0), 10, 7), 0, "all of it was done");
         let weight = 100 + 5 * AROUND;
-        assert_eq!(backlog.take_up(chunk(1, 5), 7), weight);
+        assert_eq!(backlog.take_up(chunk(1, 5), 7, 8), weight);
+        assert_eq!(backlog.take_up(chunk(2, 10), 0, 9), weight);
+        assert_eq!(backlog.since_ms(), Some(8));
         assert_eq!(backlog.judge(12..14), 0);
         assert_eq!(backlog.judge(14..15), weight);
-        assert!(backlog.chunks.is_empty());
+        assert_eq!(backlog.since_ms(), Some(9), "what is done is not waited for");
+        assert_eq!(backlog.judge(20..30), weight);
+        assert!(backlog.chunks.is_empty() && backlog.since_ms().is_none());
     }
 }

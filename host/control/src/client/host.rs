@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use pigeon_api::{
     AgentStatus, ApiError, ErrorKind, EventKind, HostStats, HostStatus, JobState, JoinSpec, NewJoinToken, NewToken,
-    PluginLimits, QueueStatus, Result, ScheduleInfo, ScheduleSpec, TokenSpec,
+    PluginLimits, QueueStatus, Result, ScheduleInfo, ScheduleSpec, TokenSpec, words::plural,
 };
 use tokio::sync::mpsc;
 
@@ -54,7 +54,7 @@ impl Client {
         }
         let token = self.core.join_tokens.issue(spec.uses, lifetime);
         let token = token.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
-        let message = format!("{} agents may join within {} s", spec.uses, lifetime.as_secs());
+        let message = format!("{} may join within {} s", plural(spec.uses.into(), "agent"), lifetime.as_secs());
         self.core.journal.note(&self.author, EventKind::TokenCreated, About::named("join"), message);
         self.core.journal.flush().await;
         Ok(NewJoinToken {
@@ -133,8 +133,8 @@ impl Client {
         };
         self.core.store.put_plugin_limits(name, kept).await.map_err(|error| store_error(failed(), error))?;
         self.core.tell(Command::Group(group(name), grouped(limits))).await?;
-        let parallel = limits.max_parallel.map(|most| format!("at most {most} leases at once"));
-        let rate = limits.rate.map(|rate| format!("at most {} runs in {} ms", rate.runs, rate.per_ms));
+        let parallel = limits.max_parallel.map(|most| format!("at most {} at once", plural(most.into(), "lease")));
+        let rate = limits.rate.map(|rate| format!("at most {} in {} ms", plural(rate.runs.into(), "run"), rate.per_ms));
         let told: Vec<String> = parallel.into_iter().chain(rate).collect();
         let message = if told.is_empty() { "has no limits any more".to_owned() } else { told.join(", ") };
         self.core.journal.note(&self.author, EventKind::PluginLimited, About::named(name), message);
@@ -154,9 +154,9 @@ impl Client {
         let failed = |error| store_error("failed to look how the control host stands", error);
         let store = &self.core.store;
         let counts = store.job_counts().await.map_err(failed)?;
-        let Overview { queue, agents } = self.core.ask(Command::Look).await?;
+        let overview = self.core.ask(Command::Look).await?;
         let now_ms = clock::now_ms();
-        let (queue, at_work) = self.core.queue(queue, now_ms);
+        let (queue, at_work) = self.core.queue(&overview, now_ms);
         let interrupted = counts.active.saturating_sub(at_work.iter().sum());
         let jobs = [
             (JobState::Open, at_work[0]),
@@ -176,7 +176,7 @@ impl Client {
             throughput: self.core.figures.throughput(now_ms),
             dead: store.dead_count(None).await.map_err(failed)?,
             plugins: self.core.registry.count().await?,
-            agents,
+            agents: overview.agents,
             disk_bytes: store.disk_bytes().await.map_err(failed)?,
         })
     }
@@ -214,23 +214,20 @@ impl Client {
 
 impl Core {
     /// What is to be done, with the jobs that are paused; and how many of those at work are open, and sealed.
-    pub(crate) fn queue(&self, queue: pigeon_scheduler::QueueView, now_ms: u64) -> (QueueStatus, [u64; 2]) {
-        let (mut paused, mut oldest, mut at_work) = (0, now_ms, [0; 2]);
+    pub(crate) fn queue(&self, overview: &Overview, now_ms: u64) -> (QueueStatus, [u64; 2]) {
+        let (mut paused, mut at_work) = (0, [0; 2]);
         for job in self.jobs.all() {
             let pulse = job.pulse().borrow().clone();
             let left = pulse.progress.planned.saturating_sub(pulse.progress.done);
             if job.is_at_work() {
                 at_work[usize::from(pulse.progress.sealed)] += 1;
-                if left > 0 {
-                    oldest = oldest.min(job.accepted_ms());
-                }
             } else if pulse.ended == Some(JobState::Paused) {
                 paused += left;
             }
         }
-        let status =
-            QueueStatus { runs: queue.runs + paused, paused, leases: queue.leases as u64, oldest_ms: now_ms - oldest };
-        (status, at_work)
+        let queue = overview.queue;
+        let oldest_ms = overview.since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+        (QueueStatus { runs: queue.runs + paused, paused, leases: queue.leases as u64, oldest_ms }, at_work)
     }
 }
 

@@ -30,7 +30,9 @@ impl Owner {
     /// How it all stands.
     pub(super) fn look(&self) -> Overview {
         let leases = |session| self.scheduler.leases_of(session);
-        Overview { queue: self.scheduler.queue(), agents: self.fleet.status(leases) }
+        let goes_on = self.jobs.values().filter(|owned| !owned.job.pulse().borrow().stopping);
+        let since_ms = goes_on.filter_map(|owned| owned.backlog.since_ms()).min();
+        Overview { queue: self.scheduler.queue(), since_ms, agents: self.fleet.status(leases) }
     }
 
     /// A moment of the scheduler's, by the clock on the wall, in milliseconds since 1970.

@@ -48,16 +48,48 @@ async fn figures_are_those_of_all_jobs_that_are_kept() {
 }
 
 #[tokio::test]
+async fn the_oldest_run_is_as_old_as_its_item() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let oldest = async || app.client.status().await.unwrap().queue.oldest_ms;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[LARGE])).await.unwrap();
+    wait(&app, job, 3).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(oldest().await, 0, "nothing waits");
+    let before = Instant::now();
+    app.client.append(job, chunk(1, 1, &[FITS])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let age = oldest().await;
+    assert!(age >= 20 && u128::from(age) <= before.elapsed().as_millis() + 1, "{age}");
+    // Taken up again it is not known better than when the job came.
+    app.client.stop(job, Stop::Pause).await.unwrap();
+    assert_eq!(oldest().await, 0, "what is paused waits for somebody");
+    app.client.resume(job).await.unwrap();
+    assert!(oldest().await >= 70);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_deleted_counts_no_longer() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let jobs = [ended(&app).await, ended(&app).await];
+    assert_eq!(app.client.stats().await.unwrap().total.runs, 6);
+    app.client.delete(jobs[0]).await.unwrap();
+    let stats = app.client.stats().await.unwrap();
+    assert_eq!((stats.total.runs, stats.errors[0].count), (3, 3));
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn a_sweep_tells_what_it_removed() {
     let dir = TempDir::new().unwrap();
     let mut config = Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
     config.retention.results = Duration::ZERO;
     config.server.as_mut().unwrap().sweep_every = Duration::from_millis(10);
     let app = App::build(config, Arc::new(Credulous)).await.unwrap();
-    let job = submit(&app, "a", |_| {}).await;
-    app.client.append(job, chunk(0, 0, &[LARGE])).await.unwrap();
-    app.client.seal(job).await.unwrap();
-    wait(&app, job, u64::MAX).await;
+    let job = ended(&app).await;
     let swept = async {
         let mut events = app.client.follow_events(pigeon_api::EventFilter::default()).await.unwrap();
         while let Some(event) = events.next().await {
