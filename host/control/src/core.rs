@@ -1,8 +1,11 @@
 //! What all clients of this control host share, and how its jobs are taken up.
 
-use std::sync::{
-    Arc, Mutex, PoisonError, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use pigeon_api::{ApiError, ErrorKind, EventKind, JobRequest, JobState, PluginLimits, Result};
@@ -22,9 +25,10 @@ use crate::{
     journal::{About, HOST, Journal},
     owner::{Admission, Command},
     registry::Registry,
+    room::Room,
     schedules::Schedules,
     stats::Kept,
-    status,
+    status, watch,
 };
 
 /// Jobs that are taken up at once at the start.
@@ -46,10 +50,11 @@ pub(crate) struct Core {
     /// There where it serves many, until it goes down.
     pub(crate) schedules: Mutex<Option<Arc<Schedules>>>,
     pub(crate) started_ms: u64,
+    pub(crate) room: Room,
     /// Bytes of a job that may be appended and not yet judged.
     pub(crate) backlog: AtomicU64,
-    /// Jobs that could not be taken up at the start, because the disk was full.
-    pub(crate) left: Mutex<Vec<JobId>>,
+    /// Jobs that could not be taken up at the start, with the reason: nobody owns them.
+    pub(crate) left: Mutex<BTreeMap<JobId, Arc<ApiError>>>,
     /// Nothing new is taken any more.
     pub(crate) closing: AtomicBool,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -153,11 +158,22 @@ impl Core {
         let plugin = self.registry.pin(record.job.plugin).await?;
         let job = Arc::new(Job::new(&record.job, record.worked_ms, status::request(record)?, plugin, claim));
         self.jobs.insert(job.clone());
+        self.left().remove(&id);
         Ok(job)
     }
 
-    /// Have a job worked at that is owned and at rest. Who calls holds its gate alone.
+    /// Have a job worked at that is owned and at rest. Who calls holds its gate alone. If that fails it stays at rest, and
+    /// knows why.
     pub(crate) async fn take_up(&self, job: &Arc<Job>) -> Result<()> {
+        let taken_up = self.begin_again(job).await;
+        if let Err(error) = &taken_up {
+            job.broke(watch::again(error));
+            job.end(JobState::Interrupted);
+        }
+        taken_up
+    }
+
+    async fn begin_again(&self, job: &Arc<Job>) -> Result<()> {
         let id = job.id;
         let failed = |error| store_error(format!("failed to take up job {id}"), error);
         let record = self.record(id).await?;
@@ -166,9 +182,16 @@ impl Core {
         let chunks = self.store.chunks(id).await.map_err(failed)?;
         let total = tally.total();
         let progress = scheduled(progress);
-        let misfits = self.misfits(job, &chunks, &progress.done).await?;
+        let runs_per_item = job.shape.runs_per_item();
+        let is_left = |chunk: &&ChunkInfo| {
+            let first = chunk.first.saturating_mul(runs_per_item);
+            let end = first.saturating_add(chunk.count.saturating_mul(runs_per_item));
+            progress.done.first_missing_from(RunIndex(first)).0 < end
+        };
+        let misfits = self.misfits(job, chunks.iter().filter(is_left)).await?;
         job.begin([total.valid, total.invalid, total.failures], record.sealed.is_some());
         let bad = total.invalid + total.failures > 0;
+        let chunks = chunks.into_iter().map(|chunk| (chunk, None)).collect();
         self.admit(job.clone(), Admission { progress, chunks, misfits, bad }).await
     }
 
@@ -206,15 +229,10 @@ impl Core {
         self.ask(|admitted| Command::Admit(job, admission, admitted)).await
     }
 
-    /// Items that were appended earlier, fit nowhere, and may have runs left.
-    async fn misfits(&self, job: &Job, chunks: &[ChunkInfo], done: &scheduler::RunSet) -> Result<Vec<Misfit>> {
+    /// Items of chunks that were appended earlier, and fit nowhere.
+    pub(crate) async fn misfits(&self, job: &Job, chunks: impl IntoIterator<Item = &ChunkInfo>) -> Result<Vec<Misfit>> {
         let mut misfits = Vec::new();
-        let runs_per_item = job.shape.runs_per_item();
-        for chunk in chunks.iter().filter(|chunk| !job.fit.holds(chunk.bytes)) {
-            let first = RunIndex(chunk.first.saturating_mul(runs_per_item));
-            if done.first_missing_from(first).0 >= first.0.saturating_add(chunk.count.saturating_mul(runs_per_item)) {
-                continue;
-            }
+        for chunk in chunks.into_iter().filter(|chunk| !job.fit.holds(chunk.bytes)) {
             if chunk.count == 1 {
                 misfits.push(Misfit { item: chunk.first, size: chunk.bytes });
                 continue;
@@ -242,24 +260,37 @@ impl Core {
         stream::iter(records)
             .for_each_concurrent(TAKEN_UP_AT_ONCE, |record| async move {
                 if let Err(error) = self.take_up_again(&record).await {
-                    self.broken(record.job.id, &error);
-                    self.leave(record.job.id, &error);
+                    self.note_broken(record.job.id, &error);
+                    self.leave(record.job.id, error);
                 }
             })
             .await;
         Ok((count - paused, paused))
     }
 
-    /// A job that was not taken up because the disk was full is tried again.
-    pub(crate) fn leave(&self, job: JobId, error: &ApiError) {
-        if error.kind == ErrorKind::Exhausted {
-            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+    /// A job was not taken up. One that is owned all the same knows why itself.
+    pub(crate) fn leave(&self, job: JobId, error: ApiError) {
+        if self.owned(job).is_none() {
+            self.left().insert(job, Arc::new(error));
         }
     }
 
-    /// Take up the jobs that could not be at the start, as far as that goes now.
+    fn left(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<ApiError>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nobody works at an interrupted job, if that is because the machinery failed for it.
+    pub(crate) fn broken(&self, job: JobId) -> Option<Arc<ApiError>> {
+        match self.owned(job) {
+            Some(job) => job.pulse().borrow().broken.clone(),
+            None => self.left().get(&job).cloned(),
+        }
+    }
+
+    /// Take up the jobs that could not be at the start because the disk was full, as far as that goes now.
     async fn take_up_left(&self) {
-        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        let full = |error: &ApiError| error.kind == ErrorKind::Exhausted;
+        let left: Vec<JobId> = self.left().iter().filter(|(_, error)| full(error)).map(|(job, _)| *job).collect();
         for id in left {
             let taken_up = async {
                 match self.record(id).await? {
@@ -269,10 +300,10 @@ impl Core {
             };
             match taken_up.await {
                 Ok(true) => self.journal.note(HOST, EventKind::JobResumed, About::job(id), "was taken up after all"),
-                Ok(false) => {}
+                Ok(false) => _ = self.left().remove(&id),
+                Err(error) if error.kind == ErrorKind::NotFound => _ = self.left().remove(&id),
                 Err(error) => {
                     tracing::debug!(job = %id, error = &error as &dyn std::error::Error, "a job cannot go on yet");
-                    self.leave(id, &error);
                 }
             }
         }
@@ -304,6 +335,7 @@ impl Core {
     /// Jobs that the machinery failed for because the disk was full go on, if there is room again. Where it failed for
     /// another reason, somebody has to look at it, and to say that it shall go on.
     pub(crate) async fn mend(&self) {
+        self.room.reserve();
         self.take_up_left().await;
         for job in self.jobs.all() {
             let broken = job.pulse().borrow().broken.clone();
@@ -319,8 +351,6 @@ impl Core {
             }
             if let Err(error) = self.take_up(&job).await {
                 tracing::debug!(job = %job.id, error = &error as &dyn std::error::Error, "a job cannot go on yet");
-                job.broke(error);
-                job.end(JobState::Interrupted);
             } else {
                 let message = format!("goes on, after {}", broken.message);
                 self.journal.note(HOST, EventKind::JobResumed, About::job(job.id), message);
@@ -328,7 +358,7 @@ impl Core {
         }
     }
 
-    fn broken(&self, job: JobId, error: &ApiError) {
+    fn note_broken(&self, job: JobId, error: &ApiError) {
         tracing::error!(%job, error = error as &dyn std::error::Error, "a job cannot be taken up");
         let why = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
         self.journal.note(HOST, EventKind::JobBroken, About::job(job), format!("{error}{why}"));

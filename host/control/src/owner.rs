@@ -30,7 +30,7 @@ use std::{
 
 use pigeon_api::{AgentStatus, ApiError, ErrorKind, Waiting};
 use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError};
-use pigeon_protocol::id::{Digest, JobId, LeaseId, SessionId};
+use pigeon_protocol::id::{Digest, JobId, LeaseId, RunIndex, SessionId};
 use pigeon_scheduler as scheduler;
 use pigeon_scheduler::{Action, Grant, GroupLimits, QueueView, Ruling, Scheduler, Time, Why};
 use pigeon_store::{ChunkInfo, Items, Store};
@@ -42,6 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock,
     core::group,
     dispatch::{Needed, scheduled},
     figures::Figures,
@@ -63,9 +64,8 @@ pub(crate) enum Command {
     Sealed(JobId),
     /// Lease nothing more.
     Stop(JobId, Why),
-    /// The same, and tell when nothing of it is under way any more: the job is forgotten then, and may be admitted again.
-    /// Those who watch it hear nothing of that.
-    Recess(JobId, oneshot::Sender<()>),
+    /// Outcomes of a job will be taken back: it does not end before that is told. The answer is whether it goes on at all.
+    Hold(JobId, oneshot::Receiver<TakenBack>, oneshot::Sender<bool>),
     /// Plugins of a name have these limits from now on.
     Group(u64, GroupLimits),
     /// Why is nothing of a job under way?
@@ -82,10 +82,23 @@ pub(crate) enum Command {
     Landed(Landed, OwnedSemaphorePermit),
 }
 
+/// Runs whose outcomes are on disk no longer.
+#[derive(Debug)]
+pub(crate) struct TakenBack {
+    /// In any order.
+    pub(crate) runs: Vec<RunIndex>,
+    /// Items of theirs that fit nowhere, in ascending order.
+    pub(crate) misfits: Vec<Misfit>,
+    /// Whether they are made again. If not, every other run was done by then: the job is forgotten, and may be admitted again.
+    pub(crate) goes_on: oneshot::Sender<bool>,
+}
+
 /// How it all stands.
 #[derive(Debug)]
 pub(crate) struct Overview {
     pub(crate) queue: QueueView,
+    /// Since when the oldest chunk is there that has runs left, in milliseconds since 1970.
+    pub(crate) since_ms: Option<u64>,
     pub(crate) agents: Vec<AgentStatus>,
 }
 
@@ -93,7 +106,8 @@ pub(crate) struct Overview {
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     pub(crate) progress: scheduler::Progress,
-    pub(crate) chunks: Vec<ChunkInfo>,
+    /// What was appended, and its bodies where they are at hand.
+    pub(crate) chunks: Vec<(ChunkInfo, Option<Items>)>,
     /// Items of these that fit nowhere.
     pub(crate) misfits: Vec<Misfit>,
     /// Whether a run was invalid or failed.
@@ -226,7 +240,10 @@ impl Owner {
                 }
                 self.scheduler.stop(now, id, why);
             }
-            Command::Recess(id, answer) => self.recess(now, id, answer),
+            Command::Hold(id, taken_back, answer) => {
+                // Who asked may have gone: then nothing is taken back.
+                let _ = answer.send(self.hold(id, taken_back));
+            }
             Command::Group(group, limits) => {
                 self.groups.insert(group, limits);
                 self.scheduler.set_group(now, group, limits);
@@ -275,8 +292,8 @@ impl Owner {
         );
         let journal = self.tools.journal.clone();
         self.jobs.insert(job.id, Owned::new(job.clone(), journal, self.tools.serving));
-        for chunk in chunks {
-            self.appended(now, job.id, chunk, None);
+        for (chunk, items) in chunks {
+            self.appended(now, job.id, chunk, items);
         }
         let over = bad && request.fail_fast;
         if !over {
@@ -303,14 +320,16 @@ impl Owner {
             return self.broke(id, ApiError::new(ErrorKind::Internal, message));
         }
         let unjudged = match &items {
-            Some(items) if !self.tools.serving => owned.backlog.append(chunk, items),
+            Some(items) if !self.tools.serving => owned.backlog.append(chunk, items, clock::now_ms()),
             // Nobody waits for room there: no need to know of each item when it is judged.
-            Some(_) => owned.backlog.take_up(chunk, 0),
+            Some(_) => owned.backlog.take_up(chunk, 0, clock::now_ms()),
             None => {
                 let runs_per_item = owned.job.shape.runs_per_item();
                 let first = chunk.first.saturating_mul(runs_per_item);
                 let runs = first..first.saturating_add(chunk.count.saturating_mul(runs_per_item));
-                owned.backlog.take_up(chunk, self.scheduler.done(id).map_or(0, |done| done.count_in(runs)))
+                let done = self.scheduler.done(id).map_or(0, |done| done.count_in(runs));
+                // When it was appended was not kept.
+                owned.backlog.take_up(chunk, done, owned.job.accepted_ms())
             }
         };
         let room = self.room();
@@ -349,8 +368,7 @@ impl Owner {
 
     fn lease(&mut self, grant: Grant) {
         let Some(owned) = self.jobs.get_mut(&grant.job) else { return };
-        owned.waits = false;
-        owned.job.rest(false);
+        owned.is_worked_at();
         self.tools.figures.leased.fetch_add(1, Relaxed);
         if grant.attempt > 1 {
             self.attempts.insert(grant.lease, grant.attempt);

@@ -86,6 +86,7 @@ pub(crate) fn status(
         finished_ms: record.finished_ms.map(clock::signed),
         dead: record.dead,
         waiting,
+        broken: None,
     }
 }
 

@@ -11,10 +11,7 @@ use pigeon_protocol::{
 };
 use pigeon_scheduler::{End, Grant};
 use pigeon_store::{Store, StoreError};
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    task::JoinSet,
-};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
 
 use crate::{
     backlog::Backlog,
@@ -25,6 +22,7 @@ use crate::{
     fit::Misfit,
     job::Job,
     journal::{About, HOST, Journal},
+    owner::TakenBack,
     record::{NOBODY, Recording},
 };
 
@@ -40,15 +38,13 @@ const REASON: usize = 300;
 /// A job, with what the owner knows of it besides.
 pub(crate) struct Owned {
     pub(crate) job: Arc<Job>,
-    /// Writes under way.
+    /// Writes under way, and what else it has to wait for before it ends.
     pub(crate) writes: usize,
     /// How it ended, for the scheduler.
     pub(crate) end: Option<End>,
     pub(crate) backlog: Backlog,
-    /// Whether it waited for agents when its work was last looked at.
+    /// Whether no agent was at it when its work was last looked at.
     pub(crate) waits: bool,
-    /// Who wants the job to himself, and waits until nothing of it is under way.
-    pub(crate) recess: Option<oneshot::Sender<()>>,
     journal: Arc<Journal>,
     reasons: BTreeSet<String>,
     /// Reasons of its dead letters that people were told of; nothing where none are kept.
@@ -63,11 +59,16 @@ impl Owned {
             writes: 0,
             end: None,
             waits: false,
-            recess: None,
             journal,
             reasons: BTreeSet::new(),
             deaths: dead_letters.then(BTreeSet::new),
         }
+    }
+
+    /// An agent is at it.
+    pub(crate) fn is_worked_at(&mut self) {
+        self.waits = false;
+        self.job.rest(false);
     }
 
     /// Runs are tried again for a reason, of which people are told once.
@@ -111,6 +112,8 @@ pub(crate) enum Done {
     Write { job: JobId, verdicts: [u64; 3], judged: u64, result: Result<(), ApiError> },
     /// The job's end is on disk.
     End { job: JobId, state: JobState, result: Result<(), ApiError> },
+    /// Outcomes of the job were taken back, or are not after all.
+    TakenBack { job: JobId, taken_back: Option<TakenBack> },
     /// How long a job was worked at is on disk, or was not to be written.
     Noted,
     /// A lease's bodies were read.

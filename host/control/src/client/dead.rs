@@ -1,18 +1,29 @@
 //! Dead letters: listed, shown, tried again, discarded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use pigeon_api::{
     ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, EventKind, FailureInfo, JobState, PluginInfo,
     Result,
 };
-use pigeon_protocol::id::{Epoch, JobId, RunIndex};
-use pigeon_store::{DeadQuery, DeadRow, JobRecord};
+use pigeon_protocol::id::{JobId, RunIndex};
+use pigeon_store::{ChunkInfo, DeadQuery, DeadRow, JobRecord};
+use tokio::sync::{RwLockWriteGuard, oneshot};
 
 use super::{Client, look::named};
 use crate::{
-    clock, convert::Said, core::Core, error::store_error, job::Job, journal::About, owner::Command, record,
+    clock,
+    convert::Said,
+    core::Core,
+    error::store_error,
+    job::Job,
+    journal::About,
+    owner::{Command, TakenBack},
+    record,
     results::Names,
 };
 
@@ -110,58 +121,81 @@ impl Client {
         let id = record.job.id;
         let job = self.core.hold(record).await?;
         let alone = job.gate().write().await;
-        if job.pulse().borrow().stopping {
-            // It comes to rest by itself: it waits from now on, ends, or broke.
-            self.core.rested(&job).await?;
+        let (mut taken, goes_on) = self.retry_at_work(&job, &runs).await?;
+        if !goes_on {
+            // What could not be taken back before can be now, or it is said why not.
+            taken = Ok(taken.unwrap_or(0) + self.retry_at_rest(&job, &runs, alone).await?);
         }
-        if job.is_at_work() {
-            // What is under way ends as it would: then nobody but us knows which runs are done.
-            self.core.ask(|answer| Command::Recess(id, answer)).await?;
-        }
-        // It may have ended instead, and been given up; the claim on it is ours still.
-        self.core.jobs.insert(job.clone());
-        let mut rests = Rests { job: &job, state: Some(JobState::Interrupted) };
-        // What was true before may be so no more.
-        let record = self.core.record(id).await?;
-        let unwanted = matches!(self.core.state(&record), JobState::Cancelled | JobState::Stopped);
-        let taken = match unwanted || !record.has_bodies {
-            true => Ok(0),
-            false => self.take_back(id, job.epoch(), &runs).await,
-        };
-        // Whatever came of it, a job with something left to do goes on.
-        let record = self.core.record(id).await?;
-        if record.state.is_finished() {
-            rests.state = Some(self.core.state(&record));
-            drop(rests);
-            drop(alone);
-            self.core.jobs.remove(id);
-            return taken;
-        }
-        if record.paused {
-            rests.state = Some(JobState::Paused);
-        } else {
-            self.core.take_up(&job).await?;
-            rests.state = None;
-        }
-        drop(rests);
         let taken = taken?;
         if taken > 0 {
-            self.core.kept.forget().await;
+            self.core.kept.forget();
             let message = format!("{taken} dead letters are tried again");
             self.core.journal.note(&self.author, EventKind::DeadRetried, About::job(id), message);
         }
         Ok(taken)
     }
 
-    /// Some thousands at a time: the store does nothing else meanwhile.
-    async fn take_back(&self, job: JobId, epoch: Epoch, runs: &[RunIndex]) -> Result<u64> {
-        let mut taken = 0;
-        for runs in runs.chunks(AT_ONCE) {
-            let some = self.core.store.take_back(job, epoch, runs.to_vec()).await;
-            let attempted = || format!("failed to retry dead letters of job {job}");
-            taken += some.map_err(|error| store_error(attempted(), error))?;
+    /// The same while it goes on, if it does; else nothing of it is under way from then on.
+    async fn retry_at_work(&self, job: &Job, runs: &[RunIndex]) -> Result<(Result<u64>, bool)> {
+        let (tell, told) = oneshot::channel();
+        // It does not end before it is told, or `tell` is gone.
+        if !job.is_at_work() || !self.core.ask(|answer| Command::Hold(job.id, told, answer)).await? {
+            // It comes to rest by itself: it waits from now on, ends, or broke.
+            self.core.rested(job).await?;
+            return Ok((Ok(0), false));
         }
-        Ok(taken)
+        let chunks: BTreeMap<u64, ChunkInfo> = runs.iter().filter_map(|run| job.chunk_of(*run)).collect();
+        let misfits = self.core.misfits(job, chunks.values()).await?;
+        let (tried, taken) = self.take_back(job, runs).await;
+        let (goes_on, heard) = oneshot::channel();
+        // Where the owner is gone, nothing goes on.
+        let _ = tell.send(TakenBack { runs: runs[..tried].to_vec(), misfits, goes_on });
+        Ok((taken, heard.await.unwrap_or(false)))
+    }
+
+    /// The same while nothing of it is under way; then it goes on, if there is something left to do.
+    async fn retry_at_rest(&self, job: &Arc<Job>, runs: &[RunIndex], alone: RwLockWriteGuard<'_, ()>) -> Result<u64> {
+        // It may have ended, and been given up; the claim on it is ours still.
+        self.core.jobs.insert(job.clone());
+        let mut rests = Rests { job, state: Some(JobState::Interrupted) };
+        // What was true before may be so no more.
+        let record = self.core.record(job.id).await?;
+        let unwanted = matches!(self.core.state(&record), JobState::Cancelled | JobState::Stopped);
+        let taken = match unwanted || !record.has_bodies {
+            true => Ok(0),
+            false => self.take_back(job, runs).await.1,
+        };
+        // Whatever came of it, a job with something left to do goes on.
+        let record = self.core.record(job.id).await?;
+        if record.state.is_finished() {
+            rests.state = Some(self.core.state(&record));
+            drop(rests);
+            drop(alone);
+            self.core.jobs.remove(job.id);
+            return taken;
+        }
+        if record.paused {
+            rests.state = Some(JobState::Paused);
+        } else {
+            self.core.take_up(job).await?;
+            rests.state = None;
+        }
+        taken
+    }
+
+    /// Some thousands at a time: the store does nothing else meanwhile. How many were tried, and how many had an outcome.
+    async fn take_back(&self, job: &Job, runs: &[RunIndex]) -> (usize, Result<u64>) {
+        let (mut tried, mut taken) = (0, 0);
+        for some in runs.chunks(AT_ONCE) {
+            match self.core.store.take_back(job.id, job.epoch(), some.to_vec()).await {
+                Ok(had) => (tried, taken) = (tried + some.len(), taken + had),
+                Err(error) => {
+                    let attempted = format!("failed to retry dead letters of job {}", job.id);
+                    return (tried, Err(store_error(attempted, error)));
+                }
+            }
+        }
+        (tried, Ok(taken))
     }
 
     pub(super) async fn discard_dead_letters(&self, filter: DeadFilter) -> Result<u64> {

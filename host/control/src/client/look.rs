@@ -2,7 +2,8 @@
 
 use futures::stream::BoxStream;
 use pigeon_api::{
-    ErrorKind, ItemResult, JobEvent, JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Result, Waiting, Watch,
+    ErrorKind, ItemResult, JobEvent, JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, Result, Waiting,
+    Watch,
 };
 use pigeon_protocol::id::JobId;
 use pigeon_store::JobRecord;
@@ -36,7 +37,11 @@ impl Client {
         let worked_ms = at_work.map_or(record.worked_ms, |job| job.worked_ms());
         let waiting = self.core.waiting(id, state).await?;
         let request = self.core.request(&record)?;
-        Ok(status::status(&record, request, state, plugin, &tally, worked_ms, waiting))
+        let broken = if state == JobState::Interrupted { self.core.broken(id) } else { None };
+        Ok(JobStatus {
+            broken: broken.map(|error| Problem::from(&*error)),
+            ..status::status(&record, request, state, plugin, &tally, worked_ms, waiting)
+        })
     }
 
     pub(super) async fn list_jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>> {

@@ -12,7 +12,7 @@ use std::{
 use pigeon_api::{ApiError, Clock, JobRequest, JobState, PluginInfo, Progress};
 use pigeon_hub::JobAnswer;
 use pigeon_protocol::{
-    id::{Epoch, JobId, Shape},
+    id::{Epoch, JobId, RunIndex, Shape},
     message::{JobContext, Limits},
     outcome::Verdict,
 };
@@ -192,6 +192,15 @@ impl Job {
         });
     }
 
+    /// Outcomes of failures were taken back, and so many bytes of items need runs again.
+    pub(crate) fn taken_back(&self, failures: u64, unjudged: u64) {
+        self.change(|pulse| {
+            pulse.backlog += unjudged;
+            pulse.progress.failures = pulse.progress.failures.saturating_sub(failures);
+            pulse.progress.done = pulse.progress.done.saturating_sub(failures);
+        });
+    }
+
     /// Runs are tried again.
     pub(crate) fn retried(&self, runs: u64) {
         self.change(|pulse| pulse.progress.retried += runs);
@@ -255,6 +264,14 @@ impl Job {
         let from = bodies.chunks.partition_point(|chunk| chunk.first + chunk.count <= first);
         let touched = bodies.chunks[from..].iter().take_while(|chunk| chunk.first < last);
         touched.map(|chunk| (*chunk, bodies.cached.get(&chunk.seq).map(|(_, items)| items.clone()))).collect()
+    }
+
+    /// The chunk that holds a run's item, with its number.
+    pub(crate) fn chunk_of(&self, run: RunIndex) -> Option<(u64, ChunkInfo)> {
+        let item = self.shape.key(run).item;
+        let bodies = self.bodies();
+        let at = bodies.chunks.partition_point(|chunk| chunk.first + chunk.count <= item);
+        bodies.chunks.get(at).map(|chunk| (chunk.seq, *chunk))
     }
 
     /// What agents are told that its runs have in common.

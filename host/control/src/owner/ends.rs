@@ -3,11 +3,14 @@
 use std::collections::hash_map::Entry;
 
 use pigeon_api::{ApiError, ErrorKind, EventKind, JobState};
-use pigeon_protocol::id::{Digest, JobId};
-use pigeon_scheduler::{End, Time, Why};
+use pigeon_protocol::{
+    id::{Digest, JobId},
+    message::RunRange,
+};
+use pigeon_scheduler::{self as scheduler, End, Why};
 use tokio::sync::oneshot;
 
-use super::Owner;
+use super::{Owner, TakenBack};
 use crate::{
     clock,
     error::store_error,
@@ -38,6 +41,15 @@ impl Owner {
                 self.finish(job);
             }
             Done::End { job, state, result } => self.ended(job, state, result),
+            Done::TakenBack { job, taken_back } => {
+                if let Some(owned) = self.jobs.get_mut(&job) {
+                    owned.writes = owned.writes.saturating_sub(1);
+                }
+                if let Some(taken_back) = taken_back {
+                    self.taken_back(job, taken_back);
+                }
+                self.finish(job);
+            }
             Done::Noted => {}
             Done::Fetched { job, needed, grant, result } => match result {
                 Ok(()) => self.send(&needed, grant),
@@ -76,16 +88,45 @@ impl Owner {
         self.scheduler.stop(now, job, Why::Cancel);
     }
 
-    /// Somebody wants the job to himself for a moment.
-    pub(super) fn recess(&mut self, now: Time, id: JobId, answer: oneshot::Sender<()>) {
-        match self.jobs.get_mut(&id) {
-            Some(owned) => {
-                owned.recess = Some(answer);
-                self.scheduler.stop(now, id, Why::Pause);
+    /// Have a job not end before it is known which of its outcomes are taken back. False if it does not go on anyway.
+    pub(super) fn hold(&mut self, id: JobId, taken_back: oneshot::Receiver<TakenBack>) -> bool {
+        let stopped = Some(scheduler::Waiting::Stopped);
+        let goes_on = self.scheduler.job(id).is_some_and(|view| view.waiting != stopped);
+        let Some(owned) = self.jobs.get_mut(&id).filter(|_| goes_on) else { return false };
+        owned.writes += 1;
+        self.tasks.spawn(async move { Done::TakenBack { job: id, taken_back: taken_back.await.ok() } });
+        true
+    }
+
+    /// Outcomes of a job that is held are on disk no longer. One that is stopping takes nothing back: whoever takes it up
+    /// reads what is on disk.
+    fn taken_back(&mut self, id: JobId, TakenBack { runs, misfits, goes_on }: TakenBack) {
+        let Some(owned) = self.jobs.get(&id) else { return };
+        let job = owned.job.clone();
+        if owned.end == Some(End::Complete) && job.pulse().borrow().broken.is_none() {
+            // Every other run was done meanwhile. Who asked has it taken up, or it rests.
+            self.forget(id);
+            if goes_on.send(false).is_err() {
+                job.end(JobState::Interrupted);
             }
-            // It has ended meanwhile. Who asked may have gone.
-            None => drop(answer.send(())),
+            return;
         }
+        let now = self.now();
+        let ranges = runs.iter().map(|run| RunRange { first: run.0, count: 1 });
+        let count = self.scheduler.take_back(now, id, ranges);
+        if count > 0
+            && let Some(owned) = self.jobs.get_mut(&id)
+        {
+            let since_ms = job.accepted_ms();
+            let unjudged = runs.iter().filter_map(|run| {
+                let (_, chunk) = job.chunk_of(*run)?;
+                Some(owned.backlog.take_back(run.0..run.0 + 1, chunk, since_ms))
+            });
+            job.taken_back(count, unjudged.sum());
+            self.resolve(now, id, misfits);
+        }
+        // Who asked may have gone.
+        let _ = goes_on.send(true);
     }
 
     /// What agents asked for is not in our store: no run of these jobs can be made, and none of them is to blame.
@@ -97,19 +138,22 @@ impl Owner {
         }
     }
 
-    /// Write down how long the jobs were worked at of which something is leased. A job whose runs no agent has, now as
-    /// at the last look, rests: its time stands still, and is written once.
+    /// Write down how long the jobs were worked at of which something is leased. A job that has runs to make and that no
+    /// agent is at, now as at the last look, rests: its time stands still, and is written once.
     pub(super) fn note_work(&mut self) {
+        // What was leased a moment ago, the last time that it was asked, is not any more.
+        let now = self.now();
+        self.scheduler.tick(now);
         for (id, owned) in &mut self.jobs {
             let pulse = owned.job.pulse();
             if pulse.borrow().ended.is_some() || pulse.borrow().broken.is_some() {
                 continue;
             }
             let Some(view) = self.scheduler.job(*id) else { continue };
-            let waits = view.ready && view.leases == 0;
-            let waited = std::mem::replace(&mut owned.waits, waits);
-            let changed = owned.job.rest(waits && waited);
-            if view.leases == 0 && !changed {
+            let waits = !view.at_work && (view.ready || view.leases > 0);
+            let rests = std::mem::replace(&mut owned.waits, waits) && waits;
+            let changed = owned.job.rest(rests);
+            if (rests || view.leases == 0) && !changed {
                 continue;
             }
             let (store, job, worked_ms) = (self.tools.store.clone(), owned.job.clone(), owned.job.worked_ms());
@@ -133,16 +177,6 @@ impl Owner {
         let Some(end) = owned.end.take() else { return };
         if owned.job.pulse().borrow().broken.is_some() {
             return self.rest(id, JobState::Interrupted);
-        }
-        if let Some(answer) = owned.recess.take() {
-            self.forget(id);
-            // Who asked may have gone: then the job is not admitted again by anybody, and rests.
-            if answer.send(()).is_err()
-                && let Some(job) = self.tools.kept.get(id)
-            {
-                job.end(JobState::Interrupted);
-            }
-            return;
         }
         debug_assert!(end != End::Complete || owned.job.pulse().borrow().backlog == 0, "bytes of {id} were not judged");
         let (state, kept) = match end {
@@ -199,10 +233,6 @@ impl Owner {
             self.tools.kept.remove(id);
         }
         owned.job.end(state);
-        if let Some(answer) = owned.recess {
-            // Who wanted it to himself may have gone.
-            let _ = answer.send(());
-        }
     }
 
     fn forget(&mut self, id: JobId) -> Option<Owned> {

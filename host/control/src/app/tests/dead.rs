@@ -5,7 +5,7 @@ use pigeon_api::{DeadFilter, DeadId, DeadName, EventFilter, EventKind};
 use super::*;
 
 /// A job that has ended, with six dead letters of two items.
-async fn ended(app: &App) -> JobId {
+async fn with_six(app: &App) -> JobId {
     let job = submit(app, "a", |_| {}).await;
     app.client.append(job, chunk(0, 0, &[LARGE])).await.unwrap();
     app.client.append(job, chunk(1, 1, &["0123456789ab"])).await.unwrap();
@@ -22,7 +22,7 @@ fn of(job: JobId) -> DeadFilter {
 async fn they_are_listed_and_shown_with_their_input() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
-    let job = ended(&app).await;
+    let job = with_six(&app).await;
     let all = app.client.dead(of(job), None, 100).await.unwrap();
     assert_eq!(all.iter().map(|letter| letter.id.run).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
     assert_eq!((&*all[0].item, all[0].iteration, &*all[0].plugin), ("item-1", 2, "a 1.0.0"));
@@ -45,7 +45,7 @@ async fn tried_again_they_count_once() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
     let anna = app.client_as("anna");
-    let job = ended(&app).await;
+    let job = with_six(&app).await;
     let before = app.client.stats().await.unwrap().total;
     assert_eq!((before.runs, before.failures), (6, 6));
     let large = DeadFilter { message: Some("1200MiB".to_owned()), ..of(job) };
@@ -103,7 +103,7 @@ async fn a_job_at_work_goes_on_with_them() {
 async fn what_cannot_be_tried_again_is_refused_as_a_whole() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
-    let job = ended(&app).await;
+    let job = with_six(&app).await;
     let cancelled = submit(&app, "a", |_| {}).await;
     app.client.append(cancelled, chunk(0, 0, &[LARGE])).await.unwrap();
     wait(&app, cancelled, 3).await;
@@ -120,7 +120,7 @@ async fn what_cannot_be_tried_again_is_refused_as_a_whole() {
 async fn an_embedded_control_host_keeps_none() {
     let dir = TempDir::new().unwrap();
     let app = app(dir.path()).await;
-    let job = ended(&app).await;
+    let job = with_six(&app).await;
     assert_eq!(app.client.dead(of(job), None, 10).await.unwrap(), []);
     app.client.delete(job).await.unwrap();
     stop(app).await;

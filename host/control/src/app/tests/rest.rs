@@ -1,6 +1,7 @@
 //! Jobs that come to rest, and go on.
 
 use pigeon_api::DeadFilter;
+use pigeon_scheduler as scheduler;
 
 use super::*;
 
@@ -48,7 +49,7 @@ async fn letters_of_a_job_that_broke_wait_for_what_is_under_way() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!retried.is_finished() && status(&app, job).await.dead == 3);
     // They end, and the owner lets it go.
-    app.core.ask(|answer| Command::Recess(job, answer)).await.unwrap();
+    app.core.tell(Command::Stop(job, scheduler::Why::Cancel)).await.unwrap();
     assert_eq!(retried.await.unwrap().unwrap(), 3);
     wait(&app, job, 3).await;
     drop(owned);
@@ -64,9 +65,9 @@ async fn what_was_paused_is_not_mended() {
     app.client.stop(job, Stop::Pause).await.unwrap();
     at_rest(&app, job).await;
     app.client.resume(job).await.unwrap();
-    app.core.ask(|answer| Command::Recess(job, answer)).await.unwrap();
     owned.broke(ApiError::new(ErrorKind::Exhausted, "the disk is full"));
-    owned.end(JobState::Interrupted);
+    app.core.tell(Command::Stop(job, scheduler::Why::Cancel)).await.unwrap();
+    assert_eq!(at_rest(&app, job).await, JobState::Interrupted);
     app.client.stop(job, Stop::Pause).await.unwrap();
     app.core.mend().await;
     assert_eq!(at_rest(&app, job).await, JobState::Paused);
@@ -74,6 +75,28 @@ async fn what_was_paused_is_not_mended() {
     app.client.resume(job).await.unwrap();
     assert!(owned.is_at_work());
     drop(owned);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn a_job_that_broke_says_why_until_it_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    assert_eq!(status(&app, job).await.broken, None);
+    let plugin = status(&app, job).await.plugin.digest;
+    let lack = ApiError::new(ErrorKind::Internal, "failed to read the plugin").caused_by("it is damaged");
+    app.core.tell(Command::Lacking(plugin, lack)).await.unwrap();
+    assert_eq!(at_rest(&app, job).await, JobState::Interrupted);
+    let told = status(&app, job).await;
+    let broken = told.broken.unwrap();
+    assert_eq!(
+        (told.state, &*broken.detail, &*broken.kind),
+        (JobState::Interrupted, "failed to read the plugin", "internal")
+    );
+    assert_eq!(broken.causes, ["it is damaged"]);
+    app.client.resume(job).await.unwrap();
+    assert_eq!(status(&app, job).await.broken, None);
     stop(app).await;
 }
 
@@ -86,9 +109,9 @@ async fn a_job_that_was_not_taken_up_for_want_of_room_is_tried_again() {
     at_rest(&app, job).await;
     app.core.jobs.remove(job);
     for (why, taken_up) in [(ErrorKind::Internal, false), (ErrorKind::Exhausted, true)] {
-        app.core.leave(job, &ApiError::new(why, "it cannot be claimed"));
+        app.core.leave(job, ApiError::new(why, "it cannot be claimed"));
         app.core.mend().await;
-        assert_eq!(app.core.owned(job).is_some(), taken_up);
+        assert_eq!((app.core.owned(job).is_some(), app.core.broken(job).is_none()), (taken_up, taken_up));
     }
     assert_eq!(at_rest(&app, job).await, JobState::Paused, "as it was");
     stop(app).await;
