@@ -28,6 +28,9 @@ pub struct JobView {
     pub ready: bool,
     /// Sessions that work for it.
     pub sessions: usize,
+    /// Whether a session that is in is at any of its runs, as far as is known: what was leased a moment ago is believed to
+    /// be begun, and what is leased for longer without a word is not: its plugin is loaded, or it waits for its turn.
+    pub at_work: bool,
     /// Why nothing of it is leased now, if nothing is.
     pub waiting: Option<Waiting>,
 }
@@ -120,11 +123,20 @@ impl Scheduler {
 
     /// Whether a lease waits for its turn at an agent that can be told: long given, and nothing heard of its runs.
     fn is_waiting(&self, id: LeaseId) -> bool {
-        let waits = |lease: &Lease| {
-            let long = self.now.since(lease.given) >= BEGUN_TOLD;
-            long && lease.begun.is_empty() && lease.runs.is_untouched() && self.agents.contains_key(&lease.session)
-        };
-        self.leases.get(&id).is_some_and(waits)
+        self.leases.get(&id).is_some_and(|lease| self.is_in(lease) && !self.is_begun(lease))
+    }
+
+    /// Whether an agent that is in is at a lease.
+    fn is_at_work(&self, id: LeaseId) -> bool {
+        self.leases.get(&id).is_some_and(|lease| self.is_in(lease) && self.is_begun(lease))
+    }
+
+    fn is_in(&self, lease: &Lease) -> bool {
+        self.agents.contains_key(&lease.session)
+    }
+
+    fn is_begun(&self, lease: &Lease) -> bool {
+        self.now.since(lease.given) < BEGUN_TOLD || !lease.begun.is_empty() || !lease.runs.is_untouched()
     }
 
     /// The job is owned here no longer, finished or not. Its open leases are cancelled; it is not said to be finished.
@@ -164,6 +176,7 @@ impl Scheduler {
             leases: job.leases.len(),
             ready,
             sessions: job.members.len(),
+            at_work: job.leases.iter().any(|lease| self.is_at_work(*lease)),
             waiting,
         })
     }

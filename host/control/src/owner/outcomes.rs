@@ -23,6 +23,7 @@ impl Owner {
         // Nothing of what an agent says is believed: a lease of one job buys no outcome of another.
         let matches = self.scheduler.job_of(lease).is_none_or(|leased| leased == job);
         if let Some(owned) = self.jobs.get_mut(&job).filter(|_| matches) {
+            owned.is_worked_at();
             self.landings.clear();
             self.landings.extend(outcomes.iter().map(record::landing));
             let tally = self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
