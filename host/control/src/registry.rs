@@ -106,8 +106,12 @@ impl Registry {
         if let Some(info) = self.known().get(&digest) {
             return Ok(info.clone());
         }
-        match self.record(digest).await? {
-            Some(record) => info_of(&record),
+        if let Some(record) = self.record(digest).await? {
+            return info_of(&record);
+        }
+        // Whoever knows it from another process of this program need not have named it to this one.
+        match BUILT_IN.iter().find(|(known, _)| *known == digest) {
+            Some((_, component)) => self.inspect(Bytes::from_static(component), true).await,
             None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}"))),
         }
     }

@@ -132,3 +132,16 @@ async fn a_process_that_dies_has_noted_its_work() {
     assert_eq!(status(&second, job).await.wall_time_ms, noted as f64);
     second.drain(Duration::ZERO).await;
 }
+
+#[tokio::test]
+async fn a_built_in_plugin_is_known_by_its_digest_before_anybody_named_it() {
+    let dir = TempDir::new().unwrap();
+    let app = app(dir.path()).await;
+    let digest = pigeon_api::Digest::of(pigeon_plugins::BUILT_IN[0].component);
+    let job = app.client.submit(JobRequest::new(digest, Work::Many { iterations: 1, workers: None })).await.unwrap();
+    let plugin = app.client.job(job).await.unwrap().plugin;
+    assert!((plugin.digest, plugin.built_in) == (digest, true), "{plugin:?}");
+    let unknown = pigeon_api::Digest::of(b"unknown");
+    assert_eq!(kind(app.client.plugin(&unknown.to_string()).await), ErrorKind::NotFound);
+    stop(app).await;
+}
