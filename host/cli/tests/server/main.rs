@@ -6,6 +6,7 @@
 mod support;
 
 mod context;
+mod killed;
 mod process;
 mod queue;
 mod serve;
