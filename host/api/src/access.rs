@@ -76,6 +76,9 @@ pub struct TokenInfo {
     pub created_ms: i64,
     /// When it ends, in milliseconds since 1970.
     pub expires_ms: Option<i64>,
+    /// Whether it is the one with which this was asked.
+    #[serde(default)]
+    pub yours: bool,
 }
 
 /// A token that was just made. The secret is shown once.
@@ -109,6 +112,15 @@ pub struct JoinSpec {
 pub struct NewJoinToken {
     /// What an agent is given, by a file or a credential. It pins the control host's CA.
     pub secret: String,
+    /// Where agents connect: `HOST:PORT` over UDP, as far as the control host knows.
+    pub hub: String,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+/// The same without its secret, where that has gone elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinInfo {
     /// Where agents connect: `HOST:PORT` over UDP, as far as the control host knows.
     pub hub: String,
     /// When it ends, in milliseconds since 1970.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    ErrorGroup, PluginInfo,
+    ErrorGroup, PluginInfo, Problem,
     text::{self, base64 as base64_text, millis},
 };
 
@@ -75,15 +75,19 @@ pub enum Work {
     /// One item: each of `workers` makes `iterations` runs of it.
     One {
         /// Worker places.
+        #[schema(minimum = 1)]
         workers: u32,
         /// Runs in each.
+        #[schema(minimum = 1)]
         iterations: u32,
     },
     /// Many items: each is run `iterations` times, shared out.
     Many {
         /// Runs of each item.
+        #[schema(minimum = 1)]
         iterations: u32,
         /// Agents that the job may use at most; all if not said.
+        #[schema(minimum = 1)]
         workers: Option<u32>,
     },
 }
@@ -92,11 +96,11 @@ pub enum Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// CPU time.
+    /// CPU time, in milliseconds.
     #[serde(rename = "cpu_ms", alias = "cpu", with = "millis")]
     #[schema(value_type = f64)]
     pub cpu: Duration,
-    /// Wall-clock time in all.
+    /// Wall-clock time in all, in milliseconds.
     #[serde(rename = "wall_ms", alias = "wall", with = "millis")]
     #[schema(value_type = f64)]
     pub wall: Duration,
@@ -134,11 +138,11 @@ pub struct RetryPolicy {
     pub timeouts: u32,
     /// Attempts in all where the guest crashed: a trap, its memory, its stack.
     pub crashes: u32,
-    /// Wait before the second; doubled before each further one, with jitter.
+    /// Wait before the second, in milliseconds; doubled before each further one, with jitter.
     #[serde(rename = "backoff_ms", alias = "backoff", with = "millis")]
     #[schema(value_type = f64)]
     pub backoff: Duration,
-    /// No wait is longer.
+    /// No wait is longer, in milliseconds.
     #[serde(rename = "max_backoff_ms", alias = "max_backoff", with = "millis")]
     #[schema(value_type = f64)]
     pub max_backoff: Duration,
@@ -190,6 +194,30 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// All of them, in the order in which a job may come to them.
+    pub const ALL: [JobState; 7] = [
+        JobState::Open,
+        JobState::Sealed,
+        JobState::Interrupted,
+        JobState::Paused,
+        JobState::Stopped,
+        JobState::Cancelled,
+        JobState::Finished,
+    ];
+
+    /// The word for it, in JSON as elsewhere: `open`, `sealed` ...
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            JobState::Open => "open",
+            JobState::Sealed => "sealed",
+            JobState::Interrupted => "interrupted",
+            JobState::Paused => "paused",
+            JobState::Stopped => "stopped",
+            JobState::Cancelled => "cancelled",
+            JobState::Finished => "finished",
+        }
+    }
+
     /// Whether nothing will ever be added to it.
     pub const fn is_final(self) -> bool {
         matches!(self, JobState::Stopped | JobState::Cancelled | JobState::Finished)
@@ -223,7 +251,8 @@ pub struct JobStatus {
     /// When it was accepted, in milliseconds since 1970.
     pub accepted_ms: i64,
     /// Wall time that it was worked at up to its end (or now), summed over the processes that did, in milliseconds: from
-    /// its acceptance on, but for the stretches of seconds in which it had runs to give and no agent to take them.
+    /// its acceptance on, but for the stretches of seconds in which it had runs to make and no agent was at any: there was
+    /// none, they had no room, or they still loaded its plugin.
     pub wall_time_ms: f64,
     /// Items appended.
     pub items: u64,
@@ -256,6 +285,9 @@ pub struct JobStatus {
     /// Why nothing of it is under way, if nothing is and it has not ended.
     #[serde(default)]
     pub waiting: Option<Waiting>,
+    /// What the machinery failed at, if that is why it is interrupted.
+    #[serde(default)]
+    pub broken: Option<Problem>,
 }
 
 /// Why nothing of a job is under way.
@@ -268,7 +300,7 @@ pub enum Waiting {
     AgentsBusy,
     /// All that is left waits for its next attempt, until this time in milliseconds since 1970.
     Backoff {
-        /// The time.
+        /// The time, in milliseconds since 1970.
         until_ms: i64,
     },
     /// It is open, and all that was appended is done.
@@ -282,7 +314,7 @@ pub enum Waiting {
     },
     /// Its plugin has made as many runs lately as it may; more from this time on, in milliseconds since 1970.
     PluginRate {
-        /// The time.
+        /// The time, in milliseconds since 1970.
         until_ms: i64,
     },
     /// Nobody works at it: it was interrupted.

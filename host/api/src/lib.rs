@@ -18,7 +18,9 @@ mod access;
 mod chunk;
 #[cfg(feature = "client")]
 pub mod client;
+mod context;
 mod dead;
+mod deeds;
 mod error;
 mod event;
 mod fleet;
@@ -33,6 +35,7 @@ mod stats;
 mod submission;
 mod text;
 pub mod wire;
+pub mod words;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,9 +43,11 @@ use futures::stream::BoxStream;
 pub use pigeon_protocol::id::{Digest, JobId, RunKey, Shape};
 
 pub use self::{
-    access::{JoinSpec, NewJoinToken, NewToken, Role, TokenInfo, TokenSpec},
+    access::{JoinInfo, JoinSpec, NewJoinToken, NewToken, Role, TokenInfo, TokenSpec},
     chunk::{Chunk, ChunkBuilder},
+    context::{ContextInfo, ContextList},
     dead::{DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ParseDeadIdError},
+    deeds::{Deed, Deeds, Done},
     error::{ApiError, ErrorKind},
     event::{Event, EventFilter, EventKind, JobEvent, Landed, Progress, Watch},
     fleet::{AgentState, AgentStatus, Health},
@@ -91,6 +96,15 @@ pub trait Pigeon: Send + Sync {
 
     /// Say that no more items come.
     async fn seal(&self, job: JobId) -> Result<()>;
+
+    /// Open a job with all its items in one chunk, and seal it: one step on disk where the control host is in this process.
+    /// With a key, the job may be one that an earlier call opened and did not fill.
+    async fn submit_with(&self, request: JobRequest, items: Chunk) -> Result<JobId> {
+        let job = self.submit(request).await?;
+        self.append(job, items).await?;
+        self.seal(job).await?;
+        Ok(job)
+    }
 
     /// Hear what happens to the job, from its beginning or from now on. Ends with [`JobEvent::Finished`]; an error ends
     /// it as well.
@@ -194,7 +208,11 @@ pub trait Pigeon: Send + Sync {
     /// The log of all that happened, the oldest first: at most `limit` entries.
     async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>>;
 
-    /// The same from then on, for ever: every entry once.
+    /// The end of the same log, of this job if one is given: the last `limit` entries at most, the oldest of them first;
+    /// of those before entry number `before`, if that is given.
+    async fn last_events(&self, job: Option<JobId>, before: Option<u64>, limit: usize) -> Result<Vec<Event>>;
+
+    /// The log from an entry on, for ever: every entry once.
     async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>>;
 
     /// All that is kept, as a tar archive that `pigeon restore` understands, consistent as of one moment.

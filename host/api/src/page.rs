@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     AgentStatus, ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ErrorKind, Event, EventFilter,
-    JobFilter, JobState, JobSummary, PluginInfo, Problem, ScheduleInfo, TokenInfo, Watch, text,
+    JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, ScheduleInfo, TokenInfo, Watch, text,
 };
 
 /// Entries of a page if nothing is said.
@@ -63,6 +63,13 @@ pub struct JobPage {
     #[serde(default, with = "text::option")]
     #[schema(value_type = Option<String>, format = "uuid")]
     pub next: Option<JobId>,
+}
+
+/// Jobs with all their figures, in the order in which they were asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobList {
+    /// The jobs.
+    pub jobs: Vec<JobStatus>,
 }
 
 /// Dead letters, the newest first.
@@ -282,11 +289,17 @@ impl DeadQuery {
 pub struct EventsQuery {
     /// Those with a greater number.
     pub after: u64,
+    /// Those with a smaller number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
     /// Of this job.
     #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub job: Option<JobId>,
-    /// At most so many: 100 if not said, and never more than 1000. A stream has no limit.
+    /// The last of all that are meant, not the first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tail: bool,
+    /// At most so many: 100 if not said, and never more than 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1)]
     pub limit: Option<usize>,
@@ -295,7 +308,12 @@ pub struct EventsQuery {
 impl EventsQuery {
     /// The query for a page of what the filter means.
     pub fn new(EventFilter { after, job }: EventFilter, limit: Option<usize>) -> Self {
-        Self { after, job, limit }
+        Self { after, job, limit, ..Self::default() }
+    }
+
+    /// The query for the last entries, of those before this one if one is given.
+    pub fn last(job: Option<JobId>, before: Option<u64>, limit: usize) -> Self {
+        Self { before, job, tail: true, limit: Some(limit), ..Self::default() }
     }
 
     /// Which entries are meant.

@@ -65,7 +65,7 @@ fn what_was_not_told_before_may_be_missing() {
         }
         serde_json::from_value::<T>(value.clone()).unwrap_or_else(|error| panic!("{error} in {value}"));
     }
-    without::<JobStatus>("job-status", &["author", "finished_ms", "dead", "waiting"]);
+    without::<JobStatus>("job-status", &["author", "finished_ms", "dead", "waiting", "broken"]);
     without::<JobSummary>("job-summary", &["valid", "invalid", "failures", "priority", "author"]);
     without::<JobRequest>("job-request", &["key"]);
     without::<PluginInfo>("plugin-info", &["extensions"]);

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 use bytes::Bytes;
 use pigeon_api::{
     page::{
-        AgentList, Broken, DeadDocument, DeadPage, DeadSelection, EventPage, JobPage, PluginList, ScheduleList,
-        TokenList,
+        AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
+        ScheduleList, TokenList,
     },
     *,
 };
@@ -19,20 +19,26 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("agent-list", written([AgentList { agents: vec![agent()] }])),
         ("agent-status", written([agent(), AgentStatus { state: AgentState::Away, health: Health::Bad, ..agent() }])),
         ("broken", written([Broken { error: problem() }])),
+        ("context-info", written([context()])),
+        ("context-list", written([ContextList { contexts: vec![context()] }])),
+        ("count", written([Count { count: 7 }])),
         ("dead-document", written([dead_document(Some(b"{}")), dead_document(Some(&[0xff])), dead_document(None)])),
         ("dead-letter", written([dead_letter()])),
         ("dead-page", written([DeadPage { dead: vec![dead_letter()], next: Some(dead_id()) }, no_dead()])),
         ("dead-selection", written([DeadSelection::from(dead_filter()), DeadSelection::from(DeadFilter::default())])),
+        ("deeds", written([deeds(), Deeds::default()])),
         ("event", written(events())),
         ("event-page", written([EventPage { events: events(), next: 9 }])),
         ("host-stats", written([host_stats()])),
         ("host-status", written([host_status()])),
         ("item-result", written([item_result(), bare_item_result()])),
         ("job-event", written(job_events())),
+        ("job-list", written([JobList { jobs: job_states() }])),
         ("job-page", written([JobPage { jobs: vec![job_summary()], next: Some(job()) }, no_jobs()])),
         ("job-request", written([request(), least_request()])),
         ("job-status", written(job_states())),
         ("job-summary", written([job_summary()])),
+        ("join-info", written([JoinInfo { hub: "h:4781".to_owned(), expires_ms: 5 }])),
         ("landed", written([Landed { batch: 3, runs: vec![run_result()] }])),
         ("new-join-token", written([NewJoinToken { secret: "s".to_owned(), hub: "h:4781".to_owned(), expires_ms: 5 }])),
         ("new-token", written([NewToken { info: token(), secret: "s".to_owned() }])),
@@ -69,6 +75,17 @@ pub(crate) fn job() -> JobId {
 
 fn dead_id() -> DeadId {
     DeadId { job: job(), run: 17 }
+}
+
+fn context() -> ContextInfo {
+    let server = "https://pigeon.example.org:4780".to_owned();
+    ContextInfo { name: "prod".to_owned(), server, current: true, trust: "system".to_owned(), token: true }
+}
+
+fn deeds() -> Deeds {
+    let retried = Deed { runs: Some(3), ..Deed::done(job(), Done::Retried) };
+    let resumed = Deed { next_ms: Some(5), ..Deed::done("nightly", Done::Resumed) };
+    Deeds { deeds: vec![retried, resumed, Deed::failed("ci", problem())] }
 }
 
 fn no_dead() -> DeadPage {
@@ -221,6 +238,7 @@ fn job_states() -> Vec<JobStatus> {
         finished_ms: Some(9),
         dead: 1,
         waiting,
+        broken: (states[at % states.len()] == JobState::Interrupted).then(problem),
     };
     waits.into_iter().enumerate().map(status).collect()
 }
@@ -460,5 +478,5 @@ fn schedule() -> ScheduleInfo {
 }
 
 fn token() -> TokenInfo {
-    TokenInfo { name: "ci".to_owned(), role: Role::Submitter, created_ms: 1, expires_ms: Some(2) }
+    TokenInfo { name: "ci".to_owned(), role: Role::Submitter, created_ms: 1, expires_ms: Some(2), yours: true }
 }
