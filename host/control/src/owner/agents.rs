@@ -1,6 +1,6 @@
 //! Agents: they come, live, and leave.
 
-use pigeon_api::EventKind;
+use pigeon_api::{EventKind, words::plural};
 use pigeon_hub::{HubEvent, SessionEnd};
 use pigeon_protocol::id::{IncarnationId, SessionId};
 use pigeon_scheduler::{AgentInfo, Left, Time};
@@ -16,7 +16,8 @@ impl Owner {
                 let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
                 self.fleet.joined(session, agent, &hello, address);
                 self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
-                let message = format!("came from {address}, with {} slots and version {}", hello.slots, hello.version);
+                let slots = plural(hello.slots.into(), "slot");
+                let message = format!("came from {address}, with {slots} and version {}", hello.version);
                 self.note_agent(&hello.name, EventKind::AgentJoined, message);
             }
             HubEvent::Credit { session, received, batches } => {

@@ -7,7 +7,7 @@ use std::{borrow::Cow, io::Write as _, sync::Arc};
 
 use axum::{Json, body::Body, extract::Request};
 use bytes::{BufMut as _, Bytes};
-use pigeon_api::{ApiError, Chunk, ChunkBuilder, ErrorKind, JobState, Pigeon, Problem, page::Appended};
+use pigeon_api::{ApiError, Chunk, ChunkBuilder, ErrorKind, JobState, Pigeon, Problem, page::Appended, words::plural};
 use pigeon_protocol::id::JobId;
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time::sleep};
@@ -20,6 +20,7 @@ use super::{
     extract::{Job, Query, must_be},
     failure::{Answer, Failure},
     lines::{Lines, Stuck},
+    reading,
     shared::Rest,
     uploads::Upload,
 };
@@ -109,7 +110,8 @@ pub(super) async fn append_items(
     match (read, writer.finish().await) {
         (Ok(()), Ok(items)) => Ok(Json(Appended { items })),
         (Err(failure), Ok(items)) => {
-            Err(failure.hint(format!("{items} items of this request are in the job: go on behind them")))
+            let held = plural(items, "item");
+            Err(failure.hint(format!("the job has {held} of this request: go on behind")))
         }
         (_, Err(failure)) => Err(failure.hint("ask where the job's input stands, and go on from there")),
     }
@@ -210,7 +212,7 @@ impl Writer {
                 self.push(|id| drop(write!(id.writer(), "{number}")), line, text);
             }
             Format::Named => {
-                let named: Named<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+                let named: Named<'_> = serde_json::from_slice(text).map_err(|error| reading::line(&error))?;
                 if named.id.len() > Chunk::TARGET {
                     return Err(format!("its id is longer than {} bytes", Chunk::TARGET));
                 }

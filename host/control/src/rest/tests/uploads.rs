@@ -6,6 +6,7 @@ use futures::stream;
 use pigeon_api::{
     Chunk, ChunkBuilder, JobState,
     wire::{CHUNK_MEDIA_TYPE, encode_chunk},
+    words::plural,
 };
 
 use super::*;
@@ -121,9 +122,12 @@ async fn a_line_that_is_no_item_says_which_and_how_far_it_came() {
     let good = format!("{{\"id\":\"a\",\"body\":\"{}\"}}\n", "x".repeat(Chunk::TARGET));
     let body = format!("{good}{good}{{\"id\":\"b\",\"bdy\":\"\"}}\n");
     let refused = problem(lines(&api, &job, "?format=named").body(body).send().await.unwrap()).await;
-    assert!(refused.detail.starts_with("line 3 is no item: unknown field `bdy`"), "{refused:?}");
+    assert!(
+        refused.detail.starts_with("line 3 is no item: `bdy` (column 15) is not known: there are `id` and `body`"),
+        "{refused:?}"
+    );
     let items = api.double.kept(&job).items();
-    assert_eq!(refused.hint, Some(format!("{items} items of this request are in the job: go on behind them")));
+    assert_eq!(refused.hint, Some(format!("the job has {} of this request: go on behind", plural(items, "item"))));
     let id = format!("{{\"id\":\"{}\",\"body\":\"\"}}\n", "i".repeat(Chunk::TARGET + 1));
     let refused = problem(lines(&api, &job, "?format=named").body(id).send().await.unwrap()).await;
     assert_eq!(refused.detail, "line 1 is no item: its id is longer than 1048576 bytes");
