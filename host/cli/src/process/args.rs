@@ -14,7 +14,7 @@ pub(crate) use job::JobArgs;
 use crate::{connect::HostArgs, report::Format, units};
 
 /// What is said of a new job, and means nothing for one that is there.
-const OF_NEW_JOBS: [&str; 17] = [
+const OF_NEW_JOBS: [&str; 20] = [
     "items",
     "split",
     "max_item",
@@ -27,6 +27,9 @@ const OF_NEW_JOBS: [&str; 17] = [
     "fail_fast",
     "priority",
     "max_parallel",
+    "max_attempts",
+    "retry_backoff",
+    "retry_on",
     "timeout",
     "wall_timeout",
     "max_memory",
@@ -52,6 +55,9 @@ Examples:
 
   A validator of your own:
       pigeon process -f a.json -v ./target/wasm32-wasip2/release/mine.wasm
+
+  Runs that crash or take too long are tried again, five times in all:
+      pigeon process -f orders/ -v ./mine.wasm --retry-on timeout,crash --max-attempts 5
 
   Go on with what was interrupted:
       pigeon process --resume last

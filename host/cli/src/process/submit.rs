@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use pigeon_api::{Chunk, ChunkBuilder, Digest, JobId, JobRequest, JobState, Pigeon, RetryPolicy, Work};
+use pigeon_api::{Chunk, ChunkBuilder, Digest, JobId, JobRequest, JobState, Pigeon, Work};
 
 use super::{Accepted, Client, ProcessArgs, Sources, cores, cuts::Cuts, feed::Feed, options, resume, validator};
 use crate::{
@@ -51,6 +51,7 @@ pub(super) async fn submit(
     let (looked, host) = tokio::join!(looking, reaching);
     let looked = looked.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     let host = started.insert(host?);
+    host.tell_if_away(screen);
     if looked.checked.blank > 0 && !looked.feed.tell_blank {
         screen.note(&format!("{} skipped", plural(looked.checked.blank, "blank line")));
     }
@@ -69,7 +70,7 @@ pub(super) async fn submit(
         options: given,
         work,
         limits: args.job.limits(),
-        retry: RetryPolicy::default(),
+        retry: args.job.retry(),
         priority: args.job.priority,
         max_parallel: args.job.max_parallel,
         fail_fast: args.job.fail_fast,

@@ -4,10 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use clap::Args;
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use pigeon_api::{
-    CatchUp, Chunk, ChunkBuilder, InlineItem, Overlap, RetryPolicy, ScheduleInfo, ScheduleSpec, Submission, When,
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, AmbiguousTimestamp, TimeZone},
 };
+use pigeon_api::{CatchUp, Chunk, ChunkBuilder, InlineItem, Overlap, ScheduleInfo, ScheduleSpec, Submission, When};
 
 use super::list::when;
 use crate::{
@@ -24,6 +26,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon schedule add nightly --cron '0 3 * * *' --zone Europe/Berlin -f orders/ -v json
+  pigeon schedule add pulse --every 15m --overlap allow -f ping.json -v gexpr
+  pigeon schedule add once --at '2026-12-24 18:00' -f gift.json -v json")]
 pub(super) struct AddArgs {
     /// Its name: lowercase letters, digits and hyphens
     #[arg(value_name = "NAME")]
@@ -124,7 +131,7 @@ pub(super) async fn run(args: AddArgs, colours: Colours, screen: &Screen) -> Res
             items: Some(items),
             options,
             limits: args.job.limits(),
-            retry: RetryPolicy::default(),
+            retry: args.job.retry(),
             priority: args.job.priority,
             max_parallel: args.job.max_parallel,
             fail_fast: args.job.fail_fast,
@@ -189,8 +196,11 @@ fn due(args: &WhenArgs, zone: Option<&str>, now: Timestamp, here: &TimeZone) -> 
                 Ok(time) => time,
                 Err(_) => {
                     let time: DateTime = text.parse().map_err(|_| wrong())?;
-                    let zone = named.unwrap_or_else(|| here.clone());
-                    zone.to_timestamp(time).map_err(|_| wrong())?
+                    let at = named.as_ref().unwrap_or(here).to_ambiguous_timestamp(time);
+                    if at.is_ambiguous() {
+                        return Err(no_single_time(text, &at, zone, named.as_ref().unwrap_or(here)));
+                    }
+                    at.unambiguous().map_err(|_| wrong())?
                 }
             };
             if time <= now {
@@ -200,6 +210,20 @@ fn due(args: &WhenArgs, zone: Option<&str>, now: Timestamp, here: &TimeZone) -> 
         }
         WhenArgs { at: None, .. } => Err(Failed::usage("when is it due?").hint("say --cron, --every or --at")),
     }
+}
+
+/// Clocks that are put forward leave times out, and those that are put back show some twice.
+fn no_single_time(text: &str, at: &AmbiguousTimestamp, name: Option<&str>, zone: &TimeZone) -> Failed {
+    let place = name.map_or_else(|| "where we are".to_owned(), |name| format!("in {name}"));
+    let why = match at.offset() {
+        AmbiguousOffset::Gap { .. } => format!("there is no {text} {place}: clocks are put forward then"),
+        _ => format!("{text} comes twice {place}: clocks are put back then"),
+    };
+    let told = |time: Result<Timestamp, jiff::Error>| {
+        Some(time.ok()?.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
+    };
+    let times: Vec<String> = [at.earlier(), at.later()].into_iter().filter_map(told).collect();
+    Failed::usage(why).hint(format!("say which is meant: {}", times.join(" or ")))
 }
 
 /// All items, with their ids.

@@ -1,9 +1,9 @@
 //! What says how a job is made of its files, whichever command makes it.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use clap::Args;
-use pigeon_api::{Limits, Work};
+use pigeon_api::{Limits, RetryPolicy, Work};
 
 use crate::{
     exit::Failed,
@@ -69,6 +69,26 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, help_heading = "Runs")]
     pub(crate) max_parallel: Option<u32>,
 
+    /// Attempts that a run has in all if it fails in a way of --retry-on; 1 is never to try again
+    #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
+        default_value_t = RetryPolicy::default().attempts, help_heading = "Retries")]
+    pub(crate) max_attempts: u32,
+
+    /// Wait before the second attempt, doubled before each further one; MIN..MAX bounds it, a time alone is MIN
+    #[arg(long, value_name = "MIN[..MAX]", value_parser = Backoff::from_str, default_value_t, help_heading = "Retries")]
+    pub(crate) retry_backoff: Backoff,
+
+    /// Failures after which a run is tried again, with commas between them; what is invalid never is
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FAILURES",
+        value_delimiter = ',',
+        default_value = "transient",
+        help_heading = "Retries"
+    )]
+    pub(crate) retry_on: Vec<RetryOn>,
+
     /// CPU time of one run
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s",
         help_heading = "Limits")]
@@ -86,6 +106,51 @@ pub(crate) struct JobArgs {
     /// Size of one run's outcome, findings and log together; 1MiB at most
     #[arg(long, value_name = "SIZE", default_value = "1MiB", help_heading = "Limits")]
     pub(crate) max_output: Size,
+}
+
+/// Failures that another attempt may be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RetryOn {
+    /// The validator said that it cannot judge now
+    Transient,
+    /// The time was used up: --timeout or --wall-timeout
+    Timeout,
+    /// The validator crashed: a trap, its memory, its stack
+    Crash,
+}
+
+/// How long is waited between attempts: `100ms..30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    least: Duration,
+    most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        let RetryPolicy { backoff, max_backoff, .. } = RetryPolicy::default();
+        Self { least: backoff, most: max_backoff }
+    }
+}
+
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", units::in_units(self.least), units::in_units(self.most))
+    }
+}
+
+impl FromStr for Backoff {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = |text: &str| units::duration(text.trim()).map_err(|error| error.to_string());
+        let (least, most) = match text.split_once("..") {
+            Some((least, most)) => (read(least)?, read(most)?),
+            // No wait is shorter than the first.
+            None => read(text).map(|least| (least, least.max(Self::default().most)))?,
+        };
+        if least > most { Err(format!("{text} ends before it begins")) } else { Ok(Self { least, most }) }
+    }
 }
 
 /// More agents than this in one process are a mistake.
@@ -113,10 +178,6 @@ impl JobArgs {
             return Err(Failed::usage("there must be at least one worker, not 0")
                 .hint("leave --workers out for one worker (one item) or one for each core (many items)"));
         }
-        if let Some(workers) = self.workers.filter(|workers| *workers > MOST_WORKERS) {
-            return Err(Failed::usage(format!("{workers} workers are more than one process can have"))
-                .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing")));
-        }
         if self.iterations == Some(0) {
             return Err(Failed::usage("there must be at least one iteration, not 0")
                 .hint("leave --iterations out for 5 (one item) or 1 (many items)"));
@@ -129,6 +190,10 @@ impl JobArgs {
             return Err(Failed::usage("at least one run must be allowed at once, not 0")
                 .hint("leave --max-parallel out for no bound"));
         }
+        if self.max_attempts == 0 {
+            return Err(Failed::usage("a run has at least one attempt, not 0")
+                .hint("--max-attempts 1 is never to try again; without it, a run has 3"));
+        }
         if self.max_output.0 > MOST_OUTPUT {
             return Err(Failed::usage(format!("an outcome of {} is too large", self.max_output))
                 .hint("--max-output is at most 1MiB"));
@@ -137,6 +202,15 @@ impl JobArgs {
             return Err(Failed::usage("a WebAssembly memory has at most 4 GiB").hint("--max-memory is at most 4GiB"));
         }
         Ok(())
+    }
+
+    /// What would be wrong if all of it had to be done in this process. A server has agents of its own.
+    pub(crate) fn check_here(&self) -> Result<(), Failed> {
+        match self.workers.filter(|workers| *workers > MOST_WORKERS) {
+            Some(workers) => Err(Failed::usage(format!("{workers} workers are more than one process can have"))
+                .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing"))),
+            None => Ok(()),
+        }
     }
 
     /// How many runs there will be of one item, or of many.
@@ -160,6 +234,18 @@ impl JobArgs {
         }
     }
 
+    /// What is tried again, and when.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        let attempts = |on: RetryOn| if self.retry_on.contains(&on) { self.max_attempts } else { 1 };
+        RetryPolicy {
+            attempts: attempts(RetryOn::Transient),
+            timeouts: attempts(RetryOn::Timeout),
+            crashes: attempts(RetryOn::Crash),
+            backoff: self.retry_backoff.least,
+            max_backoff: self.retry_backoff.most,
+        }
+    }
+
     /// The guests' clock.
     pub(crate) fn clock(&self) -> Result<pigeon_api::Clock, Failed> {
         match self.clock {
@@ -168,6 +254,51 @@ impl JobArgs {
             Some(time) => i64::try_from(time.as_nanosecond()).map(pigeon_api::Clock::At).map_err(|_| {
                 Failed::usage(format!("the time {time} is too far from now")).hint("--clock is between 1678 and 2262")
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        job: JobArgs,
+    }
+
+    fn retry(line: &str) -> Result<RetryPolicy, String> {
+        let line = Line::try_parse_from(format!("x {line}").split_whitespace());
+        let job = line.map_err(|error| error.to_string())?.job;
+        job.check().map_err(|error| error.to_string())?;
+        Ok(job.retry())
+    }
+
+    #[test]
+    fn what_is_tried_again_is_as_was_said() {
+        let usual = RetryPolicy::default();
+        assert_eq!(retry(""), Ok(usual));
+        assert_eq!(retry("--max-attempts 1"), Ok(RetryPolicy { attempts: 1, ..usual }));
+        let all = "--retry-on transient,timeout,crash --max-attempts 5 --retry-backoff 250ms..9s";
+        let (backoff, max_backoff) = (Duration::from_millis(250), Duration::from_secs(9));
+        let expected = RetryPolicy { attempts: 5, timeouts: 5, crashes: 5, backoff, max_backoff };
+        assert_eq!(retry(all), Ok(expected));
+        assert_eq!(retry("--retry-on crash"), Ok(RetryPolicy { attempts: 1, crashes: 3, ..usual }));
+        let minute = Duration::from_secs(60);
+        assert_eq!(retry("--retry-backoff 1m"), Ok(RetryPolicy { backoff: minute, max_backoff: minute, ..usual }));
+        for wrong in [
+            "--max-attempts 0",
+            "--max-attempts -1",
+            "--retry-on invalid",
+            "--retry-on transient,",
+            "--retry-backoff 9s..1s",
+            "--retry-backoff 9",
+            "--retry-backoff ..9s",
+        ] {
+            assert!(retry(wrong).is_err(), "{wrong}");
         }
     }
 }

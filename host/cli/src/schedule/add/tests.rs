@@ -24,10 +24,38 @@ fn times_are_those_of_the_zone_that_is_meant() {
     assert_eq!(at("tomorrow", None), Err("\"tomorrow\" is no time".to_owned()));
     assert_eq!(at("2026-11-19 12:00", Some("Mars/Olympus")), Err("there is no time zone \"Mars/Olympus\"".to_owned()));
 
+    // Clocks are put forward and back.
+    assert_eq!(
+        at("2027-03-28 02:30", None),
+        Err("there is no 2027-03-28 02:30 where we are: clocks are put forward then".to_owned())
+    );
+    assert_eq!(
+        at("2027-10-31 02:30", Some("Europe/Berlin")),
+        Err("2027-10-31 02:30 comes twice in Europe/Berlin: clocks are put back then".to_owned())
+    );
+    assert!(at("2027-10-31T02:30:00+01:00", None).is_ok());
+
     assert_eq!(when(None, Some(Duration::from_secs(900)), None, None), Ok(When::Every { ms: 900_000 }));
     assert!(when(None, Some(Duration::from_micros(900)), None, None).is_err());
     let cron = When::Cron { expression: "0 3 * * *".to_owned(), zone: Some("UTC".to_owned()) };
     assert_eq!(when(Some("0 3 * * *"), None, None, Some("UTC")), Ok(cron));
+}
+
+#[test]
+fn of_a_time_that_is_not_one_those_are_told_that_may_be_meant() {
+    let hint = |text: &str| {
+        let args = WhenArgs { cron: None, every: None, at: Some(text.to_owned()) };
+        let wrong = due(&args, Some("Europe/Berlin"), Timestamp::from_millisecond(NOW).unwrap(), &TimeZone::UTC);
+        wrong.unwrap_err().told_hint().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        hint("2027-03-28 02:30"),
+        "say which is meant: 2027-03-28T01:30:00+01:00 or 2027-03-28T03:30:00+02:00"
+    );
+    assert_eq!(
+        hint("2027-10-31 02:30"),
+        "say which is meant: 2027-10-31T02:30:00+02:00 or 2027-10-31T02:30:00+01:00"
+    );
 }
 
 fn read(path: &Path, split: SplitRule) -> Result<Vec<InlineItem>, String> {
