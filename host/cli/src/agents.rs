@@ -1,7 +1,7 @@
 //! `pigeon agents`: who works for a server.
 
 use clap::{Args, Subcommand};
-use pigeon_api::{AgentState, AgentStatus};
+use pigeon_api::{AgentState, AgentStatus, page::AgentList};
 
 use crate::{
     connect::HostArgs,
@@ -29,6 +29,10 @@ pub(crate) struct AgentsArgs {
 #[derive(Debug, Subcommand)]
 enum AgentsCommand {
     /// Name the agents that are in
+    #[command(after_help = "\
+Examples:
+  pigeon agents list
+  pigeon agents list --all          With those that are away")]
     List {
         /// Also those that were in since the server started, and are away
         #[arg(short, long)]
@@ -48,9 +52,10 @@ pub(crate) async fn run(args: AgentsArgs, colours: Colours, screen: Screen) -> R
         let mut agents = host.client().agents().await?;
         let known = agents.len();
         agents.retain(|agent| all || agent.state != AgentState::Away);
-        paper.show(&agents, |agents, view| list(agents, view))?;
-        match known - agents.len() {
-            0 if agents.is_empty() => {
+        let list = AgentList { agents };
+        paper.show(&list, |list, view| table(&list.agents, view))?;
+        match known - list.agents.len() {
+            0 if list.agents.is_empty() => {
                 screen.next("no agent is in; to have one join:", &host.command("pigeon token join --out FILE"))
             }
             0 => {}
@@ -61,7 +66,7 @@ pub(crate) async fn run(args: AgentsArgs, colours: Colours, screen: Screen) -> R
     .await
 }
 
-fn list(agents: &[AgentStatus], view: &View) -> String {
+fn table(agents: &[AgentStatus], view: &View) -> String {
     if agents.is_empty() {
         return String::new();
     }

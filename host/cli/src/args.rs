@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, builder::styling};
 use crate::{
     agents::AgentsArgs,
     backup::BackupArgs,
+    completions::CompletionsArgs,
     context::ContextArgs,
     dead::DeadArgs,
     events::EventsArgs,
@@ -24,7 +25,7 @@ use crate::{
     up::{DownArgs, UpArgs},
 };
 
-const STYLES: styling::Styles = styling::Styles::styled()
+pub(crate) const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
     .usage(styling::AnsiColor::Green.on_default().bold())
     .literal(styling::AnsiColor::Cyan.on_default().bold())
@@ -39,6 +40,8 @@ Examples:
   pigeon plugins list                                    See which validators there are
   pigeon up --agents 3                                   A server and three agents on this machine
   pigeon status                                          How the server in use does
+
+`pigeon help COMMAND` explains one of them, with examples.
 
 Exit codes of `pigeon process`:
     0  all valid                      3  some runs could not be judged
@@ -61,23 +64,23 @@ pub(crate) enum Command {
     Plugins(PluginsArgs),
     /// List jobs, show how they stand, have them wait, go on or end
     Jobs(JobsArgs),
-    /// Runs that could not be judged: look at them, try them again, discard them
+    /// Look at runs that could not be judged, retry or discard them
     Dead(DeadArgs),
     /// Have jobs submitted when their time comes
     Schedule(ScheduleArgs),
-    /// Show how the control host stands: its queue, its agents, what could not be judged
+    /// Show how the control host stands: its queue and its agents
     Status(StatusArgs),
-    /// Show figures: how many runs were valid, how long they took, what went wrong
+    /// Show figures: how many runs were valid, their times, their errors
     Stats(StatsArgs),
-    /// Show what happened: who did what to which job, agents that came and went, schedules that fired
+    /// Show what happened: who did what, and what became of it
     Events(EventsArgs),
-    /// Write all that a control host keeps into one file, while it goes on
+    /// Write all that a control host keeps into one file
     Backup(BackupArgs),
     /// Make a state directory of a backup
     Restore(RestoreArgs),
     /// Give a control host a plugin, so that jobs can name it
     Publish(PublishArgs),
-    /// Start a cluster on this machine: a server and agents, each a process of its own
+    /// Start a cluster on this machine: a server and its agents
     Up(UpArgs),
     /// Stop the cluster of `pigeon up`
     Down(DownArgs),
@@ -85,10 +88,12 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Keep servers, with their tokens, and say which one is in use
     Context(ContextArgs),
-    /// Make and revoke tokens: for the API of a server, and for agents that join it
+    /// Make and revoke tokens: for the API, and for agents that join
     Token(TokenArgs),
     /// Show the agents of a server
     Agents(AgentsArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
     /// Be an agent, as `pigeon-agent` is (what `pigeon up` runs)
     #[command(hide = true, disable_help_flag = true, disable_version_flag = true)]
     Agent {

@@ -2,12 +2,12 @@
 
 use std::{error::Error, fmt, io::Write as _, process::ExitCode};
 
-use pigeon_api::{ApiError, ErrorKind};
+use pigeon_api::{ApiError, ErrorKind, Problem};
 
 use crate::{input::InputError, paint::Paint, text::printable};
 
-/// Exit codes. Published: scripts lean on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Exit codes. Published: scripts lean on them. Of several the greatest is the gravest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
     /// Every run was valid.
@@ -34,6 +34,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) exit: Exit,
+    kind: ErrorKind,
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -42,12 +43,12 @@ pub(crate) struct Failed {
 impl Failed {
     /// Wrong usage, or bad input.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), hint: None, source: None }
+        Self { exit: Exit::Usage, kind: ErrorKind::BadRequest, message: message.into(), hint: None, source: None }
     }
 
     /// The machinery failed.
     pub(crate) fn machinery(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Machinery, ..Self::usage(message) }
+        Self { exit: Exit::Machinery, kind: ErrorKind::Internal, ..Self::usage(message) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -66,18 +67,33 @@ impl Failed {
         self
     }
 
-    /// Say first what it is about, unless it is said already.
-    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
-        let what = what.to_string();
-        if !self.message.contains(&what) {
-            self.message = format!("{what}: {}", self.message);
+    /// Say first what it is about, unless it is named already.
+    pub(crate) fn about(mut self, what: &str, name: impl fmt::Display) -> Self {
+        let name = name.to_string();
+        if !self.message.contains(&name) {
+            self.message = format!("{what} {name}: {}", self.message);
         }
         self
     }
 
-    /// What to do next.
-    pub(crate) fn told_hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+    /// The same for programs.
+    pub(crate) fn problem(&self) -> Problem {
+        let mut error = ApiError::new(self.kind, self.message.clone());
+        error.hint.clone_from(&self.hint);
+        Problem { causes: self.causes().map(ToString::to_string).collect(), ..Problem::from(&error) }
+    }
+
+    /// What it came from, the nearest first.
+    fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        let first = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
+        std::iter::successors(first, |error| (*error).source())
+    }
+
+    /// All of it on one line, for a log: the causes behind the message, and then the hint.
+    pub(crate) fn in_a_line(&self) -> String {
+        let causes = self.causes().map(ToString::to_string);
+        let said: Vec<String> = [self.message.clone()].into_iter().chain(causes).chain(self.hint.clone()).collect();
+        said.join("; ")
     }
 
     /// Print the error, its causes and the hint to standard error.
@@ -88,10 +104,8 @@ impl Failed {
 
     fn told(&self, paint: Paint) -> String {
         let mut text = format!("{} {}\n", paint.bad("error:"), harmless(&self.message));
-        let mut source = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
-        while let Some(error) = source {
+        for error in self.causes() {
             text.push_str(&format!("  {} {}\n", paint.dim("because:"), harmless(&error.to_string())));
-            source = error.source();
         }
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{} {}\n", paint.good("hint:"), harmless(hint)));
@@ -121,7 +135,7 @@ impl fmt::Display for Failed {
 impl From<InputError> for Failed {
     fn from(error: InputError) -> Self {
         let (message, hint) = (error.to_string(), error.hint());
-        Self { exit: Exit::Usage, message, hint, source: into_source(error) }
+        Self { message, hint, source: into_source(error), ..Self::usage("") }
     }
 }
 
@@ -154,7 +168,7 @@ impl From<ApiError> for Failed {
             causes.push(cause.to_string());
             source = cause.source();
         }
-        Self { exit, message: error.message, hint, source: Causes::chain(causes) }
+        Self { exit, kind: error.kind, message: error.message, hint, source: Causes::chain(causes) }
     }
 }
 
@@ -200,13 +214,25 @@ impl Error for Causes {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
     fn what_it_is_about_is_said_once() {
-        let told = |message: &str| Failed::usage(message).about("job 1").to_string();
+        let told = |message: &str| Failed::usage(message).about("job", 1).to_string();
         assert_eq!(told("it has ended"), "job 1: it has ended");
         assert_eq!(told("job 1 is finished"), "job 1 is finished");
+    }
+
+    #[test]
+    fn programs_hear_the_same() {
+        let error = ApiError::new(ErrorKind::Conflict, "it is sealed").hint("open another");
+        let problem = Failed::from(error.caused_by(io::Error::other("so it is"))).about("job", 1).problem();
+        assert_eq!((problem.kind.as_str(), problem.status), ("conflict", 409));
+        assert_eq!((problem.detail.as_str(), problem.hint.as_deref()), ("job 1: it is sealed", Some("open another")));
+        assert_eq!(problem.causes, ["so it is"]);
+        assert_eq!(Failed::machinery("lost").problem().kind, "internal");
     }
 
     #[test]

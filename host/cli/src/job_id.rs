@@ -2,7 +2,10 @@
 
 use pigeon_api::{JobFilter, JobId, Pigeon};
 
-use crate::{exit::Failed, text::number};
+use crate::{
+    exit::Failed,
+    text::{number, plural},
+};
 
 /// The newest job.
 pub(crate) const LAST: &str = "last";
@@ -109,7 +112,7 @@ async fn unfinished(client: &dyn Pigeon) -> Result<String, Failed> {
 }
 
 fn described(job: JobId, plugin: &str, total: u64, planned: u64) -> String {
-    format!("  {job}  {plugin}  {total} of {planned} runs")
+    format!("  {job}  {plugin}  {} of {}", number(total), plural(planned, "run"))
 }
 
 fn listed(what: &str, mut lines: Vec<String>, count: usize) -> String {

@@ -10,18 +10,23 @@
 mod agents;
 mod args;
 mod backup;
+mod completions;
 mod confirm;
 mod connect;
 mod context;
 mod dead;
+mod deeds;
 mod dirs;
 pub mod embedded;
+mod environment;
 mod events;
 mod exit;
+mod help;
 mod input;
 pub mod inspector;
 mod job_id;
 mod jobs;
+mod paged;
 mod paint;
 mod paper;
 mod pem;
@@ -50,7 +55,6 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -61,11 +65,13 @@ use crate::{
 
 /// What the program does, from its arguments to its exit code.
 pub fn main() -> ExitCode {
-    let Cli { command, color } = Cli::parse();
+    let Cli { command, color } = help::parse();
     if let Some(exit) = be_another(&command) {
         return exit;
     }
     let screen = Screen::new(color);
+    let variables = std::env::vars_os().map(|(name, _)| name);
+    environment::unread(variables).iter().for_each(|line| screen.warn(line));
     // A server has its own.
     if !matches!(command, Command::Serve(_)) {
         start_log(&screen);
@@ -96,6 +102,7 @@ pub fn main() -> ExitCode {
             Command::Events(args) => events::run(args, color, screen.clone()).await,
             Command::Backup(args) => backup::run(args, screen.clone()).await,
             Command::Restore(args) => restore::run(args, screen.clone()).await,
+            Command::Completions(args) => completions::run(args, color),
             Command::CompileComponent { .. } | Command::Agent { .. } | Command::Detached { .. } => Ok(Exit::Usage),
         }
     });

@@ -2,7 +2,9 @@
 
 use std::{
     env,
+    fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
+    time::Duration,
 };
 
 use clap::Args;
@@ -13,6 +15,7 @@ use crate::{
     paint::{Colours, Paint},
     stdout,
     text::{Moment, View},
+    units,
 };
 
 /// Columns of a terminal that does not say.
@@ -27,6 +30,19 @@ pub(crate) struct OutputArgs {
     /// How to show it
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     pub(crate) output: Output,
+}
+
+/// Whether to show it again and again.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WatchArgs {
+    /// Go on showing it, until Ctrl-C; each time on a line of its own with `-o json`
+    #[arg(short, long, help_heading = "Output")]
+    pub(crate) watch: bool,
+
+    /// Time from one to the next with --watch
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "2s", requires = "watch",
+        help_heading = "Output")]
+    pub(crate) every: Duration,
 }
 
 /// Forms in which something can be shown.
@@ -125,6 +141,40 @@ impl Paper {
         }
     }
 
+    /// Look, and show what is seen: once, or again and again until whoever reads it has gone. On a terminal each is drawn
+    /// in the place of the one before.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and those of `look`.
+    pub(crate) async fn watch<T: Serialize>(
+        &mut self,
+        WatchArgs { watch, every }: WatchArgs,
+        look: impl AsyncFn() -> Result<T, Failed>,
+        table: impl Fn(&T, &View) -> String,
+    ) -> Result<(), Failed> {
+        if !watch {
+            return self.show(&look().await?, table);
+        }
+        let mut first = true;
+        while !self.is_gone() {
+            let seen = look().await?;
+            match self.output {
+                Output::Json => self.json_line(&seen)?,
+                Output::Table => {
+                    let text = table(&seen, &self.view_now());
+                    self.write(match first {
+                        _ if self.terminal => drawn_anew(&text, first, rows()),
+                        true => text,
+                        false => format!("\n{text}"),
+                    })?;
+                }
+            }
+            first = false;
+            tokio::time::sleep(every).await;
+        }
+        Ok(())
+    }
+
     /// Whether whoever read it has gone: then nobody wants to know more.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone
@@ -143,6 +193,30 @@ fn width(terminal: bool) -> usize {
     }
 }
 
+/// Lines of the terminal.
+fn rows() -> usize {
+    terminal_size::terminal_size_of(io::stdout()).map_or(24, |(_, rows)| usize::from(rows.0))
+}
+
+/// Move to the corner; clear what is behind the cursor on a line, and below it.
+const HOME: &str = "\u{1b}[H";
+const CLEAR_LINE: &str = "\u{1b}[K";
+const CLEAR_BELOW: &str = "\u{1b}[J";
+
+/// Text in the place of what was on the screen before, without a flicker: lines are written over, not cleared first.
+fn drawn_anew(text: &str, first: bool, rows: usize) -> String {
+    let mut drawn = String::from(HOME);
+    if first {
+        drawn.push_str(CLEAR_BELOW);
+    }
+    // The last line stays free: to write there would scroll.
+    for line in text.lines().take(rows.saturating_sub(1).max(1)) {
+        let _ = writeln!(drawn, "{line}{CLEAR_LINE}");
+    }
+    drawn.push_str(CLEAR_BELOW);
+    drawn
+}
+
 /// Whether the locale speaks UTF-8, by the first of these variables that says anything.
 fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     let said = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
@@ -155,6 +229,13 @@ fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_screen_is_written_over() {
+        let drawn = drawn_anew("a\nb\nc\n", true, 3);
+        assert_eq!(drawn, "\u{1b}[H\u{1b}[Ja\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        assert_eq!(drawn_anew("a\n", false, 0), "\u{1b}[Ha\u{1b}[K\n\u{1b}[J");
+    }
 
     #[test]
     fn the_first_variable_that_says_something_counts() {

@@ -3,7 +3,7 @@
 mod limits;
 
 use clap::{Args, Subcommand};
-use pigeon_api::{Digest, Inspected, InstancePolicy, PluginInfo, PluginKind, Severity, Vote};
+use pigeon_api::{Digest, Inspected, InstancePolicy, PluginInfo, PluginKind, Severity, Vote, page::PluginList};
 use pigeon_control::Inspector as _;
 use pigeon_runtime::{Runtime, RuntimeConfig};
 use unicode_width::UnicodeWidthStr as _;
@@ -40,6 +40,9 @@ pub(crate) struct PluginsArgs {
 #[derive(Debug, Subcommand)]
 enum PluginsCommand {
     /// Name all plugins
+    #[command(after_help = "\
+Examples:
+  pigeon plugins list")]
     List {
         #[command(flatten)]
         output: OutputArgs,
@@ -47,6 +50,10 @@ enum PluginsCommand {
         host: HostArgs,
     },
     /// Show what a plugin says of itself
+    #[command(after_help = "\
+Examples:
+  pigeon plugins show json
+  pigeon plugins show ./mine.wasm")]
     Show {
         /// NAME, NAME@VERSION, or the PATH of a component (.wasm)
         #[arg(value_name = "PLUGIN")]
@@ -67,7 +74,7 @@ pub(crate) async fn run(args: PluginsArgs, colours: Colours, screen: Screen) -> 
             let mut paper = Paper::open(output, colours)?;
             visit(&host, &screen, async |host| {
                 let plugins = host.client().plugins().await?;
-                paper.show(&plugins, |plugins, view| list(plugins, view.paint))?;
+                paper.show(&PluginList { plugins }, |list, view| lines(&list.plugins, view.paint))?;
                 Ok(Exit::Valid)
             })
             .await
@@ -110,7 +117,7 @@ async fn runtime(dirs: &Dirs) -> Result<Runtime, Failed> {
 }
 
 /// A line each: name, version, and the first sentence of the description.
-fn list(plugins: &[PluginInfo], paint: Paint) -> String {
+fn lines(plugins: &[PluginInfo], paint: Paint) -> String {
     let name = plugins.iter().map(|plugin| plugin.metadata.name.width()).max().unwrap_or(0);
     let version = plugins.iter().map(|plugin| plugin.metadata.version.width()).max().unwrap_or(0);
     let mut text = String::new();
@@ -226,7 +233,7 @@ mod tests {
             imports: vec![evil()],
             powers: vec![evil()],
         };
-        for text in [list(std::slice::from_ref(&plugin), Paint::PLAIN), show(&plugin, Paint::PLAIN)] {
+        for text in [lines(std::slice::from_ref(&plugin), Paint::PLAIN), show(&plugin, Paint::PLAIN)] {
             assert!(text.contains("e\u{fffd}[2J\u{fffd}f"), "{text:?}");
             assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
             assert!(!text.lines().any(|line| line.starts_with('f') && !line.starts_with("formats")), "{text:?}");

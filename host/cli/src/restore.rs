@@ -12,6 +12,9 @@ use crate::{
 
 /// Make a state directory of a backup
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon restore queue.tar --state-dir /var/lib/pigeon")]
 pub(crate) struct RestoreArgs {
     /// The backup; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -54,5 +57,6 @@ pub(crate) async fn run(args: RestoreArgs, screen: Screen) -> Result<Exit, Faile
     );
     let serve = format!("pigeon serve --state-dir {}", quoted(&state_dir.to_string_lossy()));
     screen.next("to go on:", &serve);
+    screen.next("the same, if nobody has a token:", &format!("{serve} --new-admin-token"));
     Ok(Exit::Valid)
 }

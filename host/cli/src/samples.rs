@@ -101,6 +101,7 @@ pub(crate) fn status(work: Work) -> JobStatus {
         finished_ms: None,
         dead: 0,
         waiting: None,
+        broken: None,
     }
 }
 

@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     paint::{Colours, Paint},
-    text::{fit, number, printable},
+    text::{fit, number, plural, printable},
 };
 
 /// Between two plain lines.
@@ -133,15 +133,15 @@ impl Screen {
                 // The length first: a position behind it would look like more than all.
                 bar.set_length(progress.planned.max(1));
                 bar.set_position(progress.done);
-                let (done, planned) = (number(progress.done), number(progress.planned));
-                bar.set_message(format!("{done}/{planned} runs{pace}{}", message(progress, self.paint)));
+                let (done, planned) = (number(progress.done), plural(progress.planned, "run"));
+                bar.set_message(format!("{done}/{planned}{pace}{}", message(progress, self.paint)));
             } else if state.said.elapsed() >= PLAIN_PACE {
                 state.said = Instant::now();
                 let of = if progress.sealed { "" } else { " (and more to come)" };
                 let line = format!(
-                    "{} of {} runs{of}{}\n",
+                    "{} of {}{of}{}\n",
                     number(progress.done),
-                    number(progress.planned),
+                    plural(progress.planned, "run"),
                     message(progress, Paint::PLAIN)
                 );
                 state.print(line.as_bytes());

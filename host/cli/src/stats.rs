@@ -15,7 +15,6 @@ use crate::{
     screen::Screen,
     text::{Column, Grid, View, cell, curve, number, plural, printable, span},
     visit::visit,
-    words,
 };
 
 /// Show figures: how many runs were valid, how long they took, what went wrong
@@ -100,7 +99,7 @@ fn row(name: &str, figures: &Figures) -> Vec<crate::text::Cell> {
 fn of_job(job: &JobStatus, view: &View) -> String {
     let paint = view.paint;
     let plugin = printable(&format!("{} {}", job.plugin.metadata.name, job.plugin.metadata.version));
-    let head = format!("{}  {}  {plugin}", job.id, words::state(job.state));
+    let head = format!("{}  {}  {plugin}", job.id, job.state.as_str());
     let mut text = format!("{}\n\n{}", paint.strong(&view.fitted(&head)), workers(job, view));
     if !job.errors.is_empty() {
         let _ = write!(text, "\n{}\n{}", paint.strong("errors"), groups(&job.errors, view));

@@ -1,6 +1,6 @@
 //! `pigeon status`: how the control host stands now.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::fmt::Write as _;
 
 use clap::Args;
 use pigeon_api::{AgentState, AgentStatus, Health, HostStatus};
@@ -9,10 +9,10 @@ use crate::{
     connect::HostArgs,
     exit::{Exit, Failed},
     paint::{Colours, Paint},
-    paper::{Output, OutputArgs, Paper},
+    paper::{OutputArgs, Paper, WatchArgs},
     screen::Screen,
     text::{Column, Grid, View, cell, curve, number, plural, printable, rate, span},
-    units::{self, Size},
+    units::Size,
     visit::visit,
     words,
 };
@@ -30,13 +30,8 @@ pub(crate) struct StatusArgs {
     #[arg(short, long)]
     detailed: bool,
 
-    /// Go on showing it, until Ctrl-C; each time on a line of its own with `-o json`
-    #[arg(short, long)]
-    watch: bool,
-
-    /// Time from one to the next with --watch
-    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "2s", requires = "watch")]
-    every: Duration,
+    #[command(flatten)]
+    watch: WatchArgs,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -44,11 +39,6 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     host: HostArgs,
 }
-
-/// Move to the corner; clear what is behind the cursor on a line, and below it.
-const HOME: &str = "\u{1b}[H";
-const CLEAR_LINE: &str = "\u{1b}[K";
-const CLEAR_BELOW: &str = "\u{1b}[J";
 
 /// Columns of the curve, at most.
 const WIDEST_CURVE: usize = 60;
@@ -60,50 +50,11 @@ pub(crate) async fn run(args: StatusArgs, colours: Colours, screen: Screen) -> R
         let client = host.client();
         paper.view.flags = host.command("");
         host.tell_if_no_server(&screen);
-        if !args.watch {
-            let status = client.status().await?;
-            paper.show(&status, |status, view| table(status, args.detailed, host.is_local(), view))?;
-            return Ok(Exit::Valid);
-        }
-        let mut first = true;
-        while !paper.is_gone() {
-            let status = client.status().await?;
-            match paper.output {
-                Output::Json => paper.json_line(&status)?,
-                Output::Table if paper.terminal => {
-                    let text = table(&status, args.detailed, host.is_local(), &paper.view_now());
-                    paper.write(drawn_anew(&text, first, rows()))?;
-                }
-                Output::Table => {
-                    let text = table(&status, args.detailed, host.is_local(), &paper.view_now());
-                    paper.write(if first { text } else { format!("\n{text}") })?;
-                }
-            }
-            first = false;
-            tokio::time::sleep(args.every).await;
-        }
+        let look = async || Ok(client.status().await?);
+        paper.watch(args.watch, look, |status, view| table(status, args.detailed, host.is_local(), view)).await?;
         Ok(Exit::Valid)
     })
     .await
-}
-
-/// Lines of the terminal.
-fn rows() -> usize {
-    terminal_size::terminal_size_of(io::stdout()).map_or(24, |(_, rows)| usize::from(rows.0))
-}
-
-/// Text in the place of what was on the screen before, without a flicker: lines are written over, not cleared first.
-fn drawn_anew(text: &str, first: bool, rows: usize) -> String {
-    let mut drawn = String::from(HOME);
-    if first {
-        drawn.push_str(CLEAR_BELOW);
-    }
-    // The last line stays free: to write there would scroll.
-    for line in text.lines().take(rows.saturating_sub(1).max(1)) {
-        let _ = writeln!(drawn, "{line}{CLEAR_LINE}");
-    }
-    drawn.push_str(CLEAR_BELOW);
-    drawn
 }
 
 /// The status for people.
@@ -137,7 +88,7 @@ fn facts(status: &HostStatus, view: &View) -> Vec<(&'static str, words::Tone, St
     let queue = &status.queue;
     let mut waiting = format!("{} to do, {} under way", plural(queue.runs, "run"), plural(queue.leases, "lease"));
     if queue.oldest_ms > 0 {
-        waiting.push_str(&format!("; the oldest job is {} old", span(queue.oldest_ms)));
+        waiting.push_str(&format!("; the oldest is {} old", span(queue.oldest_ms)));
     }
     if queue.paused > 0 {
         waiting.push_str(&format!("; {} of them paused", number(queue.paused)));
@@ -191,12 +142,16 @@ fn throughput(text: &mut String, status: &HostStatus, view: &View) {
 /// The agents that are not well, or all.
 fn agents(text: &mut String, agents: &[AgentStatus], detailed: bool, local: bool, view: &View) {
     if agents.is_empty() {
-        let hint = if local {
-            "no server is in use: pigeon up starts one on this machine, with agents".to_owned()
+        let hints = if local {
+            vec![
+                "no server is in use: pigeon up starts one on this machine, with agents".to_owned(),
+                "for one elsewhere: pigeon context add NAME --server URL --token-file FILE --use".to_owned(),
+            ]
         } else {
-            format!("no agent has come: pigeon token join{} makes a token with which one does", view.flags)
+            vec![format!("no agent has come: pigeon token join{} makes a token with which one does", view.flags)]
         };
-        let _ = write!(text, "\n{}", view.line(&hint));
+        text.push('\n');
+        hints.iter().for_each(|hint| text.push_str(&view.line(hint)));
         return;
     }
     let shown: Vec<&AgentStatus> = agents.iter().filter(|agent| detailed || agent.health != Health::Good).collect();

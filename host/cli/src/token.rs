@@ -1,18 +1,23 @@
 //! `pigeon token`: tokens for the API of a server, and those with which agents join it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
-use pigeon_api::{JoinSpec, Role, TokenInfo, TokenSpec};
+use pigeon_api::{Deed, Done, JoinInfo, JoinSpec, NewJoinToken, Role, TokenInfo, TokenSpec, page::TokenList};
 
 use crate::{
+    confirm::confirm,
     connect::HostArgs,
+    deeds::each,
     exit::{Exit, Failed},
     paint::{Colours, Paint},
-    paper::{OutputArgs, Paper},
+    paper::{Output, OutputArgs, Paper},
     screen::Screen,
     secret_file::SecretFile,
     text::{Column, Grid, View, cell, plural},
@@ -43,6 +48,10 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
     /// Make a token for the API
+    #[command(after_help = "\
+Examples:
+  pigeon token create ci --role submitter --ttl 90d --out ci.token
+  pigeon token create ci --role viewer --out - -o json")]
     Create {
         /// What to call it: what is done with it is logged under this name
         name: String,
@@ -56,9 +65,14 @@ enum TokenCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
         host: HostArgs,
     },
     /// Name the tokens for the API
+    #[command(after_help = "\
+Examples:
+  pigeon token list")]
     List {
         #[command(flatten)]
         output: OutputArgs,
@@ -66,13 +80,26 @@ enum TokenCommand {
         host: HostArgs,
     },
     /// Have a token be good for nothing any more, from now on
+    #[command(after_help = "\
+Examples:
+  pigeon token revoke ci")]
     Revoke {
-        /// Its name
-        name: String,
+        /// Their names
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Do not ask, not even about the token with which this is said
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        output: OutputArgs,
         #[command(flatten)]
         host: HostArgs,
     },
     /// Make a token with which agents join
+    #[command(after_help = "\
+Examples:
+  pigeon token join --out join.token
+  pigeon token join --uses 3 --ttl 1d --out join.token")]
     Join {
         /// How many agents may join with it
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -83,6 +110,8 @@ enum TokenCommand {
         /// A new file for it, to be given to the agents; `-` is standard output
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        #[command(flatten)]
+        output: OutputArgs,
         #[command(flatten)]
         host: HostArgs,
     },
@@ -100,12 +129,19 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
         ));
     }
     match args.command {
-        TokenCommand::Create { name, role, ttl, out, host } => {
-            let file = SecretFile::create(&out)?;
+        TokenCommand::Create { name, role, ttl, out, output, host } => {
+            let mut paper = Paper::open(output, colours)?;
+            let file = secret_file(&out, &paper)?;
             visit(&host, &screen, async |host| {
                 let token = host.client().create_token(TokenSpec { name, role, ttl_ms: ttl.map(whole_ms) }).await?;
-                file.keep(&token.secret)?;
-                screen.note(&format!("{} may do what {} may", token.info.name, article(role)));
+                let elsewhere = keep(file, &token.secret)?;
+                match paper.output {
+                    Output::Table => {
+                        screen.note(&format!("{} may do what {} may", token.info.name, article(role)));
+                    }
+                    Output::Json if elsewhere => paper.json(&token.info)?,
+                    Output::Json => paper.json(&token)?,
+                }
                 Ok(Exit::Valid)
             })
             .await
@@ -114,23 +150,48 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
             let mut paper = Paper::open(output, colours)?;
             visit(&host, &screen, async |host| {
                 let tokens = host.client().tokens().await?;
-                paper.show(&tokens, |tokens, view| list(tokens, view))?;
+                paper.show(&TokenList { tokens }, |list, view| table(&list.tokens, view))?;
                 Ok(Exit::Valid)
             })
             .await
         }
-        TokenCommand::Revoke { name, host } => {
+        TokenCommand::Revoke { names, yes, output, host } => {
+            let mut paper = Paper::open(output, colours)?;
             visit(&host, &screen, async |host| {
-                host.client().revoke_token(&name).await?;
-                Ok(Exit::Valid)
+                let client = host.client();
+                let own = client.tokens().await?.into_iter().find(|token| token.yours && names.contains(&token.name));
+                if let Some(own) = own {
+                    let what = format!(
+                        "revoke token {}, the very one in use (after that it takes another to reach the server)",
+                        own.name
+                    );
+                    if !confirm(&screen, &what, yes).await? {
+                        return Ok(Exit::Usage);
+                    }
+                }
+                let revoke = async |name: &String| {
+                    client.revoke_token(name).await?;
+                    Ok((Deed::done(name, Done::Revoked), "revoked".to_owned()))
+                };
+                each("token", &names, &mut paper, &screen, revoke).await
             })
             .await
         }
-        TokenCommand::Join { uses, ttl, out, host } => {
-            let file = SecretFile::create(&out)?;
+        TokenCommand::Join { uses, ttl, out, output, host } => {
+            let mut paper = Paper::open(output, colours)?;
+            let file = secret_file(&out, &paper)?;
             visit(&host, &screen, async |host| {
                 let token = host.client().create_join_token(JoinSpec { uses, ttl_ms: whole_ms(ttl) }).await?;
-                file.keep(&token.secret)?;
+                let elsewhere = keep(file, &token.secret)?;
+                if paper.output == Output::Json {
+                    let NewJoinToken { hub, expires_ms, .. } = token.clone();
+                    if elsewhere {
+                        paper.json(&JoinInfo { hub, expires_ms })?
+                    } else {
+                        paper.json(&token)?
+                    }
+                    return Ok(Exit::Valid);
+                }
                 screen.note(&format!("good for {}, for {}", plural(uses.into(), "agent"), units::in_units(ttl)));
                 let command = format!("pigeon-agent --hub {} --token-file FILE --state-dir DIR", token.hub);
                 screen.next("on the agent's machine, with the token in a file:", &command);
@@ -139,6 +200,17 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
             .await
         }
     }
+}
+
+/// Where a secret goes. Where programs are told of it on standard output as well, it is a part of what they are told.
+fn secret_file(out: &Path, paper: &Paper) -> Result<Option<SecretFile>, Failed> {
+    let told = paper.output == Output::Json && out.as_os_str() == "-";
+    (!told).then(|| SecretFile::create(out)).transpose()
+}
+
+/// Write a secret down, if it goes into a place of its own; whether it does.
+fn keep(file: Option<SecretFile>, secret: &str) -> Result<bool, Failed> {
+    file.map(|file| file.keep(secret)).transpose().map(|kept| kept.is_some())
 }
 
 fn whole_ms(time: Duration) -> u64 {
@@ -151,7 +223,7 @@ fn article(role: Role) -> String {
     format!("{} {role}", if an { "an" } else { "a" })
 }
 
-fn list(tokens: &[TokenInfo], view: &View) -> String {
+fn table(tokens: &[TokenInfo], view: &View) -> String {
     let mut grid = Grid::new([
         Column::left("NAME").kept().cut(10),
         Column::left("ROLE").kept(),
@@ -177,7 +249,10 @@ mod tests {
 
     #[test]
     fn tokens_are_listed_with_what_they_may_do() {
-        let token = |name: &str, role, expires_ms| TokenInfo { name: name.to_owned(), role, created_ms: 0, expires_ms };
+        let token = |name: &str, role, expires_ms| {
+            let yours = role == Role::Admin;
+            TokenInfo { name: name.to_owned(), role, created_ms: 0, expires_ms, yours }
+        };
         let tokens = [token("admin", Role::Admin, None), token("ci", Role::Submitter, Some(7_200_000))];
         let view = View {
             paint: Paint::PLAIN,
@@ -186,6 +261,6 @@ mod tests {
             moment: Moment::utc(3_600_000),
             flags: String::new(),
         };
-        insta::assert_snapshot!(list(&tokens, &view));
+        insta::assert_snapshot!(table(&tokens, &view));
     }
 }

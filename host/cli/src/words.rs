@@ -12,19 +12,6 @@ pub(crate) fn plain(_: Paint, text: &str) -> String {
     text.to_owned()
 }
 
-/// A job's state: the word that JSON has as well.
-pub(crate) const fn state(state: JobState) -> &'static str {
-    match state {
-        JobState::Open => "open",
-        JobState::Sealed => "sealed",
-        JobState::Interrupted => "interrupted",
-        JobState::Paused => "paused",
-        JobState::Stopped => "stopped",
-        JobState::Cancelled => "cancelled",
-        JobState::Finished => "finished",
-    }
-}
-
 /// What a job's state looks like.
 pub(crate) const fn state_tone(state: JobState) -> Tone {
     match state {
@@ -78,4 +65,12 @@ pub(crate) fn waiting(waiting: &Waiting, view: &View) -> String {
         }
         Waiting::Nobody => "it was interrupted, and nobody works at it".to_owned(),
     }
+}
+
+/// The name that is closest to one that nobody has, if one is close.
+pub(crate) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(&unknown, &name.to_lowercase()), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.7).then_some(best.1)
 }

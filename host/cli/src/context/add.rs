@@ -16,6 +16,10 @@ use super::file::{Context, ContextsFile, fingerprint_of};
 use crate::{exit::Failed, pem, screen::Screen, serve::Running};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon context add prod --server https://pigeon.example.org:4780 --token-file token --fingerprint sha256:...
+  pigeon context add here --state-dir /var/lib/pigeon     A server on this machine")]
 pub(super) struct AddArgs {
     /// What to call it here
     #[arg(value_parser = name)]
@@ -155,8 +159,8 @@ pub(crate) fn of_state_dir(dir: &Path, other: Option<&str>) -> Result<Context, F
     let path = dir.join("admin.token");
     if fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Err(Failed::usage(format!("there is no admin token in {}", dir.display())).hint(
-            "a folder made by `pigeon restore` has none, for backups hold no secrets of tokens: those that were made \
-             before are still good, so name the server with --server URL --token-file FILE",
+            "a folder made by `pigeon restore` has none, for backups hold no secrets of tokens: with one that was made \
+             before, say --server URL --token-file FILE; with none, start the server with --new-admin-token",
         ));
     }
     let token = token(&path)?;
@@ -247,7 +251,7 @@ fn certificate(context: &mut Context, path: &Path) -> Result<(), Failed> {
     let der = pem::to_der(&read(path, what, hint)?)
         .ok_or_else(|| Failed::usage(format!("{} does not hold one certificate", path.display())).hint(hint))?;
     context.fingerprint = Some(Digest::of(&der).to_string());
-    context.ca = Some(pem::of_der(&der));
+    context.ca = Some(pigeon_api::client::pem(&der));
     Ok(())
 }
 

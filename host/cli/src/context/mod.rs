@@ -4,7 +4,7 @@ mod add;
 mod file;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use pigeon_api::{ContextInfo, ContextList};
 
 use self::add::AddArgs;
 pub(crate) use self::add::of_state_dir;
@@ -36,6 +36,10 @@ enum ContextCommand {
     /// Keep a server
     Add(AddArgs),
     /// Have commands mean this server
+    #[command(after_help = "\
+Examples:
+  pigeon context use prod
+  pigeon context use --none                 Work within each command's own process again")]
     Use {
         /// Its name
         #[arg(required_unless_present = "none")]
@@ -45,11 +49,18 @@ enum ContextCommand {
         none: bool,
     },
     /// Name all servers that are kept
+    #[command(after_help = "\
+Examples:
+  pigeon context list -o json")]
     List {
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Show one of them, but for its token
+    #[command(after_help = "\
+Examples:
+  pigeon context show
+  pigeon context show prod")]
     Show {
         /// Its name; the one in use if not given
         name: Option<String>,
@@ -57,6 +68,9 @@ enum ContextCommand {
         output: OutputArgs,
     },
     /// Forget a server
+    #[command(after_help = "\
+Examples:
+  pigeon context remove prod")]
     Remove {
         /// Its name
         name: String,
@@ -66,19 +80,6 @@ enum ContextCommand {
 /// By what a server is known that has no CA of its own.
 const SYSTEM: &str = "system";
 const NOTHING: &str = "nothing";
-
-/// A context as it may be shown.
-#[derive(Debug, Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    server: &'a str,
-    /// Whether it is in use.
-    current: bool,
-    /// How the server is known: by the fingerprint of its CA, by the `system`, or by `nothing`, where it speaks in the clear.
-    trust: String,
-    /// Whether a token is kept.
-    token: bool,
-}
 
 /// Run the command.
 pub(crate) async fn run(args: ContextArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
@@ -103,12 +104,12 @@ pub(crate) async fn run(args: ContextArgs, colours: Colours, screen: Screen) -> 
         ContextCommand::List { output } => {
             let mut paper = Paper::open(output, colours)?;
             let contexts = file.read()?;
-            let shown: Vec<Shown<'_>> =
-                contexts.contexts.iter().map(|(name, context)| shown(&contexts, name, context)).collect();
-            if shown.is_empty() {
+            let kept = contexts.contexts.iter().map(|(name, context)| shown(&contexts, name, context)).collect();
+            let list = ContextList { contexts: kept };
+            if list.contexts.is_empty() {
                 screen.note("there are none yet: `pigeon context add NAME --server URL --token-file FILE`");
             }
-            paper.show(&shown, |shown, view| list(shown, view))?;
+            paper.show(&list, table)?;
         }
         ContextCommand::Show { name, output } => {
             let mut paper = Paper::open(output, colours)?;
@@ -117,7 +118,7 @@ pub(crate) async fn run(args: ContextArgs, colours: Colours, screen: Screen) -> 
                 return Err(Failed::usage("no context is in use").hint("name one: `pigeon context list` names all"));
             };
             let shown = shown(&contexts, &name, contexts.named(&name)?);
-            paper.show(&shown, |shown, view| one(shown, view))?;
+            paper.show(&shown, one)?;
         }
         ContextCommand::Remove { name } => {
             let was_in_use = file.change(|contexts| {
@@ -135,10 +136,11 @@ pub(crate) async fn run(args: ContextArgs, colours: Colours, screen: Screen) -> 
     Ok(Exit::Valid)
 }
 
-fn shown<'a>(contexts: &Contexts, name: &'a str, context: &'a Context) -> Shown<'a> {
-    Shown {
-        name,
-        server: &context.server,
+/// A context as it may be shown.
+fn shown(contexts: &Contexts, name: &str, context: &Context) -> ContextInfo {
+    ContextInfo {
+        name: name.to_owned(),
+        server: context.server.clone(),
         current: contexts.current.as_deref() == Some(name),
         trust: match &context.fingerprint {
             Some(fingerprint) => fingerprint.clone(),
@@ -149,8 +151,8 @@ fn shown<'a>(contexts: &Contexts, name: &'a str, context: &'a Context) -> Shown<
     }
 }
 
-fn list(contexts: &[Shown<'_>], view: &View) -> String {
-    if contexts.is_empty() {
+fn table(list: &ContextList, view: &View) -> String {
+    if list.contexts.is_empty() {
         return String::new();
     }
     let mut grid = Grid::new([
@@ -159,18 +161,18 @@ fn list(contexts: &[Shown<'_>], view: &View) -> String {
         Column::left("SERVER").kept().cut(20),
         Column::left("KNOWN BY").cut(15),
     ]);
-    for context in contexts {
+    for context in &list.contexts {
         grid.row([
             cell(if context.current { "*" } else { "" }),
-            cell(context.name).painted_if(context.current, Paint::strong),
-            cell(context.server),
+            cell(&context.name).painted_if(context.current, Paint::strong),
+            cell(&context.server),
             cell(&context.trust),
         ]);
     }
     grid.text(view.paint, view.width)
 }
 
-fn one(context: &Shown<'_>, view: &View) -> String {
+fn one(context: &ContextInfo, view: &View) -> String {
     let fact = |name: &str, value: &str| format!("{} {}\n", view.paint.dim(&format!("{name:<9}")), printable(value));
     let trust = match context.trust.as_str() {
         SYSTEM => "a certificate that this system trusts",
@@ -178,8 +180,8 @@ fn one(context: &Shown<'_>, view: &View) -> String {
         fingerprint => fingerprint,
     };
     [
-        fact("name", context.name),
-        fact("server", context.server),
+        fact("name", &context.name),
+        fact("server", &context.server),
         fact("known by", trust),
         fact("token", if context.token { "kept" } else { "none" }),
         fact("in use", if context.current { "yes" } else { "no" }),

@@ -5,7 +5,7 @@ mod show;
 use clap::{Args, Subcommand};
 use pigeon_api::{
     DeadFilter, DeadId, DeadLetter, DeadName, Pigeon,
-    page::{DeadDocument, DeadPage, MOST_PAGE},
+    page::{Count, DeadDocument, DeadPage, MOST_PAGE},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     connect::HostArgs,
     exit::{Exit, Failed},
     job_id::{self, Last},
+    paged::paged,
     paint::{Colours, Paint},
     paper::{Output, OutputArgs, Paper},
     screen::Screen,
@@ -44,12 +45,24 @@ enum DeadCommand {
     /// Show one: why it could not be judged, its input, its log
     Show(ShowArgs),
     /// Try them again: their failures count no longer, and jobs that had ended go on
+    #[command(after_help = "\
+Examples:
+  pigeon dead retry last:17 last:18
+  pigeon dead retry --code timeout --message 'CPU time'")]
     Retry(SelectArgs),
     /// Forget that they could be tried again: their failures stand
+    #[command(after_help = "\
+Examples:
+  pigeon dead discard --job last
+  pigeon dead discard --all --yes")]
     Discard(DiscardArgs),
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon dead list --job last
+  pigeon dead list --code timeout -n 500 -o json")]
 struct ListArgs {
     #[command(flatten)]
     which: WhichArgs,
@@ -70,6 +83,10 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon dead show last:17
+  pigeon dead show last:17 --raw >item")]
 struct ShowArgs {
     /// Which: JOB:RUN
     #[arg(value_name = "JOB:RUN")]
@@ -116,6 +133,9 @@ struct SelectArgs {
     all: bool,
 
     #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
     host: HostArgs,
 }
 
@@ -134,8 +154,8 @@ pub(crate) async fn run(args: DeadArgs, colours: Colours, screen: Screen) -> Res
     match args.command {
         DeadCommand::List(args) => list(args, colours, &screen).await,
         DeadCommand::Show(args) => look(args, colours, &screen).await,
-        DeadCommand::Retry(args) => retry(args, &screen).await,
-        DeadCommand::Discard(args) => discard(args, &screen).await,
+        DeadCommand::Retry(args) => retry(args, colours, &screen).await,
+        DeadCommand::Discard(args) => discard(args, colours, &screen).await,
     }
 }
 
@@ -187,20 +207,22 @@ async fn look(args: ShowArgs, colours: Colours, screen: &Screen) -> Result<Exit,
     .await
 }
 
-async fn retry(args: SelectArgs, screen: &Screen) -> Result<Exit, Failed> {
+async fn retry(args: SelectArgs, colours: Colours, screen: &Screen) -> Result<Exit, Failed> {
     checked(&args)?;
+    let mut paper = Paper::open(args.output, colours)?;
     visit(&args.host, screen, async |host| {
         let client = host.client();
         let filter = selected(client.as_ref(), &args).await?;
         let count = client.retry_dead(filter).await?;
-        screen.note(&format!("tried again: {}", plural(count, "run")));
-        Ok(Exit::Valid)
+        done(&mut paper, screen, count, &format!("tried again: {}", plural(count, "run")))
     })
     .await
 }
 
-async fn discard(DiscardArgs { select: args, yes }: DiscardArgs, screen: &Screen) -> Result<Exit, Failed> {
+async fn discard(args: DiscardArgs, colours: Colours, screen: &Screen) -> Result<Exit, Failed> {
+    let DiscardArgs { select: args, yes } = args;
     checked(&args)?;
+    let mut paper = Paper::open(args.output, colours)?;
     visit(&args.host, screen, async |host| {
         let client = host.client();
         let filter = selected(client.as_ref(), &args).await?;
@@ -213,10 +235,18 @@ async fn discard(DiscardArgs { select: args, yes }: DiscardArgs, screen: &Screen
             return Ok(Exit::Usage);
         }
         let count = client.discard_dead(filter).await?;
-        screen.note(&format!("discarded: {}", plural(count, "dead letter")));
-        Ok(Exit::Valid)
+        done(&mut paper, screen, count, &format!("discarded: {}", plural(count, "dead letter")))
     })
     .await
+}
+
+/// To how many of them it was done: a note for people, a document for programs.
+fn done(paper: &mut Paper, screen: &Screen, count: u64, words: &str) -> Result<Exit, Failed> {
+    match paper.output {
+        Output::Table => screen.note(words),
+        Output::Json => paper.json(&Count { count })?,
+    }
+    Ok(Exit::Valid)
 }
 
 /// Something must be said: to mean all by saying nothing would be easily done.
@@ -258,30 +288,19 @@ async fn find(client: &dyn Pigeon, name: &str) -> Result<DeadId, Failed> {
     Ok(DeadId { job: job_id::find(client, job, Last::Any).await?, run })
 }
 
-/// At most so many, in as many pages as it takes, and whether there is more.
+/// At most so many behind that one, and whether there is more.
 async fn page(
     client: &dyn Pigeon,
     filter: &DeadFilter,
-    mut after: Option<DeadId>,
+    after: Option<DeadId>,
     most: usize,
 ) -> Result<DeadPage, Failed> {
-    let mut dead: Vec<DeadLetter> = Vec::new();
-    loop {
-        // One more than is shown tells whether there are more.
-        let wanted = (most + 1 - dead.len()).min(MOST_PAGE);
-        let some = client.dead(filter.clone(), after, wanted).await?;
-        let over = some.len() < wanted;
-        dead.extend(some);
-        after = dead.last().map(|letter| letter.id);
-        if dead.len() > most {
-            dead.truncate(most);
-            let next = dead.last().map(|letter| letter.id);
-            return Ok(DeadPage { dead, next });
-        }
-        if over {
-            return Ok(DeadPage { dead, next: None });
-        }
-    }
+    let ask = async |last: Option<&DeadLetter>, wanted| {
+        Ok(client.dead(filter.clone(), last.map(|letter| letter.id).or(after), wanted).await?)
+    };
+    let (dead, more) = paged(most, MOST_PAGE, ask).await?;
+    let next = dead.last().filter(|_| more).map(|letter| letter.id);
+    Ok(DeadPage { dead, next })
 }
 
 fn table(page: &DeadPage, which: &WhichArgs, view: &View) -> String {

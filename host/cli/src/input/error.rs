@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::units::Size;
+use crate::{text::plural, units::Size};
 
 /// Input that cannot be taken. The message says what and where; [`hint`](InputError::hint) what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +50,10 @@ pub(crate) enum Problem {
     BareQuote,
     #[error("something stands between a closing quote and the next comma")]
     BehindQuote,
-    #[error("the row has {}, the header has {header}", fields(*.found))]
+    #[error("the row has {}, the header has {header}", plural(*.found as u64, "field"))]
     FieldCount { found: usize, header: usize },
     #[error("the header names the column {0:?} twice")]
     DuplicateColumn(String),
-}
-
-fn fields(count: usize) -> String {
-    if count == 1 { "1 field".to_owned() } else { format!("{count} fields") }
 }
 
 impl InputError {

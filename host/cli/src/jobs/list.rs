@@ -1,14 +1,17 @@
 //! `pigeon jobs list`: jobs, the newest first, a page at a time.
 
-use clap::Args;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use pigeon_api::{JobFilter, JobId, JobState, JobSummary, Pigeon, page::JobPage};
 
 use crate::{
     connect::HostArgs,
     exit::{Exit, Failed},
     job_id::{self, Last},
+    paged::paged,
     paint::{Colours, Paint},
-    paper::{OutputArgs, Paper},
+    paper::{OutputArgs, Paper, WatchArgs},
     screen::Screen,
     text::{Column, Grid, View, cell, number},
     units,
@@ -17,27 +20,43 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon jobs list                          The last 20
+  pigeon jobs list -s unfinished --watch    What is going on, drawn anew every two seconds
+  pigeon jobs list --since 24h --author ci --all -o json")]
 pub(super) struct ListArgs {
     /// Only those in this state
-    #[arg(short, long, value_enum, value_name = "STATE")]
+    #[arg(short, long, value_enum, value_name = "STATE", help_heading = "Which")]
     state: Option<State>,
 
     /// Only those of the plugin with this name
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", help_heading = "Which")]
     plugin: Option<String>,
+
+    /// Only those that were submitted with the token of this name, or by `schedule NAME`
+    #[arg(long, value_name = "NAME", help_heading = "Which")]
+    author: Option<String>,
+
+    /// Only those that were submitted within this time, such as 30m or 7d
+    #[arg(long, value_name = "TIME", value_parser = units::duration, help_heading = "Which")]
+    since: Option<Duration>,
+
+    /// Only those that were submitted before this one: the next page
+    #[arg(long, value_name = "JOB", help_heading = "Which")]
+    before: Option<String>,
 
     /// At most so many
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
-        default_value_t = 20, conflicts_with = "all")]
+        default_value_t = USUAL, conflicts_with = "all", help_heading = "Which")]
     limit: u32,
 
     /// All of them
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Which")]
     all: bool,
 
-    /// Only those that were submitted before this one: the next page
-    #[arg(long, value_name = "JOB")]
-    before: Option<String>,
+    #[command(flatten)]
+    watch: WatchArgs,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -46,39 +65,52 @@ pub(super) struct ListArgs {
     host: HostArgs,
 }
 
-/// States that can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// Jobs that are listed if nothing is said.
+const USUAL: u32 = 20;
+
+/// States that can be asked for: one, or all that are not final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Any but stopped, cancelled and finished
     Unfinished,
-    /// Items still come
-    Open,
-    /// All items are there, and runs are under way or wait
-    Sealed,
-    /// Nobody works at it, and it has not ended
-    Interrupted,
-    /// Somebody has it wait
-    Paused,
-    /// Stopped at its first error, by --fail-fast
-    Stopped,
-    /// Nobody wants the rest of it
-    Cancelled,
-    /// Every run has an outcome
-    Finished,
+    Is(JobState),
 }
 
+const STATES: [State; 1 + JobState::ALL.len()] = {
+    let mut states = [State::Unfinished; 1 + JobState::ALL.len()];
+    let mut at = 0;
+    while at < JobState::ALL.len() {
+        states[at + 1] = State::Is(JobState::ALL[at]);
+        at += 1;
+    }
+    states
+};
+
 impl State {
-    const fn state(self) -> Option<JobState> {
+    const fn as_str(self) -> &'static str {
         match self {
-            State::Unfinished => None,
-            State::Open => Some(JobState::Open),
-            State::Sealed => Some(JobState::Sealed),
-            State::Interrupted => Some(JobState::Interrupted),
-            State::Paused => Some(JobState::Paused),
-            State::Stopped => Some(JobState::Stopped),
-            State::Cancelled => Some(JobState::Cancelled),
-            State::Finished => Some(JobState::Finished),
+            State::Unfinished => "unfinished",
+            State::Is(state) => state.as_str(),
         }
+    }
+}
+
+impl ValueEnum for State {
+    fn value_variants<'a>() -> &'a [Self] {
+        &STATES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            State::Unfinished => "Any but stopped, cancelled and finished",
+            State::Is(JobState::Open) => "Items still come",
+            State::Is(JobState::Sealed) => "All items are there, and runs are under way or wait",
+            State::Is(JobState::Interrupted) => "Nobody works at it, and it has not ended",
+            State::Is(JobState::Paused) => "Somebody has it wait",
+            State::Is(JobState::Stopped) => "Stopped at its first error, by --fail-fast",
+            State::Is(JobState::Cancelled) => "Nobody wants the rest of it",
+            State::Is(JobState::Finished) => "Every run has an outcome",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
     }
 }
 
@@ -93,45 +125,54 @@ pub(super) async fn run(args: ListArgs, colours: Colours, screen: &Screen) -> Re
     let mut paper = Paper::open(args.output, colours)?;
     visit(&args.host, screen, async |host| {
         let client = host.client();
+        let client = client.as_ref();
         paper.view.flags = host.command("");
         let before = match &args.before {
-            Some(which) => Some(job_id::find(client.as_ref(), which, Last::Any).await?),
+            Some(which) => Some(job_id::find(client, which, Last::Any).await?),
             None => None,
         };
-        let page = page(client.as_ref(), &args, before).await?;
-        paper.show(&page, |page, view| table(page, &args, view))?;
+        let look = async || page(client, &args, before, jiff::Timestamp::now().as_millisecond()).await;
+        paper.watch(args.watch, look, |page, view| table(page, &args, view)).await?;
         Ok(Exit::Valid)
     })
     .await
 }
 
 /// What was asked for, in as many pages as it takes, and whether there is more.
-async fn page(client: &dyn Pigeon, args: &ListArgs, mut before: Option<JobId>) -> Result<JobPage, Failed> {
+async fn page(client: &dyn Pigeon, args: &ListArgs, before: Option<JobId>, now_ms: i64) -> Result<JobPage, Failed> {
     let most = if args.all { usize::MAX } else { args.limit as usize };
-    let mut jobs: Vec<JobSummary> = Vec::new();
-    loop {
-        // One more than is shown tells whether there are more.
-        let wanted = most.saturating_add(1).saturating_sub(jobs.len()).min(PAGE);
-        let filter = JobFilter {
-            unfinished: args.state == Some(State::Unfinished),
-            state: args.state.and_then(State::state),
-            plugin: args.plugin.clone(),
-            before,
-            limit: Some(wanted),
-        };
-        let some = client.jobs(filter).await?;
-        let over = some.len() < wanted;
-        jobs.extend(some);
-        before = jobs.last().map(|job| job.id);
-        if jobs.len() > most {
-            jobs.truncate(most);
-            let next = jobs.last().map(|job| job.id);
-            return Ok(JobPage { jobs, next });
+    let since = args.since.map(|since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let least_ms = since.map_or(i64::MIN, |since| now_ms.saturating_sub(since));
+    let ask = async |last: Option<&JobSummary>, wanted: usize| {
+        let mut jobs = Vec::new();
+        let mut before = last.map(|job| job.id).or(before);
+        // The control host knows nothing of authors: few of a page may be theirs.
+        let asked = if args.author.is_some() { PAGE } else { wanted };
+        while jobs.len() < wanted {
+            let filter = JobFilter {
+                unfinished: args.state == Some(State::Unfinished),
+                state: args.state.and_then(|state| if let State::Is(state) = state { Some(state) } else { None }),
+                plugin: args.plugin.clone(),
+                before,
+                limit: Some(asked),
+            };
+            let some = client.jobs(filter).await?;
+            // The newest come first.
+            let over = some.len() < asked || some.last().is_some_and(|job| job.accepted_ms < least_ms);
+            before = some.last().map(|job| job.id);
+            let is_meant = |job: &JobSummary| {
+                job.accepted_ms >= least_ms && args.author.as_ref().is_none_or(|author| *author == job.author)
+            };
+            jobs.extend(some.into_iter().filter(is_meant).take(wanted - jobs.len()));
+            if over {
+                break;
+            }
         }
-        if over {
-            return Ok(JobPage { jobs, next: None });
-        }
-    }
+        Ok(jobs)
+    };
+    let (jobs, more) = paged(most, PAGE, ask).await?;
+    let next = jobs.last().filter(|_| more).map(|job| job.id);
+    Ok(JobPage { jobs, next })
 }
 
 fn table(page: &JobPage, args: &ListArgs, view: &View) -> String {
@@ -154,7 +195,7 @@ fn table(page: &JobPage, args: &ListArgs, view: &View) -> String {
     for job in &page.jobs {
         grid.row([
             cell(job.id.to_string()),
-            cell(words::state(job.state)).painted(words::state_tone(job.state)),
+            cell(job.state.as_str()).painted(words::state_tone(job.state)),
             cell(done(job)),
             cell(number(job.planned_runs)),
             cell(&job.plugin),
@@ -186,22 +227,20 @@ fn done(job: &JobSummary) -> String {
 
 /// The flags that ask for the same again.
 fn same(args: &ListArgs) -> String {
-    use clap::ValueEnum as _;
-    let mut flags = String::new();
-    if let Some(state) = args.state.and_then(|state| state.to_possible_value()) {
-        flags.push_str(&format!(" --state {}", state.get_name()));
-    }
-    if let Some(plugin) = &args.plugin {
-        flags.push_str(&format!(" --plugin {}", crate::dirs::quoted(&crate::text::printable(plugin))));
-    }
-    if args.limit != 20 {
-        flags.push_str(&format!(" --limit {}", args.limit));
-    }
-    flags
+    let quoted = |text: &String| crate::dirs::quoted(&crate::text::printable(text)).into_owned();
+    let flags = [
+        ("state", args.state.map(|state| state.as_str().to_owned())),
+        ("plugin", args.plugin.as_ref().map(quoted)),
+        ("author", args.author.as_ref().map(quoted)),
+        ("since", args.since.map(units::in_units)),
+        ("limit", Some(args.limit.to_string()).filter(|_| args.limit != USUAL)),
+    ];
+    flags.into_iter().filter_map(|(flag, value)| Some(format!(" --{flag} {}", value?))).collect()
 }
 
 fn none(args: &ListArgs, view: &View) -> String {
-    if args.state.is_some() || args.plugin.is_some() || args.before.is_some() {
+    let any = args.state.is_some() || args.plugin.is_some() || args.author.is_some() || args.since.is_some();
+    if any || args.before.is_some() {
         format!("no such job: {} lists all\n", view.command("pigeon jobs list --all"))
     } else {
         format!("no job is kept: {} submits one\n", view.command("pigeon process -f FILE -v json"))

@@ -14,6 +14,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon jobs logs last
+  pigeon jobs logs last --item a.json
+  pigeon jobs logs 6e01 --follow -o json")]
 pub(super) struct LogsArgs {
     #[command(flatten)]
     job: JobArg,

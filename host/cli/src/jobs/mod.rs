@@ -46,18 +46,35 @@ enum JobsCommand {
     /// Wait until jobs have ended, and say how they ended
     Wait(wait::WaitArgs),
     /// End jobs: what is under way is cancelled, and the rest is never run
+    #[command(after_help = "\
+Examples:
+  pigeon jobs cancel last
+  pigeon jobs cancel 6e01 c0de -o json")]
     Cancel(change::ChangeArgs),
     /// Have jobs wait: what is under way ends as it would
+    #[command(after_help = "\
+Examples:
+  pigeon jobs pause last            Until `pigeon jobs resume last`, whatever restarts")]
     Pause(change::ChangeArgs),
     /// Have jobs go on that were paused
+    #[command(after_help = "\
+Examples:
+  pigeon jobs resume last")]
     Resume(change::ChangeArgs),
     /// Try again all runs of jobs that could not be judged, as far as nobody discarded them
+    #[command(after_help = "\
+Examples:
+  pigeon jobs retry last            All of it; `pigeon dead retry` chooses by code and message")]
     Retry(change::ChangeArgs),
     /// Show what guests logged, and backtraces, run by run
     Logs(logs::LogsArgs),
     /// Report on a job as `pigeon process` does, in any of its forms
     Results(results::ResultsArgs),
     /// Remove jobs that have ended, with all that is known of them
+    #[command(after_help = "\
+Examples:
+  pigeon jobs delete last
+  pigeon jobs delete 6e01 c0de --yes")]
     Delete(change::DeleteArgs),
 }
 
@@ -96,13 +113,13 @@ pub(crate) async fn run(args: JobsArgs, colours: Colours, screen: Screen) -> Res
         JobsCommand::List(args) => list::run(args, colours, &screen).await,
         JobsCommand::Show(args) => show::run(args, colours, &screen).await,
         JobsCommand::Wait(args) => wait::run(args, colours, &screen).await,
-        JobsCommand::Cancel(args) => change::run(args, change::Change::Cancel, &screen).await,
-        JobsCommand::Pause(args) => change::run(args, change::Change::Pause, &screen).await,
-        JobsCommand::Resume(args) => change::run(args, change::Change::Resume, &screen).await,
-        JobsCommand::Retry(args) => change::run(args, change::Change::Retry, &screen).await,
+        JobsCommand::Cancel(args) => change::run(args, change::Change::Cancel, colours, &screen).await,
+        JobsCommand::Pause(args) => change::run(args, change::Change::Pause, colours, &screen).await,
+        JobsCommand::Resume(args) => change::run(args, change::Change::Resume, colours, &screen).await,
+        JobsCommand::Retry(args) => change::run(args, change::Change::Retry, colours, &screen).await,
         JobsCommand::Logs(args) => logs::run(args, colours, &screen).await,
         JobsCommand::Results(args) => results::run(args, colours, &screen).await,
-        JobsCommand::Delete(args) => change::delete(args, &screen).await,
+        JobsCommand::Delete(args) => change::delete(args, colours, &screen).await,
     }
 }
 

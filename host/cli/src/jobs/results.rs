@@ -15,6 +15,10 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon jobs results last
+  pigeon jobs results 6e01 -o junit --output-file report.xml")]
 pub(super) struct ResultsArgs {
     #[command(flatten)]
     job: JobArg,

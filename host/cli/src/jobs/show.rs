@@ -19,6 +19,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon jobs show last
+  pigeon jobs show 6e01 --follow            And how it goes on, until it has ended
+  pigeon jobs show last -o json")]
 pub(super) struct ShowArgs {
     #[command(flatten)]
     job: JobArg,
@@ -64,7 +69,7 @@ const MOST_OPTIONS: usize = 20;
 fn page(job: &JobStatus, view: &View) -> String {
     let paint = view.paint;
     let id = job.id.to_string();
-    let state = words::state(job.state);
+    let state = job.state.as_str();
     let mut text = if id.len() + 2 + state.len() > view.width {
         format!("{}\n{}\n", paint.strong(&view.fitted(&id)), words::state_tone(job.state)(paint, state))
     } else {
@@ -76,6 +81,11 @@ fn page(job: &JobStatus, view: &View) -> String {
     };
     if let Some(waiting) = &job.waiting {
         fact("waits", Paint::warn, &words::waiting(waiting, view));
+    }
+    if let Some(broken) = &job.broken {
+        fact("failed", Paint::bad, &broken.detail);
+        broken.causes.iter().for_each(|cause| fact("because", Paint::bad, cause));
+        broken.hint.iter().for_each(|hint| fact("hint", Paint::good, hint));
     }
     fact("progress", words::plain, &progress(job, view));
     let plugin = &job.plugin;

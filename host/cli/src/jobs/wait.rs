@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use pigeon_api::{JobEvent, JobId, JobState, JobStatus, Pigeon, Watch};
+use pigeon_api::{ApiError, JobEvent, JobId, JobState, JobStatus, Pigeon, Watch, page::JobList};
 
 use super::find_all;
 use crate::{
@@ -21,6 +21,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  pigeon jobs wait last
+  pigeon jobs wait 6e01 c0de --timeout 1h
+
 Exit codes, the first that is true of one of the jobs:
     130  cancelled, or interrupted    4  the machinery failed, or the time was over
       3  some runs could not be judged
@@ -61,6 +65,9 @@ pub(super) async fn run(args: WaitArgs, colours: Colours, screen: &Screen) -> Re
                 if paper.output == Output::Table {
                     paper.write(line(&status, &paper.view_now()))?;
                 }
+                if let Some(broken) = status.broken.clone() {
+                    Failed::from(ApiError::from(broken)).about("job", status.id).print(screen.paint);
+                }
                 ended[at] = Some(status);
             }
             Ok::<_, Failed>(())
@@ -70,18 +77,18 @@ pub(super) async fn run(args: WaitArgs, colours: Colours, screen: &Screen) -> Re
             // Once the time is over, those that have not ended are told.
             Some(timeout) => tokio::time::timeout(timeout, waiting).await.unwrap_or(Ok(()))?,
         }
-        let exit = ended.iter().flatten().map(exit).max_by_key(|exit| gravity(*exit)).unwrap_or(Exit::Valid);
+        let exit = ended.iter().flatten().map(exit).max().unwrap_or(Exit::Valid);
         let left: Vec<JobId> =
             jobs.iter().zip(&ended).filter(|(_, ended)| ended.is_none()).map(|(job, _)| *job).collect();
         if paper.output == Output::Json {
-            paper.json(&ended.into_iter().flatten().collect::<Vec<_>>())?;
+            paper.json(&JobList { jobs: ended.into_iter().flatten().collect() })?;
         }
         let [first, others @ ..] = left.as_slice() else { return Ok(exit) };
         let more =
             if others.is_empty() { String::new() } else { format!(" and {}", plural(others.len() as u64, "other")) };
         let error = Failed::machinery(format!("the time was over before job {first}{more} had ended"))
             .hint(host.command(&format!("pigeon jobs show {first}")));
-        if gravity(exit) > gravity(error.exit) {
+        if exit > error.exit {
             error.print(screen.paint);
             return Ok(exit);
         }
@@ -106,10 +113,16 @@ async fn end(client: &dyn Pigeon, job: JobId, screen: &Screen) -> Result<JobStat
         let mut events = client.watch(job, Watch::default()).await?;
         let mut over = false;
         while let Some(event) = events.next().await {
-            if let JobEvent::Finished(state) = event? {
-                over = state.is_final();
-                break;
+            match event {
+                Ok(JobEvent::Finished(state)) => over = state.is_final(),
+                Ok(_) => continue,
+                // If the machinery failed for the job, it says so itself.
+                Err(error) => match client.job(job).await? {
+                    status if status.broken.is_some() => return Ok(status),
+                    _ => return Err(error.into()),
+                },
             }
+            break;
         }
         if !over {
             tokio::time::sleep(PACE).await;
@@ -120,22 +133,11 @@ async fn end(client: &dyn Pigeon, job: JobId, screen: &Screen) -> Result<JobStat
 /// What a process would end with that had worked at the job.
 fn exit(job: &JobStatus) -> Exit {
     match (job.state, job.failures, job.invalid) {
+        _ if job.broken.is_some() => Exit::Machinery,
         (JobState::Cancelled | JobState::Interrupted, ..) => Exit::Interrupted,
         (_, 0, 0) => Exit::Valid,
         (_, 0, _) => Exit::Invalid,
         _ => Exit::Failures,
-    }
-}
-
-/// Of several, the gravest counts.
-const fn gravity(exit: Exit) -> u8 {
-    match exit {
-        Exit::Valid => 0,
-        Exit::Invalid => 1,
-        Exit::Failures => 2,
-        Exit::Usage => 3,
-        Exit::Machinery => 4,
-        Exit::Interrupted => 5,
     }
 }
 
@@ -157,7 +159,7 @@ fn line(job: &JobStatus, view: &View) -> String {
             paint.bad(&words.join(", "))
         }
     };
-    let state = words::state_tone(job.state)(paint, words::state(job.state));
+    let state = words::state_tone(job.state)(paint, job.state.as_str());
     format!("{}  {state}  {verdict}, {runs} in {time}\n", paint.strong(&job.id.to_string()))
 }
 

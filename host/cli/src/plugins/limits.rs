@@ -15,6 +15,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon plugins limits mine                Show them
+  pigeon plugins limits mine --max-parallel 4 --rate 100/1m
+  pigeon plugins limits mine --rate none")]
 pub(super) struct LimitsArgs {
     /// The plugin's name
     #[arg(value_name = "NAME")]

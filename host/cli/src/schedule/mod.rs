@@ -4,12 +4,14 @@ mod add;
 mod list;
 
 use clap::{Args, Subcommand};
+use pigeon_api::{Deed, Done, Pigeon};
 
 use crate::{
     connect::HostArgs,
+    deeds::each,
     exit::{Exit, Failed},
     paint::Colours,
-    paper::OutputArgs,
+    paper::{OutputArgs, Paper},
     screen::Screen,
     text::Moment,
     visit::visit,
@@ -34,12 +36,24 @@ enum ScheduleCommand {
     /// Keep a schedule, with its items: files are read now, not when the time comes
     Add(Box<add::AddArgs>),
     /// Show all schedules and when they are due
+    #[command(after_help = "\
+Examples:
+  pigeon schedule list -o json")]
     List(ListArgs),
     /// Have schedules wait: their times pass
+    #[command(after_help = "\
+Examples:
+  pigeon schedule pause nightly")]
     Pause(NamesArgs),
     /// Have schedules go on
+    #[command(after_help = "\
+Examples:
+  pigeon schedule resume nightly")]
     Resume(NamesArgs),
     /// Forget schedules; jobs that they submitted go on
+    #[command(after_help = "\
+Examples:
+  pigeon schedule remove nightly pulse")]
     Remove(NamesArgs),
 }
 
@@ -59,6 +73,9 @@ struct NamesArgs {
     names: Vec<String>,
 
     #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
     host: HostArgs,
 }
 
@@ -75,36 +92,41 @@ pub(crate) async fn run(args: ScheduleArgs, colours: Colours, screen: Screen) ->
     match args.command {
         ScheduleCommand::Add(args) => add::run(*args, colours, &screen).await,
         ScheduleCommand::List(args) => list::run(args, colours, &screen).await,
-        ScheduleCommand::Pause(args) => change(args, Change::Pause, &screen).await,
-        ScheduleCommand::Resume(args) => change(args, Change::Resume, &screen).await,
-        ScheduleCommand::Remove(args) => change(args, Change::Remove, &screen).await,
+        ScheduleCommand::Pause(args) => change(args, Change::Pause, colours, &screen).await,
+        ScheduleCommand::Resume(args) => change(args, Change::Resume, colours, &screen).await,
+        ScheduleCommand::Remove(args) => change(args, Change::Remove, colours, &screen).await,
     }
 }
 
-/// Do it with each. What goes wrong with one is no reason to leave the others.
-async fn change(args: NamesArgs, change: Change, screen: &Screen) -> Result<Exit, Failed> {
+/// Do it with each.
+async fn change(args: NamesArgs, change: Change, colours: Colours, screen: &Screen) -> Result<Exit, Failed> {
+    let mut paper = Paper::open(args.output, colours)?;
     visit(&args.host, screen, async |host| {
         let client = host.client();
-        let mut exit = Exit::Valid;
-        for name in &args.names {
-            let done = match change {
-                Change::Pause => client.pause_schedule(name, true).await.map(|_| "paused".to_owned()),
-                Change::Resume => client.pause_schedule(name, false).await.map(|schedule| match schedule.next_ms {
-                    Some(next_ms) => format!("goes on, next {}", Moment::now().both(next_ms)),
-                    None => "goes on, but is not due any more".to_owned(),
-                }),
-                Change::Remove => client.remove_schedule(name).await.map(|()| "removed".to_owned()),
-            };
-            match done {
-                Ok(done) => screen.note(&format!("schedule {name}: {done}")),
-                Err(error) => {
-                    let error = Failed::from(error);
-                    exit = if exit == Exit::Machinery { exit } else { error.exit };
-                    error.print(screen.paint);
-                }
-            }
-        }
-        Ok(exit)
+        let act = async |name: &String| one(client.as_ref(), name, change).await;
+        each("schedule", &args.names, &mut paper, screen, act).await
     })
     .await
+}
+
+/// Do it with one of them: what was done, and the same in words.
+async fn one(client: &dyn Pigeon, name: &str, change: Change) -> Result<(Deed, String), Failed> {
+    match change {
+        Change::Pause => {
+            client.pause_schedule(name, true).await?;
+            Ok((Deed::done(name, Done::Paused), "paused".to_owned()))
+        }
+        Change::Resume => {
+            let next_ms = client.pause_schedule(name, false).await?.next_ms;
+            let words = match next_ms {
+                Some(next_ms) => format!("goes on, next {}", Moment::now().both(next_ms)),
+                None => "goes on, but is not due any more".to_owned(),
+            };
+            Ok((Deed { next_ms, ..Deed::done(name, Done::Resumed) }, words))
+        }
+        Change::Remove => {
+            client.remove_schedule(name).await?;
+            Ok((Deed::done(name, Done::Removed), "removed".to_owned()))
+        }
+    }
 }

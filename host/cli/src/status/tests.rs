@@ -65,12 +65,14 @@ fn a_busy_host_at_several_widths() {
 fn an_idle_host_says_what_to_do() {
     insta::assert_snapshot!(table(&idle(), false, false, &view(80)));
     let local = table(&idle(), false, true, &view(80));
-    assert!(local.ends_with("\n\nno server is in use: pigeon up starts one on this machine, with agents\n"), "{local}");
+    let hints = "\n\nno server is in use: pigeon up starts one on this machine, with agents\n\
+                 for one elsewhere: pigeon context add NAME --server URL --token-file FILE --use\n";
+    assert!(local.ends_with(hints), "{local}");
 }
 
 #[test]
 fn runs_that_nobody_can_take_are_a_warning() {
-    let paint = Paint::for_stream(Colours::Always, &io::stdout());
+    let paint = Paint::for_stream(Colours::Always, &std::io::stdout());
     let painted = |status: &HostStatus| table(status, false, false, &View { paint, ..view(80) });
     let mut status = idle();
     let warned = |text: &str| text.contains(&paint.warn("5 runs to do, 0 leases under way"));
@@ -99,11 +101,4 @@ fn times_are_by_the_hosts_clock() {
     let mut late = view(80);
     late.moment = late.moment.at(NOW + 86_400_000);
     assert_eq!(table(&busy(), false, false, &late), table(&busy(), false, false, &view(80)));
-}
-
-#[test]
-fn a_screen_is_written_over() {
-    let drawn = drawn_anew("a\nb\nc\n", true, 3);
-    assert_eq!(drawn, "\u{1b}[H\u{1b}[Ja\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
-    assert_eq!(drawn_anew("a\n", false, 0), "\u{1b}[Ha\u{1b}[K\n\u{1b}[J");
 }

@@ -6,6 +6,7 @@ mod curve;
 mod grid;
 mod moment;
 
+pub(crate) use pigeon_api::words::{number, plural};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub(crate) use self::{
@@ -58,27 +59,9 @@ pub(crate) fn wall(ms: f64) -> String {
     }
 }
 
-/// A number with its thousands apart.
-pub(crate) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// So many a second, with thousands apart; where there are that many, without a fraction.
 pub(crate) fn rate(rate: f64) -> String {
     if rate < 999.95 { format!("{rate:.1}") } else { number(rate.round() as u64) }
-}
-
-/// A count and what it counts.
-pub(crate) fn plural(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{} {what}s", number(count)) }
 }
 
 /// A part of all in percent. 99.96 % are not all of them, and must not look so; 0.04 % are not nothing.

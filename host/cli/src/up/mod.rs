@@ -10,9 +10,11 @@
 //!
 //! Both commands look at what is there and do what is missing: said twice, the second does nothing, and a cluster that has
 //! lost a process is made whole by the one and stopped by the other. A process is known by its number and the moment at
-//! which it began, so that no other is ever stopped in its place.
+//! which it began, so that no other is ever stopped in its place. Where `up.json` is lost or damaged, the processes are
+//! found again by their arguments, which name their folders.
 
 mod cluster;
+mod find;
 mod spawn;
 mod start;
 mod stop;
@@ -56,6 +58,10 @@ pub(crate) struct UpArgs {
 
 /// Stop the cluster of `pigeon up`, in order: agents end what they have, then the server
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  pigeon down
+  pigeon down --purge               With its queue, results, certificates and logs")]
 pub(crate) struct DownArgs {
     /// Remove all that it keeps as well: its queue, results, certificates and logs
     #[arg(long)]

@@ -19,12 +19,9 @@ fn a_server_of_this_machine_is_kept_used_and_forgotten() {
     place.run(&["context", "add", "here", "--state-dir", "host", "--replace"]).expect(0);
 
     place.run(&["context", "use", "here"]).expect(0);
-    let shown = place.json(&["context", "list"]);
-    assert_eq!(shown[0]["name"], "here");
-    assert_eq!(
-        (shown[0]["current"].as_bool(), shown[0]["server"].as_str()),
-        (Some(true), Some(serving.api().as_str()))
-    );
+    let shown = &place.json(&["context", "list"])["contexts"][0];
+    assert_eq!(shown["name"], "here");
+    assert_eq!((shown["current"].as_bool(), shown["server"].as_str()), (Some(true), Some(serving.api().as_str())));
     for shown in [place.run(&["context", "list"]), place.run(&["context", "show"])] {
         let shown = shown.expect(0);
         assert!(shown.stdout.contains("here") && !format!("{shown:?}").contains(token.trim()), "{shown:?}");
@@ -33,7 +30,7 @@ fn a_server_of_this_machine_is_kept_used_and_forgotten() {
     let close = place.run(&["context", "use", "her"]).refused(2);
     assert!(close.contains("did you mean `here`"), "{close}");
     place.run(&["context", "remove", "here"]).expect(0);
-    assert_eq!(place.json(&["context", "list"]), serde_json::json!([]));
+    assert_eq!(place.json(&["context", "list"]), serde_json::json!({"contexts": []}));
     // Commands work within their own process again.
     place.run(&["plugins", "list", "--state-dir", "own"]).expect(0);
     serving.stop();
@@ -65,7 +62,11 @@ fn a_server_is_known_by_its_ca_and_another_is_refused() {
     assert!(refused.stderr.contains(&api), "{refused:?}");
     let unknown = add("unknown", &[]);
     assert_ne!(unknown.code, Some(0), "{unknown:?}");
-    assert_eq!(place.json(&["context", "list"]).as_array().unwrap().len(), 3, "what was refused is not kept");
+    assert_eq!(
+        place.json(&["context", "list"])["contexts"].as_array().unwrap().len(),
+        3,
+        "what was refused is not kept"
+    );
     serving.stop();
 }
 
@@ -105,7 +106,7 @@ fn tokens_are_made_into_files_do_what_their_role_may_and_are_revoked() {
     place.run(&["token", "create", "cd", "--role", "king", "--out", "cd.token"]).expect(2);
 
     let names = |tokens: serde_json::Value| -> Vec<String> {
-        tokens.as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned()).collect()
+        tokens["tokens"].as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned()).collect()
     };
     assert!(names(place.json(&["token", "list"])).contains(&"ci".to_owned()));
 
@@ -114,9 +115,24 @@ fn tokens_are_made_into_files_do_what_their_role_may_and_are_revoked() {
     let forbidden = place.run(&["token", "list", "--context", "ci"]).expect(2);
     assert!(forbidden.stderr.contains("admin"), "{forbidden:?}");
 
+    // That in use is revoked only if that is meant.
+    let asked = place.run(&["token", "revoke", "ci", "admin"]).refused(2);
+    assert!(asked.contains("token admin, the very one in use") && asked.contains("--yes"), "{asked}");
+    place.run(&["jobs", "list", "--context", "ci"]).expect(0);
     place.run(&["token", "revoke", "ci"]).expect(0);
     let revoked = place.run(&["jobs", "list", "--context", "ci"]).refused(2);
     assert!(revoked.contains("error:"), "{revoked}");
     assert!(!names(place.json(&["token", "list"])).contains(&"ci".to_owned()));
+
+    // Whoever has the state folder is not locked out.
+    place.run(&["token", "create", "cd", "--role", "viewer", "--out", "cd.token"]).expect(0);
+    place.run(&["token", "revoke", "admin", "--yes"]).expect(0);
+    let revoked = place.run(&["token", "list"]).refused(2);
+    assert!(revoked.contains("--new-admin-token") && revoked.contains("pigeon up"), "{revoked}");
+    serving.stop();
+    let serving = place.serve(&["--new-admin-token"]);
+    assert!(serving.log().contains("another token that may do everything was made"), "{}", serving.log());
+    place.run(&["context", "add", "admin", "--state-dir", "host", "--replace"]).expect(0);
+    place.run(&["token", "list"]).expect(0);
     serving.stop();
 }

@@ -274,7 +274,7 @@ impl Place {
         let agent = Agent { child };
         until("the agent", || {
             let agents = self.json(&["agents", "list"]);
-            agents.as_array().unwrap().iter().any(|agent| agent["name"] == name && agent["state"] == "ready")
+            agents["agents"].as_array().unwrap().iter().any(|agent| agent["name"] == name && agent["state"] == "ready")
         });
         agent
     }

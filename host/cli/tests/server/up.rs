@@ -44,12 +44,13 @@ impl Cluster {
     fn ready(&self) -> Vec<String> {
         let agents = self.place.json(&["agents", "list"]);
         let name = |agent: &Value| agent["name"].as_str().unwrap().to_owned();
-        agents.as_array().unwrap().iter().filter(|agent| agent["state"] == "ready").map(name).collect()
+        agents["agents"].as_array().unwrap().iter().filter(|agent| agent["state"] == "ready").map(name).collect()
     }
 
     fn current(&self) -> Option<String> {
         let contexts = self.place.json(&["context", "list"]);
-        let current = contexts.as_array().unwrap().iter().find(|context| context["current"] == true)?.clone();
+        let current =
+            contexts["contexts"].as_array().unwrap().iter().find(|context| context["current"] == true)?.clone();
         Some(current["name"].as_str().unwrap().to_owned())
     }
 }
@@ -92,7 +93,7 @@ fn a_cluster_comes_up_works_and_goes_down_and_both_may_be_said_twice() {
     assert!(down.stderr.contains("it is down"), "{down:?}");
     assert!(processes.values().all(|pid| !is_alive(*pid)), "{processes:?}");
     assert_eq!(cluster.current().as_deref(), Some("before"));
-    assert_eq!(place.json(&["context", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(place.json(&["context", "list"])["contexts"].as_array().unwrap().len(), 1);
     let again = cluster.down(&[]).expect(0);
     assert!(again.stderr.contains("nothing was up"), "{again:?}");
 
@@ -143,4 +144,45 @@ fn a_context_of_ones_own_is_not_taken() {
     let refused = cluster.up(&["--agents", "1"]).refused(2);
     assert!(refused.contains("pigeon context remove up"), "{refused}");
     assert!(cluster.processes().is_empty());
+}
+
+#[test]
+fn a_cluster_finds_its_way_in_again_when_its_token_was_revoked() {
+    let cluster = Cluster::new();
+    let place = &cluster.place;
+    cluster.up(&["--agents", "1", "--slots", "1"]).expect(0);
+    let before = cluster.processes();
+    place.run(&["token", "create", "other", "--role", "viewer", "--out", "other.token"]).expect(0);
+    place.run(&["token", "revoke", "admin", "--yes"]).expect(0);
+    let revoked = place.run(&["agents", "list"]).refused(2);
+    assert!(revoked.contains("pigeon up"), "{revoked}");
+    let up = cluster.up(&["--agents", "1", "--slots", "1"]).expect(0);
+    assert!(up.stderr.contains("was revoked or lost"), "{up:?}");
+    let after = cluster.processes();
+    assert_ne!(after["server"], before["server"]);
+    assert!(!is_alive(before["server"]));
+    assert_eq!(cluster.ready(), ["worker-1"]);
+    place.run(&["token", "list"]).expect(0);
+    cluster.down(&["--purge"]).expect(0);
+}
+
+#[test]
+fn a_cluster_of_which_nothing_is_known_any_more_is_found() {
+    let cluster = Cluster::new();
+    let place = &cluster.place;
+    cluster.up(&["--agents", "2", "--slots", "1"]).expect(0);
+    let before = cluster.processes();
+    let known = place.read("cluster/up.json");
+    place.write("cluster/up.json", &known[..known.len() / 2]);
+    let up = cluster.up(&["--agents", "2", "--slots", "1"]).expect(0);
+    assert!(up.stderr.contains("cannot be understood") && up.stderr.contains("found all the same: 3"), "{up:?}");
+    assert_eq!(cluster.processes(), before, "they are there, and are as they shall be");
+
+    fs::remove_file(place.path("cluster/up.json")).unwrap();
+    let down = cluster.down(&[]).expect(0);
+    assert!(down.stderr.contains("is missing") && down.stderr.contains("it is down"), "{down:?}");
+    assert!(before.values().all(|pid| !is_alive(*pid)), "{before:?}");
+    place.write("cluster/up.json", "{");
+    cluster.down(&["--purge"]).expect(0);
+    assert!(!place.path("cluster").exists());
 }

@@ -27,7 +27,7 @@ fn host(count: usize) -> Fake {
 #[tokio::test]
 async fn a_list_at_several_widths() {
     let args = args(&[]);
-    let page = page(&host(4), &args, None).await.unwrap();
+    let page = page(&host(4), &args, None, NOW).await.unwrap();
     for width in [40, 80, 140] {
         let text = table(&page, &args, &view(width));
         assert_harmless(&text, width);
@@ -40,22 +40,46 @@ async fn pages_follow_one_another() {
     let host = host(1203);
     let ids = |page: &JobPage| page.jobs.iter().map(|job| job.id).collect::<Vec<_>>();
     let args_of_two = args(&["--limit", "2", "--state", "sealed", "--plugin", "it's"]);
-    let first = page(&host, &args_of_two, None).await.unwrap();
+    let first = page(&host, &args_of_two, None, NOW).await.unwrap();
     assert_eq!(ids(&first), [host.jobs[0].id, host.jobs[3].id]);
     let next = first.next.unwrap();
     let more = table(&first, &args_of_two, &View { flags: " --state-dir d".to_owned(), ..view(80) });
     let more = more.lines().last().unwrap();
     let command = format!("pigeon jobs list --state sealed --plugin 'it'\\''s' --limit 2 --before {next}");
     assert_eq!(more, format!("more: {command} --state-dir d"));
-    let second = page(&host, &args_of_two, first.next).await.unwrap();
+    let second = page(&host, &args_of_two, first.next, NOW).await.unwrap();
     assert_eq!(ids(&second), [host.jobs[6].id, host.jobs[9].id]);
 
-    let all = page(&host, &args(&["--all"]), None).await.unwrap();
+    let all = page(&host, &args(&["--all"]), None, NOW).await.unwrap();
     assert_eq!((all.jobs.len(), all.next), (1203, None));
-    let exactly = page(&host, &args(&["--limit", "1203"]), None).await.unwrap();
+    let exactly = page(&host, &args(&["--limit", "1203"]), None, NOW).await.unwrap();
     assert_eq!((exactly.jobs.len(), exactly.next), (1203, None));
-    let unfinished = page(&host, &args(&["--all", "--state", "unfinished"]), None).await.unwrap();
+    let unfinished = page(&host, &args(&["--all", "--state", "unfinished"]), None, NOW).await.unwrap();
     assert_eq!(unfinished.jobs.len(), 401);
+}
+
+#[tokio::test]
+async fn those_of_an_author_and_of_a_time_are_found_on_whichever_page_they_are() {
+    let mut host = host(1203);
+    for at in [7, 700, 1201] {
+        host.jobs[at].author = "ci".to_owned();
+    }
+    let found = async |given: &[&str], before: Option<JobId>| {
+        let page = page(&host, &args(given), before, NOW).await.unwrap();
+        let at = |job: &JobSummary| host.jobs.iter().position(|known| known.id == job.id).unwrap();
+        (page.jobs.iter().map(at).collect::<Vec<_>>(), page.next.is_some())
+    };
+    assert_eq!(found(&["--author", "ci"], None).await, (vec![7, 700, 1201], false));
+    assert_eq!(found(&["--author", "ci", "-n", "2"], None).await, (vec![7, 700], true));
+    assert_eq!(found(&["--author", "ci", "-n", "2"], Some(host.jobs[700].id)).await, (vec![1201], false));
+    assert_eq!(found(&["--author", "cd"], None).await, (vec![], false));
+    // One every 100 seconds, and the first just now.
+    assert_eq!(found(&["--since", "5m"], None).await, (vec![0, 1, 2, 3], false));
+    assert_eq!(found(&["--since", "5m", "-n", "4"], None).await, (vec![0, 1, 2, 3], false));
+    assert_eq!(found(&["--since", "5m", "-n", "3"], None).await, (vec![0, 1, 2], true));
+    assert_eq!(found(&["--since", "20h", "--author", "ci"], None).await, (vec![7, 700], false));
+    let same = same(&args(&["--since", "90m", "--author", "schedule a"]));
+    assert_eq!(same, " --author 'schedule a' --since 90m");
 }
 
 #[test]
@@ -73,7 +97,7 @@ async fn hostile_names_steer_nothing() {
     host.jobs[1].author = long();
     host.jobs[2].author = EVIL.to_owned();
     let args = args(&[]);
-    let page = page(&host, &args, None).await.unwrap();
+    let page = page(&host, &args, None, NOW).await.unwrap();
     for width in [40, 80, 120, 200] {
         assert_harmless(&table(&page, &args, &view(width)), width);
     }

@@ -1,4 +1,4 @@
-use pigeon_api::JobId;
+use pigeon_api::{ApiError, ErrorKind, JobId};
 
 use super::*;
 use crate::samples::{EVIL, NOW, assert_harmless, busy, long, status, view};
@@ -45,6 +45,21 @@ fn it_is_said_why_a_job_waits() {
     let rate = Waiting::PluginRate { until_ms: NOW + 1500 };
     assert_eq!(why(rate), "its plugin has begun as many runs as it may for now; the next in 1 s");
     assert_eq!(why(Waiting::Nobody), "it was interrupted, and nobody works at it");
+}
+
+#[test]
+fn it_is_said_what_the_machinery_failed_at() {
+    let mut job = busy();
+    (job.state, job.waiting) = (JobState::Interrupted, Some(Waiting::Nobody));
+    let error = ApiError::new(ErrorKind::Exhausted, "failed to record outcomes").caused_by("the disk is full");
+    job.broken = Some(error.hint("free some space").into());
+    let text = page(&job, &view(80));
+    let told: Vec<&str> = text.lines().skip(1).take(4).collect();
+    let nobody = "waits     it was interrupted, and nobody works at it";
+    let rest = ["failed    failed to record outcomes", "because   the disk is full", "hint      free some space"];
+    assert_eq!((told[0], &told[1..]), (nobody, &rest[..]));
+    job.broken = Some(ApiError::new(ErrorKind::Internal, EVIL).caused_by(long()).hint(long()).into());
+    assert_harmless(&page(&job, &view(40)), 40);
 }
 
 #[test]

@@ -27,8 +27,10 @@ fn exit_codes_are_those_of_process() {
     assert_eq!(code(JobState::Stopped, [10, 2, 1]), 3);
     assert_eq!(code(JobState::Cancelled, [10, 2, 1]), 130);
     assert_eq!(code(JobState::Interrupted, [0, 0, 0]), 130);
-    let order = [Exit::Valid, Exit::Invalid, Exit::Failures, Exit::Machinery, Exit::Interrupted];
-    assert!(order.map(gravity).is_sorted());
+    let broken = ApiError::new(pigeon_api::ErrorKind::Exhausted, "the disk is full");
+    let broken = JobStatus { broken: Some(broken.into()), ..job(JobState::Interrupted, [2, 1, 0]) };
+    assert_eq!(exit(&broken) as u8, 4);
+    assert!([Exit::Valid, Exit::Invalid, Exit::Failures, Exit::Machinery, Exit::Interrupted].is_sorted());
 }
 
 #[test]
