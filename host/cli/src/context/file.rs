@@ -19,7 +19,7 @@ use pigeon_api::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::{dirs, exit::Failed};
+use crate::{dirs, exit::Failed, words::nearest};
 
 /// All of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,21 +178,16 @@ impl Contexts {
     pub(crate) fn named(&self, name: &str) -> Result<&Context, Failed> {
         self.contexts.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
-            let close = names.iter().max_by(|a, b| closeness(name, a).total_cmp(&closeness(name, b)));
-            let hint = match close {
-                None => "there are none yet: `pigeon context add NAME --server URL --token-file FILE`".to_owned(),
-                Some(close) if closeness(name, close) > 0.7 => {
-                    format!("did you mean `{close}`? `pigeon context list` names all")
+            let hint = match nearest(name, names.iter().copied()) {
+                _ if names.is_empty() => {
+                    "there are none yet: `pigeon context add NAME --server URL --token-file FILE`".to_owned()
                 }
-                Some(_) => format!("there are {}", names.join(", ")),
+                Some(close) => format!("did you mean `{close}`? `pigeon context list` names all"),
+                None => format!("there are {}", names.join(", ")),
             };
             Failed::usage(format!("there is no context {name:?}")).hint(hint)
         })
     }
-}
-
-fn closeness(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(&a.to_lowercase(), &b.to_lowercase())
 }
 
 #[cfg(test)]

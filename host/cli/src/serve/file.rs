@@ -1,15 +1,18 @@
-//! From the file, the environment and the flags to [`Settings`], the later before the earlier. What is wrong is told with
-//! its place and with what would be right.
+//! From the file, the environment and the flags to [`Settings`], the later before the earlier; and back to a file. What
+//! is wrong is told with its place and with what would be right.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::settings::{Kind, SETTINGS, Setting, Settings, nearest, setting};
-use crate::exit::Failed;
+use super::{
+    settings::{SETTINGS, Setting, Settings, setting},
+    values::{Kind, listed},
+};
+use crate::{exit::Failed, words::nearest};
 
 /// What flags say, by the settings' names.
 pub(super) type Flags = Vec<(&'static str, &'static str, String)>;
@@ -26,9 +29,11 @@ pub(super) fn read(
     let mut settings = Settings::default();
     if let Some(path) = file {
         let text = fs::read_to_string(path).map_err(|error| {
-            Failed::usage(format!("failed to read the configuration {}", path.display()))
-                .caused_by(error)
-                .hint("`pigeon serve --print-config` writes one with everything in it")
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => "`pigeon serve --print-config` writes one with everything in it",
+                _ => "is this the file that was meant, and may this user read it?",
+            };
+            Failed::usage(format!("failed to read the configuration {}", path.display())).caused_by(error).hint(hint)
         })?;
         from_file(&mut settings, &path.display().to_string(), &text)?;
     }
@@ -141,9 +146,48 @@ fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>,
     }
 }
 
+/// The whole as a file, with each setting explained.
+pub(super) fn print(settings: &Settings) -> String {
+    let usual = Settings::default();
+    let mut text = String::from(
+        "# The configuration of `pigeon serve`: all there is, as it stands. What is left out of the file is as it stands in\n\
+         # `pigeon serve --print-config` without a file. The environment goes before the file, and flags go before both.\n",
+    );
+    let mut section = "";
+    for setting in SETTINGS {
+        let (of, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+        if of != section {
+            text.push_str(&format!("\n[{of}]\n"));
+            section = of;
+        }
+        text.push('\n');
+        for line in setting.about {
+            text.push_str(&format!("# {line}\n"));
+        }
+        text.push_str(&format!("# In the environment: {}", setting.variable()));
+        let (value, default) = ((setting.show)(settings), (setting.show)(&usual));
+        if value != default {
+            text.push_str(&format!("; usual: {}", in_file(setting.kind, &default)));
+        }
+        if setting.reloads {
+            text.push_str("; taken on reload (SIGHUP)");
+        }
+        text.push_str(&format!("\n{name} = {}\n", in_file(setting.kind, &value)));
+    }
+    text
+}
+
+fn in_file(kind: Kind, value: &str) -> String {
+    match kind {
+        Kind::Text => toml::Value::from(value).to_string(),
+        Kind::Number | Kind::Flag => value.to_owned(),
+        Kind::List => toml::Value::from(listed(value)).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::settings::print, *};
+    use super::*;
 
     fn from(text: &str) -> Result<Settings, Failed> {
         let mut settings = Settings::default();
@@ -205,7 +249,7 @@ mod tests {
         let settings = read(Some(file.path()), environment, &flags).unwrap();
         let seconds = [settings.beat, settings.deadline, settings.events].map(|time| time.as_secs());
         assert_eq!(seconds, [1, 20, 300]);
-        assert_eq!(settings.log, "info");
+        assert_eq!(settings.log.0, "info");
     }
 
     #[test]
