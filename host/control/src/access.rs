@@ -4,7 +4,7 @@
 //! request, in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -22,8 +22,9 @@ const PREFIX: &str = "pgt_";
 /// Longest name of a token, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// The token that the first start makes, and the file that it lies in.
+/// What the token that the first start makes is called, and the file that it lies in.
 const FIRST: &str = "admin";
+const FIRST_FILE: &str = "admin.token";
 
 /// The bearer of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +75,10 @@ impl Tokens {
         known.expires_ms.is_none_or(|end| clock::now_ms() < end).then(|| known.principal.clone())
     }
 
-    /// All of them, by name.
-    pub(crate) async fn list(&self) -> Result<Vec<TokenInfo>> {
+    /// All of them, by name. That of `author` is the one that asks.
+    pub(crate) async fn list(&self, author: &str) -> Result<Vec<TokenInfo>> {
         let records = self.store.tokens().await.map_err(|error| store_error("failed to list the tokens", error))?;
-        records.into_iter().map(|record| info(&record)).collect()
+        records.into_iter().map(|record| Ok(TokenInfo { yours: record.name == author, ..info(&record)? })).collect()
     }
 
     /// A new one.
@@ -93,10 +94,17 @@ impl Tokens {
         })
     }
 
-    /// The first one of all: its secret lies in a file before it is worth anything, so that a start that is cut off
-    /// leaves no token behind that nobody knows.
-    pub(crate) async fn create_first(&self, state_dir: &Path) -> std::result::Result<NewToken, ControlError> {
-        let path = state_dir.join("admin.token");
+    /// Whether the secret in the state directory is that of a token that may do everything.
+    pub(crate) fn admits_admin(&self, state_dir: &Path) -> bool {
+        let secret = std::fs::read_to_string(state_dir.join(FIRST_FILE)).unwrap_or_default();
+        self.principal(secret.trim()).is_some_and(|principal| principal.role == Role::Admin)
+    }
+
+    /// One that may do everything, for whoever has the state directory. Its secret lies in a file there before it is worth
+    /// anything, so that a start that is cut off leaves no token behind that nobody knows.
+    pub(crate) async fn create_admin(&self, state_dir: &Path) -> std::result::Result<NewToken, ControlError> {
+        let state = |source| ControlError::State { path: state_dir.to_owned(), source };
+        let path = state_dir.join(FIRST_FILE);
         let secret = new_secret()?;
         let text = format!("{secret}\n");
         secrets::write(&path, text.as_bytes()).map_err(|source| ControlError::Secret {
@@ -104,9 +112,12 @@ impl Tokens {
             path,
             source,
         })?;
-        let spec = TokenSpec { name: FIRST.to_owned(), role: Role::Admin, ttl_ms: None };
-        let kept = self.keep(&spec, &secret).await;
-        kept.map_err(|source| ControlError::State { path: state_dir.to_owned(), source })
+        let taken: HashSet<String> =
+            self.store.tokens().await.map_err(state)?.into_iter().map(|record| record.name).collect();
+        let names = std::iter::once(FIRST.to_owned()).chain((2..).map(|number| format!("{FIRST}-{number}")));
+        let name = names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default();
+        let spec = TokenSpec { name, role: Role::Admin, ttl_ms: None };
+        self.keep(&spec, &secret).await.map_err(state)
     }
 
     /// Revoke one: from now on it is worth nothing.
@@ -139,6 +150,7 @@ impl Tokens {
             role: spec.role,
             created_ms: clock::signed(record.created_ms),
             expires_ms: record.expires_ms.map(clock::signed),
+            yours: false,
         };
         Ok(NewToken { info, secret: secret.to_owned() })
     }
@@ -170,5 +182,6 @@ fn info(record: &TokenRecord) -> Result<TokenInfo> {
         role: role(record)?,
         created_ms: clock::signed(record.created_ms),
         expires_ms: record.expires_ms.map(clock::signed),
+        yours: false,
     })
 }

@@ -49,6 +49,49 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test]
+async fn whoever_has_the_state_directory_gets_another_admin_token_if_that_is_asked_for_and_needed() {
+    let dir = TempDir::new().unwrap();
+    let secret = || std::fs::read_to_string(dir.path().join("admin.token")).unwrap().trim().to_owned();
+    let start = async |new_admin_token: bool| {
+        let mut config = Config::server(dir.path().to_owned(), ([127, 0, 0, 1], 0).into());
+        config.server.as_mut().unwrap().new_admin_token = new_admin_token;
+        App::build(config, Arc::new(Credulous)).await.unwrap()
+    };
+    let app = server(dir.path()).await;
+    let first = secret();
+    assert_eq!(app.take_first_token().unwrap().secret, first);
+    let admin = app.client_as("admin");
+    admin.create_token(spec("anna", Role::Admin)).await.unwrap();
+    let yours = |tokens: Vec<pigeon_api::TokenInfo>| -> Vec<String> {
+        tokens.into_iter().filter(|token| token.yours).map(|token| token.name).collect()
+    };
+    assert_eq!(yours(admin.tokens().await.unwrap()), ["admin"]);
+    drop(admin);
+    stop(app).await;
+
+    // It is good: nothing is made.
+    let app = start(true).await;
+    assert!(app.take_first_token().is_none());
+    assert_eq!(secret(), first);
+    app.client_as("anna").revoke_token("admin").await.unwrap();
+    app.client_as("anna").create_token(spec("admin", Role::Viewer)).await.unwrap();
+    stop(app).await;
+
+    // It was revoked, and nobody asked for another.
+    let app = start(false).await;
+    assert!(app.take_first_token().is_none() && app.principal(&secret()).is_none());
+    stop(app).await;
+
+    let app = start(true).await;
+    let made = app.take_first_token().unwrap();
+    assert_eq!((made.info.name.as_str(), &made.secret), ("admin-2", &secret()));
+    assert_ne!(made.secret, first);
+    assert_eq!(app.principal(&made.secret).unwrap().role, Role::Admin);
+    assert!(app.principal(&first).is_none());
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn join_tokens_say_where_to_go() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
