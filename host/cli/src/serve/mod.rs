@@ -10,9 +10,11 @@
 //! disk, whatever happens.
 
 mod file;
+mod hints;
 mod running;
 mod settings;
 mod told;
+mod values;
 
 use std::{
     env,
@@ -29,8 +31,8 @@ use clap::Args;
 use pigeon_agent::daemon::{Log, Systemd};
 use pigeon_api::Digest;
 use pigeon_control::{
-    App, Config, ControlError, ServerSettings,
-    rest::{RestConfig, RestError, Server},
+    App, Config, ServerSettings,
+    rest::{RestConfig, Server},
 };
 use pigeon_runtime::{Runtime, RuntimeConfig};
 use rustix::time::{ClockId, clock_gettime};
@@ -41,7 +43,7 @@ use tokio::{
 
 pub(crate) use self::running::Running;
 use self::{
-    settings::{SETTINGS, Settings},
+    settings::{SETTINGS, Setting, Settings},
     told::Told,
 };
 use crate::{
@@ -103,6 +105,10 @@ pub(crate) struct ServeArgs {
     /// What is logged [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+
+    /// If the token in admin.token is good no more, or there is none, make another that may do everything
+    #[arg(long)]
+    new_admin_token: bool,
 }
 
 impl ServeArgs {
@@ -124,22 +130,27 @@ impl ServeArgs {
     }
 }
 
+/// The variables of the environment that it reads settings from.
+pub(crate) fn variables() -> impl Iterator<Item = String> {
+    SETTINGS.iter().map(Setting::variable)
+}
+
 /// Run the command.
 pub(crate) async fn run(args: ServeArgs, screen: Screen) -> Result<Exit, Failed> {
     let settings = args.settings()?;
     if args.print_config {
         stdout::check("leave it open: the settings are written there")?;
-        print!("{}", settings::print(&settings));
+        print!("{}", file::print(&settings));
         return Ok(Exit::Valid);
     }
-    let log = Log::start(&settings.log);
+    let log = Log::start(&settings.log.0);
     let state_dir = state_dir(&settings)?;
     // From here on a signal is heard, whatever is being done.
     let mut signals =
         Signals::listen().map_err(|error| Failed::machinery("failed to listen for signals").caused_by(error))?;
     let systemd = Systemd::from_env();
     let host = tokio::select! {
-        host = Serving::start(&settings, state_dir, &screen) => host?,
+        host = Serving::start(&args, &settings, state_dir, &screen) => host?,
         () = signals.stop() => return Ok(Exit::Valid),
     };
     host.serve(args, settings, log, signals, systemd).await
@@ -164,27 +175,29 @@ struct Serving {
 }
 
 impl Serving {
-    async fn start(settings: &Settings, state_dir: PathBuf, screen: &Screen) -> Result<Self, Failed> {
+    async fn start(args: &ServeArgs, settings: &Settings, state_dir: PathBuf, screen: &Screen) -> Result<Self, Failed> {
         let failed = || Failed::machinery(format!("failed to serve from {}", state_dir.display()));
         // Items are nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&state_dir).map_err(|error| {
-            failed()
-                .caused_by(error)
-                .hint("see that this user may write there, or name another folder with --state-dir")
+            let hint = hints::folder(&state_dir, error.kind());
+            failed().caused_by(error).hint(hint)
         })?;
         let options = embedded_options(&Dirs::new(Some(state_dir.clone()))?, None)?;
         let runtime = RuntimeConfig { compile: options.compile, cache: options.cache, ..RuntimeConfig::default() };
         let runtime = tokio::task::spawn_blocking(move || Runtime::new(runtime)).await;
         let runtime = runtime.map_err(|error| failed().caused_by(error))?.map_err(|error| failed().caused_by(error))?;
         let inspector = Arc::new(RuntimeInspector::new(runtime));
-        let app = App::build(config(settings, state_dir.clone(), settings.agents_listen), inspector).await.map_err(
-            |error| {
-                let hint = hint(&error, settings);
-                failed().caused_by(error).hint(hint)
-            },
-        )?;
+        let mut config = config(settings, state_dir.clone(), settings.agents_listen);
+        if let Some(server) = &mut config.server {
+            server.new_admin_token = args.new_admin_token;
+        }
+        let first = !state_dir.join("ca").exists();
+        let app = App::build(config, inspector).await.map_err(|error| {
+            let hint = hints::control(&error, &state_dir, settings.agents_listen);
+            failed().caused_by(error).hint(hint)
+        })?;
         let mut serving = Self { app: Arc::new(app), rest: None, state_dir };
-        match serving.open(settings, screen).await {
+        match serving.open(settings, first, screen).await {
             Ok(()) => Ok(serving),
             Err(error) => {
                 serving.stop(Duration::from_secs(1)).await;
@@ -193,8 +206,8 @@ impl Serving {
         }
     }
 
-    /// Serve the API, and say so.
-    async fn open(&mut self, settings: &Settings, screen: &Screen) -> Result<(), Failed> {
+    /// Serve the API, and say so; and all else that is to be known, if this is the first start.
+    async fn open(&mut self, settings: &Settings, first: bool, screen: &Screen) -> Result<(), Failed> {
         let hub = self.app.hub_address();
         if settings.agents_listen.port() == 0 {
             // Which port that is was not known before.
@@ -208,10 +221,7 @@ impl Serving {
         })?;
         let rest = RestConfig { listen: settings.api_listen, tls, limits: settings.rest_limits() };
         let rest = Server::bind(rest, self.app.clone()).await.map_err(|error| {
-            let hint = match &error {
-                RestError::Plain { .. } => "leave api.tls at auto, or listen on 127.0.0.1",
-                _ => "is another server there? --api-listen names another place, port 0 any that is free",
-            };
+            let hint = hints::api(&error);
             Failed::machinery("failed to serve the API").caused_by(error).hint(hint)
         })?;
         let api = rest.address();
@@ -231,7 +241,8 @@ impl Serving {
             hub,
             reached_as: &reached_as(settings, api),
             fingerprint: Digest::of(self.app.ca_certificate()),
-            first: self.app.take_first_token().is_some(),
+            first,
+            token: self.app.take_first_token().is_some(),
         };
         told.lines().iter().for_each(|line| screen.say(line));
         Ok(())
@@ -291,14 +302,11 @@ impl Serving {
     async fn reload(&self, args: &ServeArgs, settings: &mut Settings, log: &Log) {
         let new = match args.settings() {
             Ok(new) => new,
-            Err(error) => {
-                let hint = error.told_hint().unwrap_or_default();
-                return tracing::error!("the settings stay as they are: {error}; {hint}");
-            }
+            Err(error) => return tracing::error!("the settings stay as they are: {}", error.in_a_line()),
         };
         let changed: Vec<_> =
             SETTINGS.iter().filter(|setting| (setting.show)(&new) != (setting.show)(settings)).collect();
-        log.set(&new.log);
+        log.set(&new.log.0);
         self.app.reload(config(&new, self.state_dir.clone(), self.app.hub_address())).await;
         for setting in &changed {
             let (from, to) = ((setting.show)(settings), (setting.show)(&new));
@@ -330,10 +338,11 @@ impl Serving {
 
 /// The settings as the control host takes them; `hub` is where agents connect in the end.
 fn config(settings: &Settings, state_dir: PathBuf, hub: SocketAddr) -> Config {
-    let advertise = settings.agents_advertise.clone().unwrap_or_else(|| match host_name() {
-        Some(name) if hub.ip().is_unspecified() => format!("{name}:{}", hub.port()),
-        _ => from_here(hub).to_string(),
-    });
+    let advertise = match (&settings.agents_advertise, host_name()) {
+        (Some(given), _) => given.0.clone(),
+        (None, Some(name)) if hub.ip().is_unspecified() => format!("{name}:{}", hub.port()),
+        (None, _) => from_here(hub).to_string(),
+    };
     let mut config = Config::server(state_dir, settings.agents_listen);
     config.beat = settings.beat;
     config.body_cache = settings.body_cache.0;
@@ -349,6 +358,7 @@ fn config(settings: &Settings, state_dir: PathBuf, hub: SocketAddr) -> Config {
         sweep_every: settings.sweep_every,
         drain: settings.deadline,
         least_free: settings.least_free.0,
+        ..ServerSettings::default()
     });
     config
 }
@@ -365,7 +375,7 @@ fn from_here(address: SocketAddr) -> SocketAddr {
 
 /// The names in the certificate of the API: those that were given, those of this machine, and where it listens.
 fn names(settings: &Settings) -> Vec<String> {
-    let mut names = settings.names.clone();
+    let mut names = settings.names.0.clone();
     let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let ip = settings.api_listen.ip();
     let listens = (!ip.is_unspecified()).then(|| ip.to_string());
@@ -380,7 +390,7 @@ fn names(settings: &Settings) -> Vec<String> {
 /// How clients elsewhere reach the API, as far as that can be told; nothing if they do not.
 fn reached_as(settings: &Settings, api: SocketAddr) -> Option<String> {
     let ip = api.ip();
-    let name = match settings.names.first() {
+    let name = match settings.names.0.first() {
         Some(name) => name.clone(),
         None if ip.is_loopback() => return None,
         None if ip.is_unspecified() => host_name()?,
@@ -395,36 +405,6 @@ fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let name = name.trim();
     (!name.is_empty() && name != "(none)").then(|| name.to_owned())
-}
-
-fn hint(error: &ControlError, settings: &Settings) -> String {
-    match error {
-        ControlError::State { source, .. } => state_hint(&source.to_string()).to_owned(),
-        ControlError::Certificates(_) => {
-            "a backup has both files in its folder ca; a new CA is made where both are removed, and then clients and \
-             agents have to come to know it"
-                .to_owned()
-        }
-        ControlError::Hub(_) => format!(
-            "is another server on {}? --listen names another place, port 0 any that is free",
-            settings.agents_listen
-        ),
-        _ => "PIGEON_LOG=debug says more".to_owned(),
-    }
-}
-
-/// What to do about a state folder that cannot be used. What the store's errors are is not told apart up here but by
-/// their words.
-fn state_hint(why: &str) -> &'static str {
-    if why.contains("in use by another process") {
-        "one server at a time works in a state folder, and no embedded control host beside it; --state-dir names another"
-    } else if why.contains("schema version") {
-        "use the newer Pigeon that wrote it, or name another folder with --state-dir"
-    } else if why.contains("is damaged") {
-        "keep it for a look: `pigeon restore` makes another folder of a backup, and --state-dir names it"
-    } else {
-        "see that this user may read and write there, or name another folder with --state-dir"
-    }
 }
 
 /// Now, by the clock that systemd reckons with.

@@ -19,6 +19,8 @@ pub(super) struct Told<'a> {
     pub(super) fingerprint: Digest,
     /// Whether the state folder was made.
     pub(super) first: bool,
+    /// Whether a token that may do everything was made.
+    pub(super) token: bool,
 }
 
 impl Told<'_> {
@@ -32,6 +34,9 @@ impl Told<'_> {
             format!("  CA      {}", self.fingerprint),
         ];
         if !self.first {
+            if self.token {
+                lines.push(format!("another token that may do everything was made: it is in {dir}/admin.token"));
+            }
             return lines;
         }
         lines.push("this is its first start. It made:".to_owned());
@@ -73,6 +78,7 @@ mod tests {
             reached_as: &address,
             fingerprint: Digest::from_bytes([7; 32]),
             first: true,
+            token: true,
         };
         insta::assert_snapshot!(told.lines().join("\n"));
         // In the clear it is reached from here only, whatever its certificate would say.
@@ -80,6 +86,8 @@ mod tests {
         let plain = told.lines().join("\n");
         assert!(plain.contains("--server http://127.0.0.1:4780 ") && !plain.contains("https://"), "{plain}");
         told.first = false;
+        assert!(told.lines().last().unwrap().contains("/admin.token"));
+        told.token = false;
         assert_eq!(told.lines().len(), 4);
     }
 }

@@ -63,6 +63,12 @@ fn a_place_that_is_taken_is_named() {
     let refused = place.run(&args).refused(4);
     assert!(refused.contains(&address) && refused.contains("--api-listen"), "{refused}");
 
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["serve", "--state-dir", "host", "--listen", &address, "--api-listen", "127.0.0.1:0"];
+    let refused = place.run(&args).refused(4);
+    assert!(refused.contains(&format!("is another server on {address}? --listen")), "{refused}");
+
     let args =
         ["serve", "--state-dir", "host", "--listen", "127.0.0.1:0", "--api-listen", "0.0.0.0:0", "--api-tls", "off"];
     let refused = place.run(&args).refused(4);
@@ -82,10 +88,25 @@ fn a_reload_takes_what_it_can_and_tells_the_rest() {
     place.write("serve.toml", config("never", "5s"));
     serving.signal(Signal::HUP);
     serving.says("serve.toml:2: retention.results cannot be \"never\"");
+    std::fs::remove_file(place.path("serve.toml")).unwrap();
+    serving.signal(Signal::HUP);
+    serving.says("the settings stay as they are: failed to read the configuration serve.toml; No such file");
     place.write("serve.toml", config("1d", "5s"));
     serving.signal(Signal::HUP);
     serving.says("they are as they were");
     serving.stop();
+}
+
+#[test]
+fn a_folder_that_cannot_be_served_from_is_told_of_by_what_it_is() {
+    let place = Place::new();
+    let serve = |dir: &str| {
+        place.run(&["serve", "--state-dir", dir, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]).refused(4)
+    };
+    place.write("file", "");
+    assert!(serve("file").contains("it is there, and is no folder"));
+    std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
+    assert!(serve("link").contains("a link that leads nowhere"));
 }
 
 #[test]
