@@ -15,10 +15,12 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::find;
 use crate::{
     dirs::{self, quoted},
     exit::Failed,
     pid::ProcessId,
+    screen::Screen,
 };
 
 /// Where a cluster lies.
@@ -86,6 +88,11 @@ impl Place {
         self.dir.join("logs").join(format!("{name}.log"))
     }
 
+    /// Where to look for what somebody of it said last.
+    pub(super) fn log_is(&self, name: &str) -> String {
+        format!("its log is {}", self.log(name).display())
+    }
+
     /// This command with the flags that name the same cluster.
     pub(super) fn command(&self, command: &str) -> String {
         if self.given {
@@ -124,21 +131,27 @@ impl Place {
         }
     }
 
-    /// What is known of it; nothing if it was never up.
+    /// What is known of it; nothing if it was never up. Where that is lost, what runs is looked for.
     ///
     /// # Errors
-    /// If that cannot be read.
-    pub(super) fn read(&self) -> Result<Cluster, Failed> {
+    /// If it cannot be read.
+    pub(super) fn read(&self, screen: &Screen) -> Result<Cluster, Failed> {
         let path = self.dir.join("up.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Failed::machinery(format!("failed to read {}", path.display()))
-                    .caused_by(error)
-                    .hint("which processes it was of is not known: stop them by hand, and remove the file")
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Cluster::default()),
-            Err(error) => Err(self.failed("read", error)),
-        }
+        let known = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("cannot be understood ({error})")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err("is missing".to_owned()),
+            Err(error) => return Err(self.failed("read", error)),
+        };
+        known.or_else(|why| {
+            let found = find::cluster(self);
+            let nothing = found == Cluster::default();
+            if path.exists() || !nothing {
+                let count = found.agents.len() + usize::from(found.server.is_some());
+                let path = path.display();
+                screen.warn(&format!("{path} {why}; processes of the cluster that were found all the same: {count}"));
+            }
+            Ok(found)
+        })
     }
 
     /// Keep it: as a whole or not at all.
@@ -167,13 +180,15 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paint::Colours;
 
     #[test]
     fn what_is_kept_is_read_again_and_one_works_on_it_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
+        let screen = Screen::new(Colours::Never);
         let place = Place::new(Some(dir.path().join("up"))).unwrap();
         place.make().unwrap();
-        assert_eq!(place.read().unwrap(), Cluster::default());
+        assert_eq!(place.read(&screen).unwrap(), Cluster::default());
         let member = Member {
             process: ProcessId::of_self().unwrap(),
             hub: "127.0.0.1:1".parse().unwrap(),
@@ -188,7 +203,11 @@ mod tests {
             before: Some("prod".to_owned()),
         };
         place.write(&cluster).unwrap();
-        assert_eq!(place.read().unwrap(), cluster);
+        assert_eq!(place.read(&screen).unwrap(), cluster);
+
+        // What is damaged is no dead end.
+        fs::write(place.dir.join("up.json"), "{").unwrap();
+        assert_eq!(place.read(&screen).unwrap(), Cluster::default());
 
         let lock = place.lock().unwrap();
         let refused = place.lock().unwrap_err();

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _, time::Duration,
 };
 
-use pigeon_api::{AgentState, AgentStatus, JoinSpec, Pigeon, client::RestClient};
+use pigeon_api::{AgentState, AgentStatus, ErrorKind, JoinSpec, Pigeon, client::RestClient};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -50,7 +50,7 @@ pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen
     may_have_context(&contexts, place)?;
     place.make()?;
     let _lock = place.lock()?;
-    let mut cluster = place.read()?;
+    let mut cluster = place.read(screen)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let shared = |all: u64| all / u64::from(agents.max(1));
     let wanted = Wanted {
@@ -60,10 +60,19 @@ pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen
     };
 
     let hub = server(place, &mut cluster, screen).await?;
-    let mut context = context::of_state_dir(&place.server(), None)?;
+    let (hub, Admission { mut context, client, agents: before }) = match admission(place).await? {
+        Some(admission) => (hub, admission),
+        None => {
+            screen
+                .note("the admin token of the cluster was revoked or lost: its server starts anew, and makes another");
+            stop::end_server(place, &mut cluster, screen).await?;
+            let hub = server(place, &mut cluster, screen).await?;
+            let lost =
+                || Failed::machinery("the server does not take its own admin token").hint(place.log_is("server"));
+            (hub, admission(place).await?.ok_or_else(lost)?)
+        }
+    };
     context.cluster = Some(place.dir.clone());
-    let client = RestClient::new(context.endpoint()?)?;
-    let before = client.agents().await?;
     let mut started = members(place, &mut cluster, wanted, hub, &client, screen).await?;
     all_in(place, &cluster, &client, &before, &mut started).await?;
     keep_context(&contexts, place, &mut cluster, context)?;
@@ -78,6 +87,27 @@ pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen
     screen.next("to see how it does:", "pigeon status");
     screen.next("to stop it:", &place.command("pigeon down"));
     Ok(())
+}
+
+/// How a server is reached by whoever has its state folder, and the agents that it knows.
+struct Admission {
+    context: Context,
+    client: RestClient,
+    agents: Vec<AgentStatus>,
+}
+
+/// Be admitted by the server that runs; nothing if its admin token is there no more, or good no more.
+async fn admission(place: &Place) -> Result<Option<Admission>, Failed> {
+    if !place.server().join("admin.token").exists() {
+        return Ok(None);
+    }
+    let context = context::of_state_dir(&place.server(), None)?;
+    let client = RestClient::new(context.endpoint()?)?;
+    match client.agents().await {
+        Ok(agents) => Ok(Some(Admission { context, client, agents })),
+        Err(error) if error.kind == ErrorKind::Unauthorized => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The context of a cluster belongs to one.
@@ -117,9 +147,7 @@ async fn server(place: &Place, cluster: &mut Cluster, screen: &Screen) -> Result
         Some(running) => running,
         None => {
             // One that has not come so far as to say where it is, or no longer says so.
-            if let Some(process) = cluster.server.take() {
-                stop::end(&process, "server", screen).await?;
-            }
+            stop::end_server(place, cluster, screen).await?;
             match start_server(place, cluster, cluster.api, cluster.hub).await {
                 Ok(running) => running,
                 // Somebody else may listen there by now.
@@ -154,6 +182,8 @@ async fn start_server(
         api.unwrap_or_else(any).to_string().into(),
         "--api-tls".into(),
         "off".into(),
+        // Whoever has its state folder has it.
+        "--new-admin-token".into(),
     ]
     .into();
     let log = place.log("server");
@@ -170,7 +200,7 @@ async fn start_server(
         }
         started.check("the server", &log)?;
         if Instant::now() > deadline {
-            return Err(Failed::machinery("the server does not come up").hint(format!("its log is {}", log.display())));
+            return Err(Failed::machinery("the server does not come up").hint(place.log_is("server")));
         }
         sleep(LOOK).await;
     }
@@ -275,11 +305,9 @@ async fn all_in(
             process.check(name, &place.log(name))?;
         }
         if Instant::now() > deadline {
-            return Err(Failed::machinery(format!("{missing} does not come in")).hint(format!(
-                "its log is {}; {} starts anew",
-                place.log(missing).display(),
-                place.command("pigeon down")
-            )));
+            let down = place.command("pigeon down");
+            return Err(Failed::machinery(format!("{missing} does not come in"))
+                .hint(format!("{}; {down} stops what is there", place.log_is(missing))));
         }
         sleep(LOOK).await;
     }

@@ -30,16 +30,13 @@ pub(super) async fn stop(place: &Place, purge: bool, screen: &Screen) -> Result<
         return Ok(());
     }
     let lock = place.lock()?;
-    let mut cluster = place.read()?;
+    let mut cluster = place.read(screen)?;
     let agents = cluster.agents.iter().map(|(name, member)| (name.as_str(), &member.process));
     let mut ended = end_all(agents, screen).await?;
     cluster.agents.clear();
     place.write(&cluster)?;
 
-    let running = Running::read(&place.server())?.map(|running| running.process);
-    for process in running.into_iter().chain(cluster.server.take()) {
-        ended += usize::from(end(&process, "server", screen).await?);
-    }
+    ended += end_server(place, &mut cluster, screen).await?;
     forget_context(place, &cluster, screen)?;
     cluster.before = None;
     place.write(&cluster)?;
@@ -78,6 +75,16 @@ fn forget_context(place: &Place, cluster: &Cluster, screen: &Screen) -> Result<(
         screen.note(&format!("the context {now} is in use"));
     }
     Ok(())
+}
+
+/// Have the server go down, whether it is known as the cluster's or says itself that it runs. Gives how many there were.
+pub(super) async fn end_server(place: &Place, cluster: &mut Cluster, screen: &Screen) -> Result<usize, Failed> {
+    let running = Running::read(&place.server())?.map(|running| running.process);
+    let mut ended = 0;
+    for process in running.into_iter().chain(cluster.server.take()) {
+        ended += usize::from(end(&process, "server", screen).await?);
+    }
+    Ok(ended)
 }
 
 /// Have all of these go down at once, and wait until they have. Gives how many there were.
