@@ -110,6 +110,9 @@ pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> 
         None => Some(Inputs::new(&args.work_files, args.job.rule(), args.job.max_item.0)?),
     };
     let chosen = args.host.choose()?;
+    if chosen.is_local() {
+        args.job.check_here()?;
+    }
     if args.detach && chosen.is_local() {
         return Err(Failed::usage("there is no server that would go on with the job")
             .hint("`pigeon up` starts one here, and `pigeon context` names another; without --detach it is done in this process"));

@@ -113,6 +113,17 @@ fn a_job_without_agents_says_so_and_is_paused_when_its_time_is_over() {
 }
 
 #[test]
+fn how_many_workers_there_may_be_is_the_servers_to_say() {
+    let (place, serving, _agent) = working();
+    place.write("a.json", "[1]");
+    let args = ["process", "-f", "a.json", "-v", "json", "--workers", "257", "-k", "1", "-o", "json"];
+    assert_eq!(place.run(&args).json(0)["total_runs"], 257);
+    let here = place.run(&[&args[..], &["--state-dir", "own"]].concat()).refused(2);
+    assert!(here.contains("257 workers are more than one process can have"), "{here}");
+    serving.stop();
+}
+
+#[test]
 fn an_interrupted_job_is_paused_there_and_goes_on_when_it_is_resumed() {
     let (place, serving, _agent) = working();
     let hostile = place.hostile();
