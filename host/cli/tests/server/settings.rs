@@ -49,3 +49,14 @@ fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
     let refused = place.run(&["serve", "--config", "no.toml"]).refused(2);
     assert!(refused.contains("no.toml") && refused.contains("--print-config"), "{refused}");
 }
+
+#[test]
+fn a_variable_that_nobody_reads_is_told_of() {
+    let place = Place::new();
+    let mut command = place.command(&["serve", "--print-config"]);
+    command.env("PIGEON_API_LISTN", "127.0.0.1:1").env("PIGEON_API_LISTEN", "127.0.0.1:2");
+    let printed = ended(command.output().unwrap()).expect(0);
+    let told = "nothing reads PIGEON_API_LISTN of the environment: did you mean PIGEON_API_LISTEN?";
+    assert_eq!(printed.stderr.lines().collect::<Vec<_>>(), [format!("warning: {told}")]);
+    assert!(printed.stdout.contains("listen = \"127.0.0.1:2\""), "{}", printed.stdout);
+}
