@@ -50,8 +50,8 @@ fn a_job_is_listed_shown_paused_resumed_waited_for_and_removed() {
     let waited = place.run(&["jobs", "wait", "last", "--timeout", "2m"]).expect(1);
     assert_eq!(waited.stdout.split("  ").take(2).collect::<Vec<_>>(), [job.as_str(), "finished"], "{waited:?}");
     assert!(waited.stdout.contains("1 invalid, 3 runs"), "{waited:?}");
-    let waited = place.run(&["jobs", "wait", &job, "-o", "json"]).json(1);
-    assert_eq!((text(&waited[0], "state"), waited[0]["total_runs"].as_u64()), ("finished", Some(3)));
+    let waited = &place.run(&["jobs", "wait", &job, "-o", "json"]).json(1)["jobs"][0];
+    assert_eq!((text(waited, "state"), waited["total_runs"].as_u64()), ("finished", Some(3)));
     let followed = place.run(&["jobs", "show", "last", "--follow", "-o", "json"]).expect(0).stdout;
     assert!(followed.lines().last().unwrap().contains("finished"), "{followed}");
 
