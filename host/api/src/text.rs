@@ -103,7 +103,7 @@ pub(crate) mod millis {
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de::Error as _};
 
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "a time is a number of milliseconds, from 0 on")]
     enum Time {
         Whole(u64),
         Part(f64),

@@ -15,6 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     body,
     failure::{Answer, Failure},
+    reading,
     shared::Rest,
 };
 
@@ -28,7 +29,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
             Err(refused) => {
-                Err(Failure::bad_request(format!("the query cannot be read: {}", words(&refused.body_text()))))
+                let unread = reading::query(&refused.body_text());
+                Err(Failure::bad_request(format!("the query cannot be read: {}", unread.detail)).hinted(unread.hint))
             }
         }
     }
@@ -126,14 +128,15 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Json<T> {
         match axum::Json::from_bytes(&bytes) {
             Ok(axum::Json(value)) => Ok(Self(value, memory)),
             Err(refused) => {
-                let detail = format!("the body cannot be read: {}", words(&refused.body_text()));
+                let unread = reading::body(&refused.body_text());
+                let detail = format!("the body cannot be read: {}", unread.detail);
                 Err(match refused.status() {
                     // Said by the one who stopped reading at this.
                     _ if detail.contains(InlineItem::TOO_MANY) => {
                         Failure::too_large(detail).hint("open the job without items, and append them: chunks, or lines")
                     }
-                    StatusCode::BAD_REQUEST => Failure::bad_request(detail),
-                    status => Failure::status(status, detail),
+                    StatusCode::BAD_REQUEST => Failure::bad_request(detail).hinted(unread.hint),
+                    status => Failure::status(status, detail).hinted(unread.hint),
                 })
             }
         }
@@ -153,11 +156,6 @@ pub(super) fn must_be(headers: &HeaderMap, types: &[&str]) -> Answer<()> {
     };
     let hint = format!("send it with `Content-Type: {}`", types.join("` or `"));
     Err(Failure::status(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).hint(hint))
-}
-
-/// What axum says, without what it says each time.
-fn words(text: &str) -> &str {
-    text.split_once(": ").map_or(text, |(_, words)| words)
 }
 
 /// No route of that name.

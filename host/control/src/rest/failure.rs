@@ -15,17 +15,25 @@ pub(super) type Answer<T> = Result<T, Failure>;
 
 /// A problem on its way to the client.
 #[derive(Debug)]
-pub(super) struct Failure(Box<Problem>);
+pub(super) struct Failure {
+    problem: Box<Problem>,
+    /// What there is too much of, if that is the problem.
+    full: Option<&'static str>,
+}
 
 /// The same within a response, for the log: what it says is not read back from the body.
 #[derive(Debug, Clone)]
 pub(super) struct Told(pub(super) String);
 
+/// Likewise what there is too much of, for the figures: `other` where the control host itself said so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnedAway(pub(super) &'static str);
+
 impl Failure {
     /// A problem of HTTP rather than of what was asked.
     pub(super) fn status(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self(Box::new(Problem::of_status(status.as_u16(), title, detail)))
+        Self { problem: Box::new(Problem::of_status(status.as_u16(), title, detail)), full: None }
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -36,9 +44,10 @@ impl Failure {
         ApiError::new(ErrorKind::Conflict, detail).into()
     }
 
-    /// Too much goes on: the same may work in a second.
-    pub(super) fn overloaded(detail: impl Into<String>) -> Self {
-        ApiError::new(ErrorKind::Overloaded, detail).hint("try the same again after a while").into()
+    /// There is too much of something, in a word for the figures: the same may work in a second.
+    pub(super) fn overloaded(full: &'static str, detail: impl Into<String>) -> Self {
+        let failure = Self::from(ApiError::new(ErrorKind::Overloaded, detail).hint("try the same again after a while"));
+        Self { full: Some(full), ..failure }
     }
 
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
@@ -54,23 +63,28 @@ impl Failure {
         ApiError::new(ErrorKind::Internal, detail).into()
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        self.hinted(Some(hint.into()))
+    }
+
+    /// The same, if there is anything to say.
+    pub(super) fn hinted(mut self, hint: Option<String>) -> Self {
+        self.problem.hint = hint;
         self
     }
 }
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        Self(Box::new(Problem::from(&error)))
+        Self { problem: Box::new(Problem::from(&error)), full: None }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // Our own plain type: it can always be written.
-        let document = serde_json::to_vec(&self.0).unwrap_or_default();
+        let document = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = Response::new(Body::from(document));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -84,12 +98,15 @@ impl IntoResponse for Failure {
             }
             _ => {}
         }
-        let mut told = self.0.detail;
-        for cause in self.0.causes {
+        let mut told = self.problem.detail;
+        for cause in self.problem.causes {
             told.push_str(": ");
             told.push_str(&cause);
         }
         response.extensions_mut().insert(Told(told));
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.extensions_mut().insert(TurnedAway(self.full.unwrap_or("other")));
+        }
         response
     }
 }

@@ -11,7 +11,8 @@
 //! OpenAPI document at `/openapi.json` is made of the handlers' own annotations.
 //!
 //! Reading order: `server`, `guard`, `tls` (connections); `router`, `observe`, `bound` (every request), `caller`,
-//! `extract`, `body`, `failure` (what is asked, by whom, and what is refused), then a file for each topic of the API.
+//! `extract`, `reading`, `body`, `failure` (what is asked, by whom, and what is refused), then a file for each topic of
+//! the API.
 //!
 //! Invariant: nothing here decides what a deed means. That is the trait's matter; here it is HTTP.
 
@@ -36,6 +37,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod plugins;
+mod reading;
 mod router;
 mod schedules;
 mod server;
