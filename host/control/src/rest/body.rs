@@ -48,13 +48,20 @@ impl Reservation {
             return Ok(());
         }
         let permit = self.memory.clone().try_acquire_many_owned(more);
-        let permit = permit.map_err(|_| Failure::overloaded("there is no memory for another body now"))?;
+        let permit = permit.map_err(|_| Failure::overloaded("memory", "there is no memory for another body now"))?;
         match &mut self.held {
             Some(held) => held.merge(permit),
             None => self.held = Some(permit),
         }
         self.units += more;
         Ok(())
+    }
+
+    /// Do this, and hold the memory until it is done.
+    pub(super) async fn during<T>(self, deed: impl Future<Output = T>) -> T {
+        let done = deed.await;
+        drop(self);
+        done
     }
 }
 

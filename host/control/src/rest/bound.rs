@@ -27,25 +27,25 @@ use super::{
 /// Of a request that is answered soon.
 pub(super) async fn short(State(rest): State<Rest>, request: Request, next: Next) -> Response {
     let room = taken(&rest, &rest.requests, "requests");
-    bounded(&rest, room, request, next).await
+    bounded(room, request, next).await
 }
 
 /// Of a request that may go on for long.
 pub(super) async fn long(State(rest): State<Rest>, request: Request, next: Next) -> Response {
-    let room = taken(&rest, &rest.streams, "streams and waits").and_then(|mut room| {
+    let room = taken(&rest, &rest.streams, "streams").and_then(|mut room| {
         // Who has no token is refused in a moment.
         if let Ok(principal) = authenticate(&rest, request.headers()) {
             room.share = Some(rest.shares.take(&principal.name)?);
         }
         Ok(room)
     });
-    bounded(&rest, room, request, next).await
+    bounded(room, request, next).await
 }
 
 /// Of a request that brings items.
 pub(super) async fn upload(State(rest): State<Rest>, request: Request, next: Next) -> Response {
     let room = taken(&rest, &rest.upload_room, "uploads");
-    bounded(&rest, room, request, next).await
+    bounded(room, request, next).await
 }
 
 /// Room for a request. It stands among the request's extensions as well, for what outlives its answer.
@@ -59,25 +59,20 @@ struct Taken {
     share: Option<Share>,
 }
 
-fn taken(rest: &Rest, room: &Arc<Semaphore>, of: &str) -> Answer<Taken> {
+fn taken(rest: &Rest, room: &Arc<Semaphore>, of: &'static str) -> Answer<Taken> {
     if rest.stop.is_cancelled() {
         return Err(Failure::going_down());
     }
     match room.clone().try_acquire_owned() {
         Ok(permit) => Ok(Taken { _permit: permit, share: None }),
-        Err(_) => Err(Failure::overloaded(format!("there are too many {of} under way"))),
+        Err(_) => Err(Failure::overloaded(of, format!("there are too many {of} under way"))),
     }
 }
 
-async fn bounded(rest: &Rest, room: Answer<Taken>, mut request: Request, next: Next) -> Response {
+async fn bounded(room: Answer<Taken>, mut request: Request, next: Next) -> Response {
     let room = match room {
         Ok(taken) => Room { _taken: Arc::new(taken) },
-        Err(refused) => {
-            if !rest.stop.is_cancelled() {
-                rest.figures.turned_away();
-            }
-            return refused.into_response();
-        }
+        Err(refused) => return refused.into_response(),
     };
     request.extensions_mut().insert(room.clone());
     let response = next.run(request).await;
@@ -115,7 +110,7 @@ impl Shares {
         let count = taken.entry(of.to_owned()).or_default();
         if *count >= self.most {
             let message = format!("token {of:?} has {count} streams and waits under way, which is its share");
-            return Err(Failure::overloaded(message));
+            return Err(Failure::overloaded("share", message));
         }
         *count += 1;
         Ok(Share { of: of.to_owned(), taken: self.taken.clone() })

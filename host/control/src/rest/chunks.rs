@@ -39,7 +39,8 @@ const MOST_TOGETHER: usize = 2 * Chunk::TARGET;
         (status = 204, description = "It is on disk"),
         (status = 400, description = "It is no chunk, or has another number", body = Problem,
             content_type = "application/problem+json"),
-        (status = 409, description = "The job takes no more items", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job takes no more items, or chunks before this one are missing: which comes next, \
+            the problem says", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Much of what came before is not judged yet: send the same chunk again", body = Problem,
             content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
@@ -78,8 +79,10 @@ pub(super) async fn append_chunk(
     });
     match appended.await? {
         Some(()) => Ok(StatusCode::NO_CONTENT),
-        None => Err(Failure::overloaded(format!("much of what was appended to job {job} is not judged yet"))
-            .hint("send the same chunk again")),
+        None => {
+            Err(Failure::overloaded("backlog", format!("much of what was appended to job {job} is not judged yet"))
+                .hint("send the same chunk again"))
+        }
     }
 }
 

@@ -22,6 +22,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use super::shared::Rest;
+
 /// Bytes by which the version of HTTP is told.
 const OPENING: usize = 24;
 
@@ -36,10 +38,7 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Guard<A> {
     pub(super) inner: A,
     pub(super) connections: Arc<Semaphore>,
-    /// How long the first bytes may take.
-    pub(super) opening: Duration,
-    /// How long a client may not read.
-    pub(super) silence: Duration,
+    pub(super) rest: Rest,
 }
 
 impl<A, I, S> Accept<I, S> for Guard<A>
@@ -54,11 +53,13 @@ where
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+            self.rest.figures.turned_away("connections");
             tracing::debug!("a connection is closed as it comes: there are too many");
             return Box::pin(std::future::ready(Err(io::Error::other("too many connections"))));
         };
-        let (accepted, silence) = (self.inner.accept(stream, service), self.silence);
-        let opening = Instant::now() + self.opening;
+        let (accepted, silence) = (self.inner.accept(stream, service), self.rest.limits.silence);
+        // The first bytes may take as long as a header.
+        let opening = Instant::now() + self.rest.limits.header_time;
         Box::pin(async move {
             let (stream, service) = accepted.await?;
             let opening = Some(Box::pin(tokio::time::sleep_until(opening)));

@@ -95,7 +95,7 @@ pub(super) async fn metrics(
         // Whoever has a token may at least look.
         caller::authenticate(&rest, &headers)?;
     }
-    let text = rest.figures.scrape(&rest.backend.metrics().await);
+    let text = rest.figures.scrape(rest.backend.metrics().await, rest.room());
     let text = text.map_err(|_| Failure::internal("failed to write the figures"))?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE))], text).into_response())
 }

@@ -2,24 +2,22 @@
 
 use std::{
     fmt,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use prometheus_client::{
+    collector::Collector,
     encoding::{
-        EncodeLabelSet,
+        DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
         text::{encode_eof, encode_registry},
     },
     metrics::{
+        MetricType,
         counter::Counter,
         family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
-        info::Info,
     },
     registry::Registry,
 };
@@ -28,6 +26,9 @@ use crate::Metrics;
 
 /// What is written, as a media type.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Sorts of requests that have room of their own.
+const SORTS: [&str; 3] = ["requests", "streams", "uploads"];
 
 /// Methods that are told apart; a client may send any word as one.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
@@ -45,13 +46,18 @@ struct Answered {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Full {
+    reason: &'static str,
+}
+
 /// What the API counts.
 pub(super) struct Figures {
     registry: Mutex<Registry>,
     times: Family<Route, Histogram, fn() -> Histogram>,
     answers: Family<Answered, Counter>,
     under_way: Gauge,
-    turned_away: Counter,
+    turned_away: Family<Full, Counter>,
 }
 
 /// A request is under way as long as this is there.
@@ -73,7 +79,7 @@ impl Default for Figures {
             times,
             answers: Family::default(),
             under_way: Gauge::default(),
-            turned_away: Counter::default(),
+            turned_away: Family::default(),
         };
         let mut registry = figures.registry();
         registry.register(
@@ -83,7 +89,11 @@ impl Default for Figures {
         );
         registry.register("requests", "Requests, by route and answer", figures.answers.clone());
         registry.register("requests_in_flight", "Requests whose answer has not begun", figures.under_way.clone());
-        registry.register("turned_away", "Requests that there was no room for", figures.turned_away.clone());
+        registry.register(
+            "turned_away",
+            "What there was no room for, by what there was too much of",
+            figures.turned_away.clone(),
+        );
         drop(registry);
         figures
     }
@@ -95,8 +105,9 @@ impl Figures {
         UnderWay(self.under_way.clone())
     }
 
-    pub(super) fn turned_away(&self) {
-        self.turned_away.inc();
+    /// There was too much of this, in a word.
+    pub(super) fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&Full { reason }).inc();
     }
 
     pub(super) fn answered(&self, method: &str, route: String, status: u16, time: Duration) {
@@ -105,13 +116,15 @@ impl Figures {
         self.answers.get_or_create(&Answered { method, route, status }).inc();
     }
 
-    /// All of it as text, with what the control host tells.
+    /// All of it as text, with what the control host tells and how much of the room there is for requests is taken.
     ///
     /// # Errors
     /// None: a string takes whatever is written.
-    pub(super) fn scrape(&self, metrics: &Metrics) -> Result<String, fmt::Error> {
+    pub(super) fn scrape(&self, metrics: Metrics, room: Room) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(16 << 10);
-        encode_registry(&mut text, &host(metrics))?;
+        let mut host = Registry::with_prefix("pigeon");
+        host.register_collector(Box::new(Host(metrics, room)));
+        encode_registry(&mut text, &host)?;
         encode_registry(&mut text, &self.registry())?;
         encode_eof(&mut text)?;
         Ok(text)
@@ -122,91 +135,113 @@ impl Figures {
     }
 }
 
-/// What the control host tells. Made anew each time: it is all there already.
-fn host(metrics: &Metrics) -> Registry {
-    let Metrics { queue, hub, .. } = metrics;
-    let mut host = Host(Registry::with_prefix("pigeon"));
-    host.0.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-    host.gauge("start_time_seconds", "When it started, since 1970", (metrics.started_ms / 1000).unsigned_abs());
-
-    host.counter("jobs_submitted", "Jobs that were submitted", metrics.submitted);
-    host.counter("items_appended", "Items that were appended", metrics.items);
-    host.counter("item_bytes_appended", "Bytes of their bodies", metrics.item_bytes);
-    host.counters(
-        "runs",
-        "Runs that were recorded, by verdict",
-        "verdict",
-        ["valid", "invalid", "failure"],
-        metrics.runs,
-    );
-    host.counter("runs_retried", "Attempts that are followed by another", metrics.retried);
-    host.counter("leases_given", "Leases that were given to agents", metrics.leased);
-
-    let jobs = [metrics.jobs_active, metrics.jobs_paused];
-    host.gauges("jobs", "Jobs that are not finished, by state", "state", ["active", "paused"], jobs);
-    host.gauge("queue_runs", "Runs without an outcome, of all jobs that are not finished", queue.runs);
-    host.gauge("queue_runs_paused", "Of those, runs of paused jobs", queue.paused);
-    host.gauge("queue_leases", "Leases that agents hold", queue.leases);
-    host.gauge("queue_oldest_milliseconds", "Age of the oldest job that has runs and is not paused", queue.oldest_ms);
-    host.gauge("queue_commands_waiting", "Commands that wait for the owner of the queue", metrics.commands_waiting);
-    host.gauge("dead_letters", "Dead letters that nobody has retried or discarded", metrics.dead);
-
-    host.gauges("agents", "Agents, by state", "state", ["ready", "draining", "away"], metrics.agents);
-    host.gauge("agent_slots", "Slots of the agents that are in", metrics.slots);
-    host.counter("agent_sessions", "Sessions of agents that were welcomed", hub.joined);
-    host.counter("agent_certificates", "Certificates of agents that were issued or renewed", hub.enrolled);
-    host.counter("agent_connections_refused", "Connections of agents that were refused", hub.refused);
-    host.counter("agent_sessions_broken", "Sessions that ended as their agent broke the protocol", hub.misbehaved);
-
-    host.gauge("state_bytes", "Bytes that the state directory takes", metrics.disk_bytes);
-    host.gauge("state_free_bytes", "Bytes that are free on its disk", metrics.disk_free);
-    host.0
+/// How much room there is for requests, and how much of it is taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    /// Requests, streams and uploads that may be under way at once.
+    pub(super) most: [u64; 3],
+    /// Those that are.
+    pub(super) taken: [u64; 3],
+    /// Bytes that bodies may take in memory together.
+    pub(super) memory: u64,
+    /// Bytes that are reserved for them.
+    pub(super) memory_taken: u64,
 }
 
-struct Host(Registry);
+/// What the control host tells. Nothing of it is kept here: it is all there already.
+#[derive(Debug)]
+struct Host(Metrics, Room);
 
-impl Host {
-    fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        let gauge = Gauge::<i64, AtomicI64>::default();
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        self.0.register(name, help, gauge);
+impl Collector for Host {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(metrics, room) = self;
+        let Metrics { queue, hub, .. } = metrics;
+        let mut told = Told(encoder);
+        told.0
+            .encode_descriptor("build", "The program", None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        told.gauge("start_time_seconds", "When it started, since 1970", metrics.started_ms as f64 / 1e3)?;
+
+        told.counter("jobs_submitted", "Jobs that were submitted", metrics.submitted)?;
+        told.counter("items_appended", "Items that were appended", metrics.items)?;
+        told.counter("items_appended_bytes", "Bytes of their bodies", metrics.item_bytes)?;
+        let verdicts = ["valid", "invalid", "failure"];
+        told.counters("runs", "Runs that were recorded, by verdict", "verdict", verdicts, metrics.runs)?;
+        told.counter("runs_retried", "Attempts that are followed by another", metrics.retried)?;
+        told.counter("leases_given", "Leases that were given to agents", metrics.leased)?;
+
+        let jobs = [metrics.jobs_active, metrics.jobs_paused];
+        told.gauges("jobs", "Jobs that are not finished, by state", "state", ["active", "paused"], jobs)?;
+        told.gauge("queue_runs", "Runs without an outcome, of all jobs that are not finished", queue.runs)?;
+        told.gauge("queue_runs_paused", "Of those, runs of paused jobs", queue.paused)?;
+        told.gauge("queue_leases", "Leases that agents hold", queue.leases)?;
+        let oldest = queue.oldest_ms as f64 / 1e3;
+        told.gauge("queue_oldest_seconds", "Age of the oldest job that has runs and is not paused", oldest)?;
+        told.gauge(
+            "queue_commands_waiting",
+            "Commands that wait for the owner of the queue",
+            metrics.commands_waiting,
+        )?;
+        told.gauge("dead_letters", "Dead letters that nobody has retried or discarded", metrics.dead)?;
+
+        told.gauges("agents", "Agents, by state", "state", ["ready", "draining", "away"], metrics.agents)?;
+        told.gauge("agent_slots", "Slots of the agents that are in", metrics.slots)?;
+        told.counter("agent_sessions", "Sessions of agents that were welcomed", hub.joined)?;
+        told.counter("agent_certificates", "Certificates of agents that were issued or renewed", hub.enrolled)?;
+        told.counter("agent_connections_refused", "Connections of agents that were refused", hub.refused)?;
+        told.counter("agent_sessions_broken", "Sessions that ended as their agent broke the protocol", hub.misbehaved)?;
+
+        told.gauge("state_bytes", "Bytes that the state directory takes", metrics.disk_bytes)?;
+        told.gauge("state_free_bytes", "Bytes that are free on its disk", metrics.disk_free)?;
+
+        told.gauges("http_room", "Requests that may be under way at once, by sort", "sort", SORTS, room.most)?;
+        told.gauges("http_room_taken", "Those that are under way, by sort", "sort", SORTS, room.taken)?;
+        told.gauge("http_body_memory_bytes", "Bytes that requests' bodies may take in memory", room.memory)?;
+        told.gauge("http_body_memory_taken_bytes", "Bytes that are reserved for them", room.memory_taken)
     }
+}
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        let counter = Counter::<u64, AtomicU64>::default();
-        counter.inc_by(value);
-        self.0.register(name, help, counter);
+struct Told<'a>(DescriptorEncoder<'a>);
+
+impl Told<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     fn gauges<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
-        label: &'static str,
-        of: [&'static str; N],
+        label: &str,
+        of: [&str; N],
         values: [u64; N],
-    ) {
-        let family = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-        for (of, value) in of.into_iter().zip(values) {
-            family.get_or_create(&[(label, of)]).set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        self.0.register(name, help, family);
+    ) -> fmt::Result {
+        let mut gauges = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let each = of.into_iter().zip(values);
+        each.into_iter().try_for_each(|(of, value)| gauges.encode_family(&[(label, of)])?.encode_gauge(&value))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        count(&mut self.0.encode_descriptor(name, help, None, MetricType::Counter)?, value)
     }
 
     fn counters<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
-        label: &'static str,
-        of: [&'static str; N],
+        label: &str,
+        of: [&str; N],
         values: [u64; N],
-    ) {
-        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        for (of, value) in of.into_iter().zip(values) {
-            family.get_or_create(&[(label, of)]).inc_by(value);
-        }
-        self.0.register(name, help, family);
+    ) -> fmt::Result {
+        let mut counters = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut each = of.into_iter().zip(values);
+        each.try_for_each(|(of, value)| count(&mut counters.encode_family(&[(label, of)])?, value))
     }
+}
+
+/// Without an exemplar.
+fn count(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
 #[cfg(test)]
@@ -219,15 +254,18 @@ mod tests {
         let under_way = figures.begin();
         figures.answered("GET", "/api/v1/jobs".to_owned(), 200, Duration::from_millis(3));
         figures.answered("BREW", "none".to_owned(), 405, Duration::from_millis(3));
-        figures.turned_away();
-        let metrics = Metrics { runs: [5, 3, 2], agents: [1, 0, 4], dead: 7, ..Metrics::default() };
-        let text = figures.scrape(&metrics).unwrap();
+        figures.turned_away("memory");
+        let queue = pigeon_api::QueueStatus { oldest_ms: 1500, ..Default::default() };
+        let metrics = Metrics { runs: [5, 3, 2], agents: [1, 0, 4], dead: 7, queue, ..Metrics::default() };
+        let text = figures.scrape(metrics.clone(), Room::default()).unwrap();
         for line in [
             r#"pigeon_runs_total{verdict="invalid"} 3"#,
             r#"pigeon_agents{state="away"} 4"#,
             "pigeon_dead_letters 7",
             "pigeon_http_requests_in_flight 1",
-            "pigeon_http_turned_away_total 1",
+            r#"pigeon_http_turned_away_total{reason="memory"} 1"#,
+            r#"pigeon_http_room_taken{sort="streams"} 0"#,
+            "pigeon_queue_oldest_seconds 1.5",
         ] {
             assert!(text.lines().any(|told| told == line), "no {line:?} in\n{text}");
         }
@@ -235,6 +273,6 @@ mod tests {
         assert!(text.contains(r#"method="other""#), "{text}");
         assert!(text.ends_with("# EOF\n"));
         drop(under_way);
-        assert!(figures.scrape(&metrics).unwrap().contains("pigeon_http_requests_in_flight 0"));
+        assert!(figures.scrape(metrics, Room::default()).unwrap().contains("pigeon_http_requests_in_flight 0"));
     }
 }

@@ -18,7 +18,7 @@ use pigeon_protocol::id::JobId;
 use tracing::{Instrument as _, field};
 
 use super::{
-    failure::{Failure, Told},
+    failure::{Failure, Told, TurnedAway},
     shared::Rest,
 };
 
@@ -61,6 +61,9 @@ pub(super) async fn observe(State(rest): State<Rest>, request: Request, next: Ne
     .instrument(span)
     .await;
     drop(under_way);
+    if let Some(TurnedAway(full)) = response.extensions().get() {
+        rest.figures.turned_away(full);
+    }
     rest.figures.answered(method.as_str(), route, response.status().as_u16(), started.elapsed());
 
     let headers = response.headers_mut();

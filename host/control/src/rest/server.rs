@@ -80,12 +80,7 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
 
-        let guard = Guard {
-            inner: NoDelayAcceptor::new(),
-            connections: Arc::new(Semaphore::new(limits.connections)),
-            opening: limits.header_time,
-            silence: limits.silence,
-        };
+        let connections = Arc::new(Semaphore::new(limits.connections));
         let rest = Rest::new(backend, limits, certificate.is_some());
         let service = router::router(rest.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = axum_server::Handle::new();
@@ -102,12 +97,14 @@ impl Server {
             .max_header_list_size(HEADER);
         let task = match &certificate {
             Some(config) => {
-                let Guard { inner, connections, opening, silence } = guard;
-                let inner = RustlsAcceptor::new(config.clone()).handshake_timeout(opening).acceptor(inner);
-                let server = server.acceptor(Guard { inner, connections, opening, silence });
-                tokio::spawn(server.serve(service))
+                let inner = RustlsAcceptor::new(config.clone()).handshake_timeout(times.header_time);
+                let inner = inner.acceptor(NoDelayAcceptor::new());
+                tokio::spawn(server.acceptor(Guard { inner, connections, rest: rest.clone() }).serve(service))
             }
-            None => tokio::spawn(server.acceptor(guard).serve(service)),
+            None => {
+                let guard = Guard { inner: NoDelayAcceptor::new(), connections, rest: rest.clone() };
+                tokio::spawn(server.acceptor(guard).serve(service))
+            }
         };
         Ok(Self { address, rest, handle, certificate, task: Some(task) })
     }

@@ -17,7 +17,7 @@ use super::{
     bound::Shares,
     failure::{Answer, Failure},
     limits::RestLimits,
-    metrics::Figures,
+    metrics::{Figures, Room},
     uploads::Uploads,
 };
 
@@ -70,6 +70,20 @@ impl Rest {
             stop: CancellationToken::new(),
             deeds: TaskTracker::new(),
         }))
+    }
+
+    /// How much of the room for requests is taken.
+    pub(super) fn room(&self) -> Room {
+        let (limits, unit) = (&self.limits, super::body::UNIT as u64);
+        let most = [limits.requests, limits.streams, limits.uploads].map(|most| most as u64);
+        let free = [&self.requests, &self.streams, &self.upload_room].map(|room| room.available_permits() as u64);
+        let memory = u64::from(super::body::units(limits.memory)) * unit;
+        Room {
+            most,
+            taken: [0, 1, 2].map(|sort: usize| most[sort].saturating_sub(free[sort])),
+            memory,
+            memory_taken: memory.saturating_sub(self.memory.available_permits() as u64 * unit),
+        }
     }
 
     /// See a deed to its end, even if the client that asked for it leaves: then nobody hears what came of it, but it was

@@ -73,7 +73,11 @@ async fn there_is_room_for_so_many_requests_and_each_gives_its_own_back() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let figures = api.get("/metrics").send().await.unwrap().text().await.unwrap();
-    assert!(!figures.contains("pigeon_http_turned_away_total 0"), "{figures}");
+    for reason in ["requests", "streams"] {
+        let counted = format!("pigeon_http_turned_away_total{{reason=\"{reason}\"}} ");
+        assert!(figures.contains(&counted), "{figures}");
+    }
+    assert!(figures.contains("pigeon_http_room{sort=\"streams\"} 1\n"), "{figures}");
 }
 
 #[tokio::test]
