@@ -19,6 +19,7 @@ pub struct Submission {
     pub plugin: String,
     /// The items, if they are few. Then the job is sealed as well.
     #[serde(default, deserialize_with = "few", skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 65536)]
     pub items: Option<Vec<InlineItem>>,
     /// Options for the plugin.
     #[serde(default)]
@@ -37,6 +38,7 @@ pub struct Submission {
     pub priority: i32,
     /// Runs of this job that may be under way at once.
     #[serde(default)]
+    #[schema(minimum = 1)]
     pub max_parallel: Option<u32>,
     /// Lease nothing more after the first run that is invalid or failed.
     #[serde(default)]
@@ -47,11 +49,12 @@ pub struct Submission {
     /// The guests' clock.
     #[serde(default)]
     pub clock: Clock,
-    /// What the job grants of the plugin's powers.
+    /// What the job grants of the plugin's powers: of those that it asks for, and only by an operator.
     #[serde(default)]
     pub grants: Vec<String>,
     /// A key that makes the submission safe to repeat: the job that it opened is given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub key: Option<String>,
     /// The client's own notes on where the items come from.
     #[serde(default)]
@@ -60,6 +63,9 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Longest key, in bytes.
+    pub const LONGEST_KEY: usize = 255;
+
     /// Each item once, by whichever agents there are.
     pub const USUAL_WORK: Work = Work::Many { iterations: 1, workers: None };
 
@@ -107,7 +113,11 @@ impl From<JobRequest> for Submission {
 
 /// An item within a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "an item is a string, or an object with `id` and `body`, both strings"
+)]
 pub enum InlineItem {
     /// Its text; its id is its number, from 1.
     Text(String),

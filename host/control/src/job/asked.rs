@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use pigeon_api::{ApiError, ErrorKind, PluginInfo, Result, Work};
 use pigeon_protocol::{id::Shape, limits::MAX_OPTIONS};
 
-/// How the runs of a job are numbered.
+/// How the runs of a job are numbered, of which so many may be under way at once.
 ///
 /// # Errors
-/// If it asks for no runs at all.
-pub(crate) fn shape(work: Work) -> Result<Shape> {
+/// If it asks for no runs at all, or none would ever begin.
+pub(crate) fn shape(work: Work, max_parallel: Option<u32>) -> Result<Shape> {
     let (places, iterations, limit) = match work {
         Work::One { workers, iterations } => (workers, iterations, Some(workers)),
         Work::Many { iterations, workers } => (1, iterations, workers),
@@ -21,20 +21,29 @@ pub(crate) fn shape(work: Work) -> Result<Shape> {
     if limit == Some(0) {
         return Err(refuse("worker"));
     }
+    if max_parallel == Some(0) {
+        let message = "a job whose max_parallel is 0 would have nothing run";
+        return Err(
+            ApiError::new(ErrorKind::BadRequest, message).hint("say 1 or more, or leave it out; a pause has it wait")
+        );
+    }
     Ok(Shape { places, iterations })
 }
 
-/// Powers that a job may grant: those of the plugin's manifest, which an operator would have to widen. No manifest grants
-/// any today.
+/// Powers that a job may grant: those that its plugin asks for. No manifest grants any today, so whoever grants one goes
+/// beyond it, which the API lets operators do alone.
 ///
 /// # Errors
 /// [`ErrorKind::Forbidden`] if it grants another.
 pub(crate) fn check_grants(plugin: &PluginInfo, grants: &[String]) -> Result<()> {
-    const OF_MANIFEST: &[&str] = &[];
-    match grants.iter().find(|grant| !OF_MANIFEST.contains(&grant.as_str())) {
+    let (name, powers) = (&plugin.metadata.name, &plugin.powers);
+    // `llm` in `llm=codellama:7b`.
+    let asked_for = |grant: &str| powers.iter().any(|power| grant.split([':', '=']).next() == Some(power));
+    match grants.iter().find(|grant| !asked_for(grant)) {
         Some(grant) => {
-            let message = format!("{} may not be granted {grant:?}: its manifest does not", plugin.metadata.name);
-            Err(ApiError::new(ErrorKind::Forbidden, message).hint("leave the grant out"))
+            let asked = if powers.is_empty() { "none".to_owned() } else { powers.join(", ") };
+            let message = format!("{name} may not be granted {grant:?}: it does not ask for it");
+            Err(ApiError::new(ErrorKind::Forbidden, message).hint(format!("the powers that it asks for: {asked}")))
         }
         None => Ok(()),
     }
@@ -67,5 +76,50 @@ pub(crate) fn check_options(plugin: &PluginInfo, options: &BTreeMap<String, Stri
                 .hint(format!("--option {}=...: {}", missing.name, missing.description)))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pigeon_api::{Digest, InstancePolicy, MemoryNeed, PluginKind, PluginMetadata, Vote};
+
+    use super::*;
+
+    #[test]
+    fn a_power_is_granted_to_a_plugin_that_asks_for_it() {
+        let metadata = PluginMetadata {
+            name: "judge".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: String::new(),
+            formats: Vec::new(),
+            options: Vec::new(),
+            codes: Vec::new(),
+            instances: InstancePolicy::Fresh,
+            vote: Vote::Worst,
+            memory: MemoryNeed { base: 0, factor: 0.0 },
+            models: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let (digest, kind) = (Digest::of(b""), PluginKind::Validator);
+        let powers = vec!["llm".to_owned()];
+        let plugin = PluginInfo { digest, kind, built_in: false, size: 0, metadata, imports: Vec::new(), powers };
+        let granted = |grants: &[&str]| {
+            let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
+            check_grants(&plugin, &grants)
+        };
+        granted(&[]).unwrap();
+        granted(&["llm", "llm=codellama:7b", "llm:small"]).unwrap();
+        let refused = granted(&["llm", "http"]).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Forbidden);
+        assert_eq!(refused.message, "judge may not be granted \"http\": it does not ask for it");
+        assert_eq!(refused.hint.as_deref(), Some("the powers that it asks for: llm"));
+        assert!(granted(&["llmx"]).is_err() && granted(&[""]).is_err());
+    }
+
+    #[test]
+    fn a_job_has_at_least_one_run_at_a_time() {
+        let many = |iterations, workers, max_parallel| shape(Work::Many { iterations, workers }, max_parallel);
+        assert!(many(1, None, None).is_ok() && many(2, Some(1), Some(1)).is_ok());
+        assert!(many(0, None, None).is_err() && many(1, Some(0), None).is_err() && many(1, None, Some(0)).is_err());
     }
 }

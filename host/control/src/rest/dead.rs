@@ -1,5 +1,7 @@
 //! Dead letters: runs that could not be judged.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     http::{HeaderValue, header::CONTENT_TYPE},
@@ -7,13 +9,14 @@ use axum::{
 };
 use bytes::Bytes;
 use pigeon_api::{
-    DeadFilter, Problem,
+    ApiError, DeadFilter, ErrorKind, Problem, Role,
     page::{Count, DeadDocument, DeadPage, DeadQuery, DeadSelection},
 };
+use pigeon_protocol::id::JobId;
 
 use super::{
     body::Reservation,
-    caller::{Caller, Operator, Viewer},
+    caller::{Caller, Submitter, Viewer},
     extract::{self, Dead, Nothing, Query, page},
     failure::{Answer, Failure},
 };
@@ -100,7 +103,43 @@ fn chosen(selection: DeadSelection) -> Answer<DeadFilter> {
     Ok(DeadFilter::try_from(selection)?)
 }
 
-/// Try dead letters again: their failures count no longer, and jobs that had ended go on.
+/// What is done with letters.
+enum Deed {
+    Retry,
+    Discard,
+}
+
+/// Do it with those that are chosen: an operator with any, others with those of their own jobs.
+async fn done(
+    caller: Caller<Submitter>,
+    extract::Json(selection, memory): extract::Json<DeadSelection>,
+    deed: Deed,
+) -> Answer<Json<Count>> {
+    let filter = chosen(selection)?;
+    if caller.principal.role < Role::Operator {
+        let named: BTreeSet<JobId> = filter.ids.iter().map(|name| name.0.job).chain(filter.job).collect();
+        if named.is_empty() {
+            let message = "letters of all jobs are meant, and those of other people are for operators";
+            return Err(ApiError::new(ErrorKind::Forbidden, message)
+                .hint("name a job of your own, or letters of it")
+                .into());
+        }
+        for job in named {
+            caller.may_control(job).await?;
+        }
+    }
+    let pigeon = caller.pigeon();
+    let count = memory.during(async move {
+        match deed {
+            Deed::Retry => pigeon.retry_dead(filter).await,
+            Deed::Discard => pigeon.discard_dead(filter).await,
+        }
+    });
+    Ok(Json(Count { count: caller.deed(count).await? }))
+}
+
+/// Try dead letters again: their failures count no longer, and jobs that had ended go on. Without the role operator, `job` or
+/// `ids` has to name letters of jobs that the token itself submitted.
 #[utoipa::path(
     post,
     path = "/api/v1/dead/retry",
@@ -111,27 +150,23 @@ fn chosen(selection: DeadSelection) -> Answer<DeadFilter> {
     )),
     responses(
         (status = 200, description = "How many there were", body = Count),
+        (status = 403, description = "Some may be of jobs that somebody else submitted, which takes the role operator",
+            body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The input of one is not kept any more; none is tried again", body = Problem,
             content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["operator"]))
+    security(("bearer" = ["submitter"]))
 )]
 pub(super) async fn retry_dead(
-    caller: Caller<Operator>,
+    caller: Caller<Submitter>,
     _: Query<Nothing>,
-    extract::Json(selection, memory): extract::Json<DeadSelection>,
+    selection: extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
-    let (pigeon, filter) = (caller.pigeon(), chosen(selection)?);
-    let count = caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.retry_dead(filter).await
-        })
-        .await?;
-    Ok(Json(Count { count }))
+    done(caller, selection, Deed::Retry).await
 }
 
-/// Forget that these are dead letters: their failures stand.
+/// Forget that these are dead letters: their failures stand. Without the role operator, `job` or `ids` has to name letters
+/// of jobs that the token itself submitted.
 #[utoipa::path(
     post,
     path = "/api/v1/dead/discard",
@@ -140,20 +175,17 @@ pub(super) async fn retry_dead(
         ("by code" = (value = json!({"code": "timeout"}))),
         ("all" = (value = json!({"all": true}))),
     )),
-    responses((status = 200, description = "How many there were", body = Count)),
-    security(("bearer" = ["operator"]))
+    responses(
+        (status = 200, description = "How many there were", body = Count),
+        (status = 403, description = "Some may be of jobs that somebody else submitted, which takes the role operator",
+            body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["submitter"]))
 )]
 pub(super) async fn discard_dead(
-    caller: Caller<Operator>,
+    caller: Caller<Submitter>,
     _: Query<Nothing>,
-    extract::Json(selection, memory): extract::Json<DeadSelection>,
+    selection: extract::Json<DeadSelection>,
 ) -> Answer<Json<Count>> {
-    let (pigeon, filter) = (caller.pigeon(), chosen(selection)?);
-    let count = caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.discard_dead(filter).await
-        })
-        .await?;
-    Ok(Json(Count { count }))
+    done(caller, selection, Deed::Discard).await
 }

@@ -36,11 +36,6 @@ pub(super) async fn create_join_token(
     extract::Json(spec, memory): extract::Json<JoinSpec>,
 ) -> Answer<(StatusCode, Json<NewJoinToken>)> {
     let pigeon = caller.pigeon();
-    let token = caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.create_join_token(spec).await
-        })
-        .await?;
+    let token = caller.deed(memory.during(async move { pigeon.create_join_token(spec).await })).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }

@@ -86,11 +86,7 @@ pub(super) async fn publish_plugin(
     must_be(&parts.headers, &["application/wasm"])?;
     let (component, memory) = body::whole(&caller, &parts.headers, body, caller.limits.component).await?;
     let pigeon = caller.pigeon();
-    let publish = async move {
-        let _held = memory;
-        pigeon.publish(component).await
-    };
-    let plugin = caller.deed(publish).await?;
+    let plugin = caller.deed(memory.during(async move { pigeon.publish(component).await })).await?;
     let location = HeaderValue::try_from(format!("/api/v1/plugins/{}", plugin.digest));
     let location = location.map_err(|_| Failure::internal("failed to name the plugin"))?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(plugin)).into_response())
@@ -136,11 +132,6 @@ pub(super) async fn set_limits(
     extract::Json(limits, memory): extract::Json<PluginLimits>,
 ) -> Answer<Json<PluginLimits>> {
     let pigeon = caller.pigeon();
-    caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.set_plugin_limits(&name, limits).await
-        })
-        .await?;
+    caller.deed(memory.during(async move { pigeon.set_plugin_limits(&name, limits).await })).await?;
     Ok(Json(limits))
 }

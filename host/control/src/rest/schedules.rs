@@ -49,12 +49,7 @@ pub(super) async fn add_schedule(
     extract::Json(spec, memory): extract::Json<ScheduleSpec>,
 ) -> Answer<Response> {
     let pigeon = caller.pigeon();
-    let info = caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.add_schedule(spec).await
-        })
-        .await?;
+    let info = caller.deed(memory.during(async move { pigeon.add_schedule(spec).await })).await?;
     // Names of schedules are lowercase letters, digits and hyphens.
     let location = HeaderValue::try_from(format!("/api/v1/schedules/{}", info.name));
     let location = location.map_err(|_| Failure::internal("failed to name the schedule"))?;

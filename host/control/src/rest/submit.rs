@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LOCATION},
     response::{IntoResponse as _, Response},
 };
-use pigeon_api::{Problem, Submission, page::Submitted};
+use pigeon_api::{ApiError, ErrorKind, Problem, Role, Submission, page::Submitted};
 
 use super::{
     caller::{Caller, Submitter},
@@ -15,9 +15,6 @@ use super::{
 use crate::clock;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The longest key, in bytes.
-const LONGEST_KEY: usize = 255;
 
 /// Open a job. It is durable when this is answered. With `items` it is sealed as well, and needs nothing more; without, it
 /// is appended to and sealed by further requests. 65,536 `items` are the most: more are appended.
@@ -37,6 +34,8 @@ const LONGEST_KEY: usize = 255;
         (status = 201, description = "It was opened", body = Submitted,
             headers(("Location" = String, description = "Where the job is"))),
         (status = 200, description = "It was opened before, by a request with the same key", body = Submitted),
+        (status = 403, description = "It grants powers, which takes the role operator", body = Problem,
+            content_type = "application/problem+json"),
         (status = 404, description = "There is no such plugin", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The key was used for another request", body = Problem,
             content_type = "application/problem+json"),
@@ -58,19 +57,19 @@ pub(super) async fn submit_job(
         submission.key = Some(key);
     }
     if let Some(key) = &submission.key
-        && (key.is_empty() || key.len() > LONGEST_KEY)
+        && (key.is_empty() || key.len() > Submission::LONGEST_KEY)
     {
-        return Err(Failure::bad_request(format!("a key has 1 to {LONGEST_KEY} bytes")));
+        return Err(Failure::bad_request(format!("a key has 1 to {} bytes", Submission::LONGEST_KEY)));
+    }
+    if !submission.grants.is_empty() && caller.principal.role < Role::Operator {
+        let message = "the plugin's manifest grants no powers, and to go beyond it takes the role operator";
+        return Err(ApiError::new(ErrorKind::Forbidden, message).hint("leave `grants` out, or ask an operator").into());
     }
     let began_ms = i64::try_from(clock::now_ms()).unwrap_or(i64::MAX);
     let (pigeon, keyed) = (caller.pigeon(), submission.key.is_some());
     let id = {
         let pigeon = pigeon.clone();
-        let deed = async move {
-            let _held = memory;
-            crate::submit::submit(&*pigeon, submission).await
-        };
-        caller.deed(deed).await?
+        caller.deed(memory.during(async move { crate::submit::submit(&*pigeon, submission).await })).await?
     };
     caller.authors.learn(id, caller.principal.name.as_str().into());
     let new = !keyed || pigeon.job(id).await?.accepted_ms >= began_ms;

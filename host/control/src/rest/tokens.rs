@@ -39,12 +39,7 @@ pub(super) async fn create_token(
     extract::Json(spec, memory): extract::Json<TokenSpec>,
 ) -> Answer<(StatusCode, Json<NewToken>)> {
     let pigeon = caller.pigeon();
-    let token = caller
-        .deed(async move {
-            let _held = memory;
-            pigeon.create_token(spec).await
-        })
-        .await?;
+    let token = caller.deed(memory.during(async move { pigeon.create_token(spec).await })).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }
 

@@ -79,6 +79,44 @@ async fn a_submitter_controls_its_own_jobs_and_an_operator_all() {
 }
 
 #[tokio::test]
+async fn a_submitter_has_letters_of_its_own_jobs_tried_again_and_an_operator_all() {
+    let api = api().await;
+    let (own, foreign) = (api.job_of(Role::Submitter).await, api.job_of(Role::Admin).await);
+    let both = [format!("{own}:1"), format!("{foreign}:1")];
+    for deed in ["retry", "discard"] {
+        for (selection, role, status) in [
+            (serde_json::json!({"job": own, "code": "timeout"}), Role::Submitter, 200),
+            (serde_json::json!({"ids": both[..1]}), Role::Submitter, 200),
+            (serde_json::json!({"ids": both}), Role::Submitter, 403),
+            (serde_json::json!({"job": own, "ids": both[1..]}), Role::Submitter, 403),
+            (serde_json::json!({"job": foreign}), Role::Publisher, 403),
+            (serde_json::json!({"code": "timeout"}), Role::Submitter, 403),
+            (serde_json::json!({"all": true}), Role::Submitter, 403),
+            (serde_json::json!({"job": "01890a5d-ac96-774b-bcce-b302099a8057"}), Role::Submitter, 404),
+            (serde_json::json!({"ids": both}), Role::Operator, 200),
+            (serde_json::json!({"all": true}), Role::Operator, 200),
+            (serde_json::json!({"job": own}), Role::Viewer, 403),
+        ] {
+            let request = api.request(Method::POST, &format!("/api/v1/dead/{deed}")).bearer_auth(role);
+            let answer = request.json(&selection).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{deed} of {selection} as {role}");
+        }
+    }
+    let done = api.double.queue.selections.lock().unwrap().len();
+    assert_eq!(done, 8, "nothing is done of what is refused");
+}
+
+#[tokio::test]
+async fn powers_beyond_the_manifest_are_an_operators_to_grant() {
+    let api = api().await;
+    let body = serde_json::json!({"plugin": "echo", "grants": ["llm"]});
+    for (role, status) in [(Role::Submitter, 403), (Role::Publisher, 403), (Role::Operator, 201), (Role::Admin, 201)] {
+        let answer = api.request(Method::POST, "/api/v1/jobs").bearer_auth(role).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{role}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_token_is_told_as_such() {
     let api = api().await;
     let ask = |header: &'static [&'static str]| {
