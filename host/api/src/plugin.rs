@@ -43,6 +43,7 @@ pub enum PluginKind {
 #[serde(default, deny_unknown_fields)]
 pub struct PluginLimits {
     /// Leases under way at once; no bound if not said. A lease makes its runs one after another.
+    #[schema(minimum = 1)]
     pub max_parallel: Option<u32>,
     /// Runs begun in a stretch of time; no bound if not said.
     pub rate: Option<Rate>,
@@ -53,8 +54,10 @@ pub struct PluginLimits {
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// Runs.
+    #[schema(minimum = 1)]
     pub runs: u32,
     /// In so many milliseconds.
+    #[schema(minimum = 1)]
     pub per_ms: u64,
 }
 

@@ -45,7 +45,8 @@ def ask(path, body=None):
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     return urllib.request.urlopen(urllib.request.Request(api + path, body, headers), timeout=300).read().decode()
 for plugin in json.loads(ask("/api/v1/plugins"))["plugins"]:
-    ask("/api/v1/jobs", json.dumps({"plugin": plugin["name"], "items": []}).encode())
+    job = json.loads(ask("/api/v1/jobs", json.dumps({"plugin": plugin["name"]}).encode()))["id"]
+    ask(f"/api/v1/jobs/{job}/seal", b"")
 print(ask("/api/v1/jobs", json.dumps({"plugin": "gexpr", "items": ["(+ 1 2)", "("]}).encode()))
 EOF
 

@@ -1,8 +1,8 @@
 //! Schedules: jobs that are submitted when their time comes.
 //!
 //! A schedule says when (`cron`, `times`), what becomes of times that were missed and of jobs that would run beside one
-//! another (`plan`), and which job. One task keeps them all (`keeper`), and has done what is due (`taker`); what it knows of each (`entry`) is in the store
-//! before anything comes of it.
+//! another (`plan`), and which job. One task keeps them all (`keeper`), and has done what is due (`taker`); what it knows of
+//! each (`entry`) is in the store before anything comes of it.
 //!
 //! Each time that is chosen gives one job, whatever dies: the job carries a key that is made of the schedule's name and the
 //! time, and a job with that key is opened once.
@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use pigeon_api::{ApiError, ErrorKind, Pigeon, Result, ScheduleInfo, ScheduleSpec};
+use pigeon_api::{ApiError, ErrorKind, Pigeon, Result, ScheduleInfo, ScheduleSpec, Submission};
 use pigeon_store::Store;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -103,7 +103,7 @@ impl Schedules {
         let plugin = (self.client)(author).plugin(&spec.job.plugin).await?;
         job::check_grants(&plugin, &spec.job.grants)?;
         job::check_options(&plugin, &spec.job.options)?;
-        spec.job.work.map(job::shape).transpose()?;
+        job::shape(spec.job.work.unwrap_or(Submission::USUAL_WORK), spec.job.max_parallel)?;
         self.ask(|answer| Command::Add(Box::new(spec), author.to_owned(), answer)).await
     }
 

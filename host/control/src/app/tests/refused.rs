@@ -18,6 +18,33 @@ async fn keys_of_schedules_are_theirs() {
 }
 
 #[tokio::test]
+async fn a_job_that_would_have_nothing_run_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let plugin = app.client.publish(Bytes::from_static(b"a")).await.unwrap();
+    let mut request = JobRequest::new(plugin.digest, Work::Many { iterations: 1, workers: None });
+    request.max_parallel = Some(0);
+    assert_eq!(kind(app.client.submit(request.clone()).await), ErrorKind::BadRequest);
+    request.max_parallel = Some(1);
+    app.client.submit(request).await.unwrap();
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn chunks_come_one_after_another() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[FITS])).await.unwrap();
+    let refused = app.client.append(job, chunk(3, 3, &[FITS])).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(why, format!("job {job} was given chunk 3 where chunk 1 is next"));
+    assert!(refused.hint.is_some());
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn nobody_grants_what_the_manifest_does_not() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
