@@ -180,6 +180,7 @@ pub fn restore(archive: impl Read, dir: &Path) -> Result<()> {
     let restored = unpack(archive, &temporary).and_then(|()| {
         sqlite::check(&temporary)?;
         SqliteStore::check_whole(&temporary)?;
+        SqliteStore::leap(&temporary)?;
         fs::rename(&temporary, dir).map_err(|source| io_error("create", dir, source))?;
         sync_dir(parent)
     });

@@ -91,6 +91,45 @@ async fn who_follows_misses_nothing_and_hears_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_no_entry_ever_had_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    submit(&app, "a", |_| {}).await;
+    let last = app.client.events(EventFilter::default(), 1000).await.unwrap().last().unwrap().seq;
+    let behind = |after| EventFilter { after, job: None };
+    assert!(app.client.events(behind(last), 1000).await.unwrap().is_empty());
+    app.client.follow_events(behind(last)).await.unwrap();
+    let refused = app.client.events(behind(last + 1), 1000).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::BadRequest);
+    assert_eq!(refused.message, format!("the log has no entry {} yet: its last is {last}", last + 1));
+    let followed = app.client.follow_events(behind(u64::MAX)).await.err().unwrap();
+    assert_eq!(followed.kind, ErrorKind::BadRequest);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn who_followed_a_log_that_was_lost_hears_all_of_the_one_that_was_restored() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let (mut pieces, mut archive) = (app.client.backup().await.unwrap(), Vec::new());
+    while let Some(piece) = pieces.next().await {
+        archive.extend_from_slice(&piece.unwrap());
+    }
+    for _ in 0..5 {
+        submit(&app, "a", |_| {}).await;
+    }
+    let lost = app.client.events(EventFilter::default(), 1000).await.unwrap().last().unwrap().seq;
+    stop(app).await;
+    let copy = dir.path().join("copy");
+    pigeon_store::restore(&mut &archive[..], &copy).unwrap();
+    let app = server(&copy).await;
+    let heard = app.client.events(EventFilter { after: lost, job: None }, 1000).await.unwrap();
+    assert_eq!(heard[0].kind, EventKind::HostStarted);
+    assert!(heard[0].seq > lost);
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn an_embedded_control_host_tells_of_its_jobs() {
     let dir = TempDir::new().unwrap();
     let app = app(dir.path()).await;
