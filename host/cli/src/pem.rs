@@ -1,23 +1,9 @@
-//! Certificates as text (PEM) and as they are (DER).
+//! Certificates in files: as text (PEM), or as they are (DER).
 
-use data_encoding::{BASE64, BASE64_MIME_PERMISSIVE};
+use data_encoding::BASE64_MIME_PERMISSIVE;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
-
-/// A certificate as text.
-pub(crate) fn of_der(der: &[u8]) -> String {
-    let digits = BASE64.encode(der);
-    let mut text = format!("{BEGIN}\n");
-    let mut rest = digits.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = more;
-    }
-    text + END + "\n"
-}
 
 /// The one certificate in a file of either form; `None` if it holds something else.
 pub(crate) fn to_der(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -37,6 +23,8 @@ pub(crate) fn to_der(bytes: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use pigeon_api::client::pem as of_der;
+
     use super::*;
 
     #[test]

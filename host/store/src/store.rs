@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
     JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
     Retention, ScheduleRecord, StoredEvent, Swept, Tally, TokenRecord,
 };
@@ -140,6 +140,10 @@ pub trait Store: Send + Sync + 'static {
     /// `limit` events.
     async fn events(&self, after: u64, job: Option<JobId>, limit: usize) -> Result<Vec<StoredEvent>>;
 
+    /// The end of the log, or of what is before event number `before`, as far as it concerns this job if one is given: at
+    /// most `limit` events, the oldest first.
+    async fn last_events(&self, before: Option<u64>, job: Option<JobId>, limit: usize) -> Result<Vec<StoredEvent>>;
+
     /// Keep a token. Refused with [`NameTaken`](crate::StoreError::NameTaken) if there is one of that name.
     async fn put_token(&self, token: TokenRecord) -> Result<()>;
 
@@ -169,6 +173,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Bytes that the store takes on disk, as far as this process knows: what others write is seen by the next sweep.
     async fn disk_bytes(&self) -> Result<u64>;
+
+    /// How long it took to put changes on disk, since this process opened the store.
+    fn commits(&self) -> Commits;
 
     /// Copy all that is kept as of one moment, while others write. `beside` are files and directories that go with it:
     /// paths within the state directory, such as `ca`. Meanwhile nothing that takes much room is removed.

@@ -187,9 +187,13 @@ impl Inner {
 
     /// The same for whatever else is tried again.
     pub(super) async fn pause(&self, pace: &mut Pace, repeat: Repeat, trouble: Trouble) -> Result<()> {
-        let jitter = rand::random_range(0.0..1.0);
-        match pace.next(trouble.sort, repeat, self.patience(), Instant::now(), jitter) {
+        let (jitter, now) = (rand::random_range(0.0..1.0), Instant::now());
+        match pace.next(trouble.sort, repeat, self.patience(), now, jitter) {
             Some(wait) => {
+                // One that says "later" is there.
+                if trouble.error.kind == ErrorKind::Unreachable {
+                    self.presence.missed(now, wait);
+                }
                 tokio::time::sleep(wait).await;
                 Ok(())
             }
@@ -216,7 +220,10 @@ impl Inner {
             Ok(Err(error)) => return Err(unsent(&call.url, &error)),
             Err(_) => return Err(silent(&call.url)),
         };
-        self.reached();
+        self.presence.reached();
+        if ErrorKind::of_status(response.status().as_u16()) != ErrorKind::Unreachable {
+            self.presence.answered(Instant::now());
+        }
         if response.status().is_success() { Ok(response) } else { Err(refused(&call.url, response).await) }
     }
 }
@@ -273,8 +280,10 @@ async fn refused(url: &Url, response: Response) -> Trouble {
     };
     if error.kind == ErrorKind::Unauthorized {
         error.message = format!("the control host at {} refused the token: {}", origin(url), error.message);
-        let hint = "the token may have ended or been revoked; an admin makes another with `pigeon token create`";
-        error.hint.get_or_insert_with(|| hint.to_owned());
+        // What the control host says is for those who write HTTP by hand.
+        let hint = "the token may have ended or been revoked; an admin makes another with `pigeon token create`, and \
+                    whoever has the state folder with `pigeon serve --new-admin-token`, or by `pigeon up`";
+        error.hint = Some(hint.to_owned());
     }
     Trouble { error, sort }
 }

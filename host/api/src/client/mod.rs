@@ -8,6 +8,7 @@
 //! says that it has enough to do, and events while the connection shows that it lives.
 
 mod call;
+mod contact;
 mod follow;
 mod lines;
 mod messages;
@@ -16,15 +17,7 @@ mod pace;
 mod tests;
 mod tls;
 
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,8 +25,11 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use reqwest::{Url, header};
 use serde::Serialize;
 
-use self::call::Call;
-pub use self::tls::{FetchedCa, Trust, fetch_ca};
+use self::{call::Call, contact::Presence};
+pub use self::{
+    contact::Contact,
+    tls::{FetchedCa, Trust, fetch_ca, pem},
+};
 use crate::{
     AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
     HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, Landed,
@@ -89,17 +85,12 @@ struct Inner {
     base: Url,
     /// How long a control host that has answered before is waited for.
     patience: Duration,
-    /// Whether it has.
-    reached: AtomicBool,
+    presence: Presence,
 }
 
 impl Inner {
-    fn reached(&self) {
-        self.reached.store(true, Ordering::Relaxed);
-    }
-
     fn patience(&self) -> Duration {
-        let reached = self.reached.load(Ordering::Relaxed);
+        let reached = self.presence.was_reached();
         if reached { self.patience } else { self.patience.min(pace::FIRST_PATIENCE) }
     }
 }
@@ -113,7 +104,7 @@ impl RestClient {
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let base = base(&endpoint.server)?;
         let http = http(&base, tls::config(&endpoint.trust)?, endpoint.token.as_deref())?;
-        Ok(Self(Arc::new(Inner { http, base, patience: pace::PATIENCE, reached: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner { http, base, patience: pace::PATIENCE, presence: Presence::default() })))
     }
 
     /// Where the control host is.
@@ -125,7 +116,13 @@ impl RestClient {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         let Inner { http, base, .. } = &*self.0;
-        Self(Arc::new(Inner { http: http.clone(), base: base.clone(), patience, reached: AtomicBool::new(false) }))
+        Self(Arc::new(Inner { http: http.clone(), base: base.clone(), patience, presence: Presence::default() }))
+    }
+
+    /// Tell this one when a control host that has answered before is away for a while, and when it is back: else calls and
+    /// streams wait for it and say nothing. Only the first listener is told.
+    pub fn on_contact(&self, listener: impl Fn(Contact) + Send + Sync + 'static) {
+        self.0.presence.listen(listener);
     }
 
     /// The URL of these steps below the API.
@@ -410,6 +407,24 @@ impl Pigeon for RestClient {
             events.extend(page.events);
         }
         Ok(events)
+    }
+
+    async fn last_events(&self, job: Option<JobId>, mut before: Option<u64>, limit: usize) -> Result<Vec<Event>> {
+        let (mut pages, mut left) = (Vec::new(), limit);
+        while left > 0 {
+            let wanted = left.min(MOST_PAGE);
+            let query = EventsQuery::last(job, before, wanted);
+            let page: EventPage = self.0.document(Call::get(with_query(self.url(&["events"]), &query)?)).await?;
+            let (first, told) = (page.events.first().map(|first| first.seq), page.events.len());
+            pages.push(page.events);
+            match first {
+                // A page that leads back to where it began would have no end.
+                Some(first) if told >= wanted && before.is_none_or(|before| first < before) => before = Some(first),
+                _ => break,
+            }
+            left = left.saturating_sub(told);
+        }
+        Ok(pages.into_iter().rev().flatten().collect())
     }
 
     async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {

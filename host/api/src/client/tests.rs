@@ -15,6 +15,8 @@ use crate::{ChunkBuilder, Counts, Digest, EventKind, JobState, Landed, Problem, 
 enum Turn {
     /// Answer so, with this document.
     Answer(&'static str, &'static str, String),
+    /// Answer that it is too early, with the seconds after which to come again.
+    Later(&'static str, u32),
     /// Answer 200 with what has no end but the connection's.
     Stream(String),
     /// Answer 200 with a piece of what was to have an end.
@@ -58,6 +60,11 @@ async fn server(turns: Vec<Turn>) -> (RestClient, Arc<Mutex<Vec<Asked>>>) {
                      retry-after: 0\r\n\r\n{body}",
                     body.len()
                 ),
+                Turn::Later(status, seconds) => {
+                    format!(
+                        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: {seconds}\r\n\r\n"
+                    )
+                }
                 Turn::Stream(body) => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}"),
                 Turn::Cut(body) => {
                     format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len())
@@ -143,6 +150,36 @@ async fn what_may_have_been_done_is_not_asked_for_twice() {
     let spec = TokenSpec { name: "ci".to_owned(), role: Role::Submitter, ttl_ms: None };
     let error = client.create_token(spec).await.unwrap_err();
     assert_eq!((error.kind, lines(&asked).len()), (ErrorKind::Unreachable, 1));
+}
+
+#[tokio::test]
+async fn who_is_asked_to_come_later_does_and_not_for_ever() {
+    let list = || json("{\"plugins\":[]}");
+    let turns = vec![Turn::Later("503 Service Unavailable", 1), Turn::Later("429 Too Many Requests", 1), list()];
+    let (client, asked) = server(turns).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(client.plugins().await.unwrap(), []);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(lines(&asked), ["GET /api/v1/plugins HTTP/1.1"; 3]);
+
+    let (client, asked) = server((0..1000).map(|_| Turn::Later("429 Too Many Requests", 0)).collect()).await;
+    let client = client.with_patience(Duration::from_millis(500));
+    assert_eq!(client.plugins().await.unwrap_err().kind, ErrorKind::Overloaded);
+    let tries = lines(&asked).len();
+    assert!((2..20).contains(&tries), "{tries} tries");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_control_host_can_say_so() {
+    let (client, _) = server(vec![json("{\"plugins\":[]}")]).await;
+    let client = client.with_patience(Duration::from_millis(2500));
+    let (told, heard) = std::sync::mpsc::channel();
+    client.on_contact(move |contact| told.send(contact).unwrap());
+    client.plugins().await.unwrap();
+    // The server is no more.
+    assert_eq!(client.plugins().await.unwrap_err().kind, ErrorKind::Unreachable);
+    let told: Vec<Contact> = heard.try_iter().collect();
+    assert!(matches!(told[..], [Contact::Lost { .. }]), "{told:?}");
 }
 
 #[tokio::test]
@@ -323,6 +360,23 @@ async fn lists_are_read_page_by_page() {
     let asked = lines(&asked);
     assert_eq!(asked[0], "GET /api/v1/jobs?limit=5&state=open&unfinished=true HTTP/1.1");
     assert_eq!(asked[1], format!("GET /api/v1/jobs?before={one}&limit=4&state=open&unfinished=true HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn the_end_of_the_log_is_read_backwards() {
+    let page = |seqs: std::ops::RangeInclusive<u64>| {
+        let next = *seqs.end();
+        let events = seqs
+            .map(|seq| format!("{{\"seq\":{seq},\"at_ms\":1,\"author\":\"a\",\"kind\":\"swept\",\"message\":\"m\"}}"));
+        let events: Vec<String> = events.collect();
+        json(format!("{{\"events\":[{}],\"next\":{next}}}", events.join(",")))
+    };
+    let (client, asked) = server(vec![page(501..=1500), page(1..=500)]).await;
+    let seqs: Vec<u64> =
+        client.last_events(None, None, 9000).await.unwrap().into_iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=1500).collect::<Vec<_>>());
+    let path = |before: &str| format!("GET /api/v1/events?after=0{before}&limit=1000&tail=true HTTP/1.1");
+    assert_eq!(lines(&asked), [path(""), path("&before=501")]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -74,15 +74,13 @@ pub(super) fn config(trust: &Trust) -> Result<ClientConfig> {
             let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| {
                 ApiError::new(ErrorKind::BadRequest, "the CA's certificate is no PEM").caused_by(error)
             })?;
-            let fingerprint = Digest::of(&certificate);
-            let pinned = Pinned { fingerprint, roots: OnceLock::new() };
-            let _ =
-                pinned.roots.set(roots(certificate).map_err(|error| broken("understand the CA's certificate", error))?);
+            let fingerprint = Some(Digest::of(&certificate));
+            let known = Known::new(certificate).map_err(|error| broken("understand the CA's certificate", error))?;
+            let pinned = Pinned { fingerprint, known: known.into() };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
         }
         Trust::Fingerprint(fingerprint) => {
-            let pinned = Pinned { fingerprint: *fingerprint, roots: OnceLock::new() };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned::new(Some(*fingerprint))))
         }
     };
     Ok(builder.with_no_client_auth())
@@ -100,15 +98,14 @@ pub async fn fetch_ca(server: &str, expected: Option<Digest>) -> Result<FetchedC
         let message = format!("there is no CA behind {url}: it is not reached over TLS");
         return Err(ApiError::new(ErrorKind::BadRequest, message));
     }
-    let shown = Arc::new(Shown { expected, ca: Mutex::new(None) });
+    let shown = Arc::new(Pinned::new(expected));
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| broken("set up TLS", error))?;
     let config = builder.dangerous().with_custom_certificate_verifier(shown.clone()).with_no_client_auth();
     let http = super::http(&url, config, None)?;
     let asked = tokio::time::timeout(Duration::from_secs(20), http.get(url.clone()).send()).await;
-    let ca = shown.ca.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match (ca, asked) {
-        (Some(ca), _) => Ok(FetchedCa { fingerprint: Digest::of(&ca), pem: pem(&ca) }),
+    match (shown.known.get(), asked) {
+        (Some(Known { certificate: ca, .. }), _) => Ok(FetchedCa { fingerprint: Digest::of(ca), pem: pem(ca) }),
         (None, Ok(Err(error))) => Err(super::call::unsent(&url, &error).error),
         (None, _) => Err(super::call::silent(&url).error),
     }
@@ -123,15 +120,8 @@ fn broken(attempt: &str, error: impl std::error::Error + Send + Sync + 'static) 
     ApiError::new(ErrorKind::Internal, format!("failed to {attempt}")).caused_by(error)
 }
 
-/// What checks a chain against this root and no other.
-fn roots(certificate: CertificateDer<'static>) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate)?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-    verifier.map_err(|error| Error::General(error.to_string()))
-}
-
-fn pem(certificate: &[u8]) -> String {
+/// A certificate (DER) as text.
+pub fn pem(certificate: &[u8]) -> String {
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in data_encoding::BASE64.encode(certificate).as_bytes().chunks(64) {
         pem.extend(line.iter().copied().map(char::from));
@@ -141,12 +131,37 @@ fn pem(certificate: &[u8]) -> String {
     pem
 }
 
-/// A CA that is pinned.
+/// Whom a server has to be: one whose chain ends in a certain CA.
 #[derive(Debug)]
 struct Pinned {
-    fingerprint: Digest,
-    /// What checks against it, once its certificate is known.
-    roots: OnceLock<Arc<WebPkiServerVerifier>>,
+    /// The CA. If none is said it is whichever the server presents, for a person to look at.
+    fingerprint: Option<Digest>,
+    /// The CA, once its certificate is known and a server was one of its own.
+    known: OnceLock<Known>,
+}
+
+/// A CA that is known.
+#[derive(Debug, Clone)]
+struct Known {
+    certificate: CertificateDer<'static>,
+    /// What checks against it and no other.
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl Pinned {
+    fn new(fingerprint: Option<Digest>) -> Self {
+        Self { fingerprint, known: OnceLock::new() }
+    }
+}
+
+impl Known {
+    fn new(certificate: CertificateDer<'static>) -> Result<Self, Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone())?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
+        Ok(Self { certificate, verifier })
+    }
 }
 
 impl ServerCertVerifier for Pinned {
@@ -158,74 +173,28 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let chain = || std::iter::once(end_entity).chain(intermediates);
+        let presented = Digest::of(intermediates.last().unwrap_or(end_entity));
+        let expected = self.fingerprint.unwrap_or(presented);
         let other = || {
-            let presented = Digest::of(intermediates.last().unwrap_or(end_entity));
-            let error = NotPinned { expected: self.fingerprint, presented };
+            let error = NotPinned { expected, presented };
             Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
         };
-        let verifier = match self.roots.get() {
-            Some(verifier) => verifier,
+        let found;
+        let known = match self.known.get() {
+            Some(known) => known,
             None => {
-                let found = chain().find(|certificate| Digest::of(certificate) == self.fingerprint);
-                let verifier = roots(found.ok_or_else(other)?.clone().into_owned())?;
-                self.roots.get_or_init(|| verifier)
+                let mut chain = std::iter::once(end_entity).chain(intermediates);
+                let ca = chain.find(|certificate| Digest::of(certificate) == expected).ok_or_else(other)?;
+                found = Known::new(ca.clone().into_owned())?;
+                &found
             }
         };
-        let verified = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        verified.map_err(|error| match error {
+        let verified = known.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = verified.map_err(|error| match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => other(),
             error => error,
-        })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Takes down the CA that a server presents, and lets the handshake go on only far enough to know that the server holds
-/// the key of what it presents.
-#[derive(Debug)]
-struct Shown {
-    expected: Option<Digest>,
-    ca: Mutex<Option<CertificateDer<'static>>>,
-}
-
-impl ServerCertVerifier for Shown {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let last = intermediates.last().unwrap_or(end_entity);
-        let fingerprint = self.expected.unwrap_or_else(|| Digest::of(last));
-        let pinned = Pinned { fingerprint, roots: OnceLock::new() };
-        let verified = pinned.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        let mut chain = std::iter::once(end_entity).chain(intermediates);
-        let ca = chain.find(|certificate| Digest::of(certificate) == fingerprint);
-        *self.ca.lock().unwrap_or_else(PoisonError::into_inner) = ca.map(|ca| ca.clone().into_owned());
+        })?;
+        self.known.get_or_init(|| known.clone());
         Ok(verified)
     }
 

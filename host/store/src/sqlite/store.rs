@@ -9,13 +9,11 @@ use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 use super::{
     Inner, SqliteStore, access,
     chunks::{self, NewChunk, Packed},
-    dead, events, jobs,
-    lock::FileLock,
-    outcomes, plugins,
+    dead, events, jobs, outcomes, plugins,
     writer::Work,
 };
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
     JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
     Retention, ScheduleRecord, Store, StoreError, StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
 };
@@ -23,8 +21,12 @@ use crate::{
 #[async_trait]
 impl Store for SqliteStore {
     async fn put_plugin(&self, plugin: PluginRecord, component: Bytes) -> Result<()> {
-        let _named = self.0.put_bodies(vec![(plugin.digest, component)]).await?;
-        self.0.writer.write(move |work| plugins::put(&work.connection, &plugin)).await
+        let named = self.0.put_bodies(vec![(plugin.digest, component)], false).await?;
+        let put = move |work: &mut Work| {
+            let _named = &named;
+            plugins::put(&work.connection, &plugin)
+        };
+        self.0.writer.write(put).await
     }
 
     async fn plugin(&self, digest: Digest) -> Result<Option<PluginRecord>> {
@@ -49,7 +51,7 @@ impl Store for SqliteStore {
     }
 
     async fn create_with(&self, job: NewJob, items: Items, note: Bytes) -> Result<Claim> {
-        let (chunk, _named) = self.0.prepare(0, &items, Bytes::new()).await?;
+        let chunk = self.0.prepare(0, &items, Bytes::new(), false).await?;
         let spooled = chunk.spooled_bytes();
         let created = self.0.create(job, move |work, job| {
             if chunk.count > 0 {
@@ -83,7 +85,7 @@ impl Store for SqliteStore {
     }
 
     async fn append(&self, job: JobId, epoch: Epoch, seq: u64, items: Items, cursor: Bytes) -> Result<Appended> {
-        let (chunk, _named) = self.0.prepare(seq, &items, cursor).await?;
+        let chunk = self.0.prepare(seq, &items, cursor, true).await?;
         let spooled = chunk.spooled_bytes();
         let appended = self.0.writer.write(move |work| chunks::append(work, job, epoch, &chunk)).await?;
         if appended.new {
@@ -201,6 +203,10 @@ impl Store for SqliteStore {
         self.0.readers.read(move |connection| events::after(connection, after, job, limit)).await
     }
 
+    async fn last_events(&self, before: Option<u64>, job: Option<JobId>, limit: usize) -> Result<Vec<StoredEvent>> {
+        self.0.readers.read(move |connection| events::last(connection, before, job, limit)).await
+    }
+
     async fn put_token(&self, token: TokenRecord) -> Result<()> {
         self.0.writer.write(move |work| access::put_token(&work.connection, &token)).await
     }
@@ -244,6 +250,10 @@ impl Store for SqliteStore {
         self.0.clone().disk_bytes().await
     }
 
+    fn commits(&self) -> Commits {
+        self.0.writer.commits()
+    }
+
     async fn backup(&self, beside: Vec<PathBuf>) -> Result<Backup> {
         self.0.clone().backup(beside).await
     }
@@ -273,10 +283,11 @@ impl Inner {
         created.map(|()| Claim::new(id, Epoch(1), lock))
     }
 
-    /// A chunk as it is written. The files that it names are there as long as what is returned with it is held.
-    async fn prepare(self: &Arc<Self>, seq: u64, items: &Items, cursor: Bytes) -> Result<(NewChunk, Option<FileLock>)> {
+    /// A chunk as it is written. `is_known` says whether its job's row is there already: then a sweep knows whose files of
+    /// items they are.
+    async fn prepare(self: &Arc<Self>, seq: u64, items: &Items, cursor: Bytes, is_known: bool) -> Result<NewChunk> {
         let (lengths, files) = items.encode_lengths();
-        let chunk = NewChunk {
+        let mut chunk = NewChunk {
             seq,
             count: items.len() as u64,
             bytes: items.bytes(),
@@ -285,7 +296,9 @@ impl Inner {
             bodies: items.packed_bodies().clone(),
             files: files.iter().map(|(digest, _)| *digest).collect(),
             cursor,
+            _named: None,
         };
-        Ok((chunk, self.put_bodies(files).await?))
+        chunk._named = self.put_bodies(files, !is_known && chunk.spooled_bytes() > 0).await?;
+        Ok(chunk)
     }
 }

@@ -27,6 +27,15 @@ pub(crate) async fn a_key_names_one_job(store: &impl Store) {
     assert!(matches!(store.create(keyed("a")).await, Err(StoreError::KeyTaken(job)) if job == first.id));
     drop(claim);
     store.delete(first.id).await.unwrap();
+    let second = keyed("a");
+    let claim = store.create(second.clone()).await.unwrap();
+
+    // However it went.
+    store.finish(second.id, claim.epoch(), JobState::Completed, Bytes::new(), 5).await.unwrap();
+    drop(claim);
+    assert_eq!(store.sweep(6, Retention::default()).await.unwrap().bodies, [second.id]);
+    assert!(matches!(store.create(keyed("a")).await, Err(StoreError::KeyTaken(job)) if job == second.id));
+    assert_eq!(store.sweep(9 * DAY_MS, Retention::default()).await.unwrap().jobs, [second.id]);
     store.create(keyed("a")).await.unwrap();
 }
 
@@ -211,6 +220,15 @@ pub(crate) async fn the_log_is_read_from_a_place_on(store: &impl Store) {
     assert_eq!(seqs(0, Some(job), 9).await, [1, 4]);
     assert_eq!(seqs(1, Some(job), 9).await, [4]);
     assert_eq!(seqs(0, Some(JobId::new()), 9).await, []);
+    let last = async |before, job, limit| -> Vec<u64> {
+        store.last_events(before, job, limit).await.unwrap().iter().map(|event| event.seq).collect()
+    };
+    assert_eq!(last(None, None, 2).await, [3, 4]);
+    assert_eq!(last(Some(4), None, 2).await, [2, 3]);
+    assert_eq!(last(Some(1), None, 2).await, []);
+    assert_eq!(last(Some(u64::MAX), None, 9).await, [1, 2, 3, 4]);
+    assert_eq!(last(None, Some(job), 1).await, [4]);
+    assert_eq!(last(Some(4), Some(job), 9).await, [1]);
 }
 
 pub(crate) async fn old_events_go_and_their_numbers_are_not_given_again(store: &impl Store) {
@@ -223,6 +241,18 @@ pub(crate) async fn old_events_go_and_their_numbers_are_not_given_again(store: &
     assert_eq!(store.sweep(9 * DAY_MS, kept).await.unwrap().events, 1_000);
     assert_eq!(store.put_events(Vec::new()).await.unwrap(), 3_000);
     assert_eq!(store.put_events(vec![event(1, None, "next")]).await.unwrap(), 3_001);
+}
+
+pub(crate) async fn an_event_of_a_clock_that_was_ahead_keeps_no_others(store: &impl Store) {
+    let days = [1, 9_999, 2, 5, 9_999, 5].map(|day| event(day * DAY_MS, None, "it happened"));
+    store.put_events(days.to_vec()).await.unwrap();
+    let kept = Retention { events: std::time::Duration::from_millis(DAY_MS), ..Retention::default() };
+    assert_eq!(store.sweep(5 * DAY_MS + 1, kept).await.unwrap().events, 3);
+    assert_eq!(store.sweep(5 * DAY_MS + 1, kept).await.unwrap().events, 0);
+    assert_eq!(store.sweep(7 * DAY_MS, kept).await.unwrap().events, 3);
+    // A clock that is behind takes none away.
+    store.put_events(vec![event(8 * DAY_MS, None, "next")]).await.unwrap();
+    assert_eq!(store.sweep(5, kept).await.unwrap().events, 0);
 }
 
 pub(crate) async fn tokens_are_kept_by_name(store: &impl Store) {

@@ -278,6 +278,7 @@ impl Pigeon for Client {
                 finished_ms: None,
                 dead: 0,
                 waiting: None,
+                broken: None,
             })
         })
     }
@@ -417,7 +418,7 @@ impl Pigeon for Client {
     }
 
     async fn create_token(&self, spec: TokenSpec) -> Result<NewToken> {
-        let info = TokenInfo { name: spec.name, role: spec.role, created_ms: 5, expires_ms: None };
+        let info = TokenInfo { name: spec.name, role: spec.role, created_ms: 5, expires_ms: None, yours: false };
         Ok(NewToken { info, secret: "hush".to_owned() })
     }
 
@@ -439,6 +440,11 @@ impl Pigeon for Client {
     async fn events(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
         let last = *self.queue.log.borrow();
         Ok((filter.after + 1..=last).take(limit).map(event).collect())
+    }
+
+    async fn last_events(&self, _: Option<JobId>, before: Option<u64>, limit: usize) -> Result<Vec<Event>> {
+        let last = self.queue.log.borrow().min(before.unwrap_or(u64::MAX).saturating_sub(1));
+        Ok((1..=last).skip((last as usize).saturating_sub(limit)).map(event).collect())
     }
 
     async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {

@@ -53,6 +53,16 @@ async fn a_list_is_told_in_pages() {
     api.double.queue.log.send_replace(5);
     let page = json(api.get("/api/v1/events?after=1&limit=2").send().await.unwrap()).await;
     assert_eq!((page["events"].as_array().unwrap().len(), &page["next"]), (2, &Value::from(3)));
+    let page = json(api.get("/api/v1/events?tail=true&limit=2").send().await.unwrap()).await;
+    let seqs =
+        |page: &Value| page["events"].as_array().unwrap().iter().map(|event| event["seq"].clone()).collect::<Vec<_>>();
+    assert_eq!((seqs(&page), &page["next"]), (vec![4.into(), 5.into()], &Value::from(5)));
+    let page = json(api.get("/api/v1/events?tail=true&limit=2&before=4").send().await.unwrap()).await;
+    assert_eq!(seqs(&page), [2, 3]);
+    let page = json(api.get("/api/v1/events?tail=true&after=4").send().await.unwrap()).await;
+    assert_eq!(seqs(&page), [5]);
+    let page = json(api.get("/api/v1/events?before=3").send().await.unwrap()).await;
+    assert_eq!(seqs(&page), [1, 2]);
     let page = json(api.get("/api/v1/events?after=5").send().await.unwrap()).await;
     assert_eq!((page["events"].as_array().unwrap().len(), &page["next"]), (0, &Value::from(5)));
 }
