@@ -9,7 +9,10 @@
 use std::{env, sync::Arc, time::Duration};
 
 use clap::Args;
-use pigeon_api::{Pigeon, client::RestClient};
+use pigeon_api::{
+    Pigeon,
+    client::{Contact, RestClient},
+};
 
 use crate::{
     args::StateArgs,
@@ -19,6 +22,7 @@ use crate::{
     exit::Failed,
     process::{embedded_options, not_started},
     screen::Screen,
+    text::wall,
 };
 
 /// How long it may take to leave.
@@ -150,6 +154,19 @@ impl Host {
             let state = self.chosen.dirs.state.display();
             screen.note(&format!("no server is in use: this is the queue of this machine, in {state}"));
         }
+    }
+
+    /// From now on, say when a server that was there is away for a while, and when it is back.
+    pub(crate) fn tell_if_away(&self, screen: &Screen) {
+        let Reached::Server(client) = &self.reached else { return };
+        let (at, screen) = (client.server().trim_end_matches('/').to_owned(), screen.clone());
+        client.on_contact(move |contact| {
+            let ms = |time: Duration| wall(time.as_secs_f64() * 1e3);
+            screen.note(&match contact {
+                Contact::Lost { away } => format!("{at} has not answered for {}: trying again", ms(away)),
+                Contact::Back { away } => format!("{at} answers again, after {}", ms(away)),
+            });
+        });
     }
 
     /// The embedded one, if it is.

@@ -1,9 +1,10 @@
 //! `pigeon events`: the log of all that happened.
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use pigeon_api::{
     Event, EventFilter, EventKind, JobId, Pigeon,
     page::{EventPage, MOST_PAGE},
@@ -29,6 +30,7 @@ Examples:
   pigeon events                     The last 50
   pigeon events --job last          What happened to the newest job
   pigeon events --follow            And what happens from now on, until Ctrl-C
+  pigeon events --since 2h          All of the last two hours
   pigeon events --after 1700 -o json
                                     Those with a greater number, for programs: numbers ascend and never come twice")]
 pub(crate) struct EventsArgs {
@@ -44,9 +46,14 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "NUMBER", value_parser = units::whole::<u64>, allow_negative_numbers = true)]
     after: Option<u64>,
 
-    /// At most so many of those that are there: the last, or with --after the first
-    #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = 50)]
-    limit: u32,
+    /// Only those from this time on, from the oldest on: 2026-01-31T12:00:00Z, or 2h for the last two hours
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with = "after")]
+    since: Option<i64>,
+
+    /// At most so many of those that are there: the last, or with --after and --since the first [default: 50; with
+    /// --since all]
+    #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true)]
+    limit: Option<u32>,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -54,6 +61,9 @@ pub(crate) struct EventsArgs {
     #[command(flatten)]
     host: HostArgs,
 }
+
+/// Entries that are shown if nothing is said.
+const USUAL: usize = 50;
 
 /// Columns of a screen on which there is no room for numbers and dates.
 const NARROW: usize = 70;
@@ -71,11 +81,19 @@ pub(crate) async fn run(args: EventsArgs, colours: Colours, screen: Screen) -> R
             Some(which) => Some(job_id::find(client.as_ref(), which, Last::Any).await?),
             None => None,
         };
-        let limit = args.limit as usize;
-        let filter = EventFilter { after: args.after.unwrap_or(0), job };
-        let (events, seen) = match args.after {
-            Some(_) => first(client.as_ref(), filter, limit).await?,
-            None => last(client.as_ref(), filter, limit).await?,
+        let usual = if args.since.is_some() { usize::MAX } else { USUAL };
+        let limit = args.limit.map_or(usual, |limit| limit as usize);
+        let after = match args.since {
+            Some(since) => Some(behind(client.as_ref(), since, job).await?),
+            None => args.after,
+        };
+        let (events, seen) = match after {
+            Some(after) => first(client.as_ref(), EventFilter { after, job }, limit).await?,
+            None => {
+                let events = client.last_events(job, None, limit).await?;
+                let seen = events.last().map_or(0, |event| event.seq);
+                (events, seen)
+            }
         };
         match (paper.output, args.follow) {
             (Output::Table, _) => {
@@ -112,19 +130,27 @@ async fn first(client: &dyn Pigeon, mut filter: EventFilter, limit: usize) -> Re
     Ok((events, filter.after))
 }
 
-/// The last of all, at most so many, and the number of the very last.
-async fn last(client: &dyn Pigeon, mut filter: EventFilter, limit: usize) -> Result<(Vec<Event>, u64), Failed> {
-    let mut events = VecDeque::new();
-    loop {
-        let page = client.events(filter, MOST_PAGE).await?;
-        let over = page.len() < MOST_PAGE;
-        filter.after = page.last().map_or(filter.after, |event| event.seq);
-        events.extend(page);
-        events.drain(..events.len().saturating_sub(limit));
-        if over {
-            return Ok((events.into(), filter.after));
+/// The number behind which all entries are from this time on, in milliseconds since 1970: found by halves, since numbers
+/// and times ascend together.
+async fn behind(client: &dyn Pigeon, since: i64, job: Option<JobId>) -> Result<u64, Failed> {
+    let last = client.last_events(job, None, 1).await?.last().map_or(0, |last| last.seq);
+    let (mut before, mut behind) = (0, last);
+    while before < behind {
+        let after = before + (behind - before) / 2;
+        let next = client.events(EventFilter { after, job }, 1).await?;
+        match next.first() {
+            Some(next) if next.at_ms < since => before = next.seq,
+            _ => behind = after,
         }
     }
+    Ok(behind)
+}
+
+/// A time as it is, or how long ago it was; in milliseconds since 1970.
+fn since(text: &str) -> Result<i64, &'static str> {
+    let ago = |ago: Duration| Timestamp::now().as_millisecond().saturating_sub(ago.as_millis() as i64);
+    let time = units::duration(text).map(ago).or_else(|_| units::time(text).map(Timestamp::as_millisecond));
+    time.map_err(|_| "a time is written like 2026-01-31T12:00:00Z, or as how long ago it was, such as 30m, 2h or 7d")
 }
 
 async fn follow(client: &dyn Pigeon, filter: EventFilter, paper: &mut Paper) -> Result<(), Failed> {

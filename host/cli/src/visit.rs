@@ -22,6 +22,7 @@ pub(crate) async fn visit(
         host = Host::open(args) => host?,
         () = interrupts.first() => return Ok(Exit::Interrupted),
     };
+    host.tell_if_away(screen);
     let ended = tokio::select! {
         // What is there to be told is told first.
         biased;

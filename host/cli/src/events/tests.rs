@@ -55,15 +55,25 @@ fn kinds_are_called_as_in_json() {
 }
 
 #[tokio::test]
-async fn the_last_are_found_however_many_there_are() {
+async fn those_from_a_number_or_a_time_on_are_found_however_many_there_are() {
     let events: Vec<Event> = (1..=3 * MOST_PAGE as u64 + 7).map(|seq| event(seq, EventKind::Swept, None, "")).collect();
     let host = Fake { events, ..Fake::default() };
-    let (events, seen) = last(&host, EventFilter::default(), 5).await.unwrap();
-    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [3003, 3004, 3005, 3006, 3007]);
-    assert_eq!(seen, 3007);
-
     let (events, seen) = first(&host, EventFilter { after: 10, job: None }, 1500).await.unwrap();
     assert_eq!((events.len(), events[0].seq, seen), (1500, 11, 1510));
     let (events, seen) = first(&host, EventFilter { after: 3007, job: None }, 10).await.unwrap();
     assert_eq!((events.len(), seen), (0, 3007));
+
+    // Entry number N is of N seconds after NOW.
+    for (ms, after) in [(0, 0), (1, 0), (1000, 0), (1001, 1), (2_500_000, 2499), (3_007_000, 3006), (3_007_001, 3007)] {
+        assert_eq!(behind(&host, NOW + ms, None).await.unwrap(), after, "{ms} ms");
+    }
+    assert_eq!(behind(&Fake::default(), NOW, None).await.unwrap(), 0);
+}
+
+#[test]
+fn a_time_is_itself_or_how_long_ago_it_was() {
+    assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1000));
+    let (ago, now) = (since("2h").unwrap(), Timestamp::now().as_millisecond());
+    assert!((now - 7_200_000 - 60_000..=now - 7_200_000).contains(&ago), "{ago}");
+    assert!(since("yesterday").unwrap_err().contains("2h"));
 }

@@ -55,6 +55,7 @@ pub(super) async fn take_up(
     chosen: &Chosen,
     screen: &Screen,
 ) -> Result<Accepted, Failed> {
+    host.tell_if_away(screen);
     let client = host.client();
     let point = client.resume(job).await.map_err(|error| match error.hint {
         None if chosen.is_local() => {

@@ -28,7 +28,7 @@ pub(crate) struct Fake {
     /// What is heard of a job, each time that it is watched.
     pub(crate) heard: Mutex<VecDeque<Vec<JobEvent>>>,
     pub(crate) watches: Mutex<Vec<Watch>>,
-    /// How often it was asked for jobs' figures, which cost something.
+    /// How often it was asked for jobs' figures, which cost something, and for the end of the log.
     pub(crate) asked: AtomicUsize,
 }
 
@@ -105,6 +105,14 @@ impl Pigeon for Fake {
             .iter()
             .filter(|event| event.seq > filter.after && filter.job.is_none_or(|job| event.job == Some(job)));
         Ok(meant.take(limit).cloned().collect())
+    }
+
+    async fn last_events(&self, job: Option<JobId>, before: Option<u64>, limit: usize) -> Result<Vec<Event>> {
+        self.asked.fetch_add(1, Relaxed);
+        let mut events = self.events(EventFilter { after: 0, job }, usize::MAX).await?;
+        events.retain(|event| before.is_none_or(|before| event.seq < before));
+        events.drain(..events.len().saturating_sub(limit));
+        Ok(events)
     }
 
     async fn plugins(&self) -> Result<Vec<PluginInfo>> {
