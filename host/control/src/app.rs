@@ -146,6 +146,7 @@ impl App {
             leased: figures.leased.load(Relaxed),
             hub: self.hub.stats(),
             commands_waiting: core.commands_waiting() as u64,
+            commits: core.store.commits(),
             disk_bytes: core.store.disk_bytes().await.unwrap_or_default(),
             disk_free: core.room.free().unwrap_or_default(),
             dead: core.store.dead_count(None).await.unwrap_or_default(),

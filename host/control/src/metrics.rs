@@ -2,6 +2,7 @@
 
 use pigeon_api::QueueStatus;
 use pigeon_hub::HubStats;
+use pigeon_store::Commits;
 
 /// How the control host stands, and what it has counted since it started.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Metrics {
     pub hub: HubStats,
     /// Commands that wait for the owner of the queue.
     pub commands_waiting: u64,
+    /// How long it took to put changes on disk, since then.
+    pub commits: Commits,
     /// Bytes that the state directory takes.
     pub disk_bytes: u64,
     /// Bytes that are free on its disk.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
-    JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
-    Retention, ScheduleRecord, StoredEvent, Swept, Tally, TokenRecord,
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts,
+    JobFilter, JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded,
+    Result, Retention, ScheduleRecord, StoredEvent, Swept, Tally, TokenRecord,
 };
 
 /// The durable queue and registry.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use pigeon_store::COMMIT_BOUNDS;
 use prometheus_client::{
     collector::Collector,
     encoding::{
@@ -176,7 +177,11 @@ impl Collector for Host {
         told.gauge("queue_runs_paused", "Of those, runs of paused jobs", queue.paused)?;
         told.gauge("queue_leases", "Leases that agents hold", queue.leases)?;
         let oldest = queue.oldest_ms as f64 / 1e3;
-        told.gauge("queue_oldest_seconds", "Age of the oldest job that has runs and is not paused", oldest)?;
+        told.gauge(
+            "queue_oldest_seconds",
+            "Age of the oldest run without an outcome, of jobs that are not paused",
+            oldest,
+        )?;
         told.gauge(
             "queue_commands_waiting",
             "Commands that wait for the owner of the queue",
@@ -191,6 +196,17 @@ impl Collector for Host {
         told.counter("agent_connections_refused", "Connections of agents that were refused", hub.refused)?;
         told.counter("agent_sessions_broken", "Sessions that ended as their agent broke the protocol", hub.misbehaved)?;
 
+        let commits = &metrics.commits;
+        let buckets: Vec<(f64, u64)> = COMMIT_BOUNDS.into_iter().zip(commits.counts).collect();
+        let buckets = [&buckets[..], &[(f64::INFINITY, commits.longer)]].concat();
+        told.0
+            .encode_descriptor(
+                "store_commit_duration_seconds",
+                "Time until changes are on disk, some together",
+                None,
+                MetricType::Histogram,
+            )?
+            .encode_histogram::<NoLabelSet>(commits.time.as_secs_f64(), commits.count(), &buckets, None)?;
         told.gauge("state_bytes", "Bytes that the state directory takes", metrics.disk_bytes)?;
         told.gauge("state_free_bytes", "Bytes that are free on its disk", metrics.disk_free)?;
 
@@ -256,7 +272,9 @@ mod tests {
         figures.answered("BREW", "none".to_owned(), 405, Duration::from_millis(3));
         figures.turned_away("memory");
         let queue = pigeon_api::QueueStatus { oldest_ms: 1500, ..Default::default() };
-        let metrics = Metrics { runs: [5, 3, 2], agents: [1, 0, 4], dead: 7, queue, ..Metrics::default() };
+        let mut commits = pigeon_store::Commits { longer: 1, time: Duration::from_millis(5004), ..Default::default() };
+        commits.counts[3] = 1;
+        let metrics = Metrics { runs: [5, 3, 2], agents: [1, 0, 4], dead: 7, queue, commits, ..Metrics::default() };
         let text = figures.scrape(metrics.clone(), Room::default()).unwrap();
         for line in [
             r#"pigeon_runs_total{verdict="invalid"} 3"#,
@@ -266,6 +284,9 @@ mod tests {
             r#"pigeon_http_turned_away_total{reason="memory"} 1"#,
             r#"pigeon_http_room_taken{sort="streams"} 0"#,
             "pigeon_queue_oldest_seconds 1.5",
+            r#"pigeon_store_commit_duration_seconds_bucket{le="0.004"} 1"#,
+            r#"pigeon_store_commit_duration_seconds_bucket{le="+Inf"} 2"#,
+            "pigeon_store_commit_duration_seconds_sum 5.004",
         ] {
             assert!(text.lines().any(|told| told == line), "no {line:?} in\n{text}");
         }

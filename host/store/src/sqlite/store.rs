@@ -13,9 +13,9 @@ use super::{
     writer::Work,
 };
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts, JobFilter,
-    JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result,
-    Retention, ScheduleRecord, Store, StoreError, StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
+    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts,
+    JobFilter, JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded,
+    Result, Retention, ScheduleRecord, Store, StoreError, StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
 };
 
 #[async_trait]

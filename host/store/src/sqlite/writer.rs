@@ -8,14 +8,20 @@
 //! itself fails, nothing of the group was done, and each command is tried alone, so that one that cannot be written
 //! spares the others.
 
-use std::{collections::HashMap, path::PathBuf, thread};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
 
 use pigeon_protocol::id::JobId;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{outcomes::Open, spool::Appender};
-use crate::{Result, StoreError};
+use crate::{Commits, Result, StoreError};
 
 /// Commands that may wait before callers have to; also the most that are committed together.
 const QUEUE: usize = 256;
@@ -66,6 +72,7 @@ where
 pub(super) struct Writer {
     database: PathBuf,
     commands: Option<mpsc::Sender<Box<dyn Command>>>,
+    commits: Arc<Mutex<Commits>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -80,9 +87,11 @@ impl Writer {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let work = Work { connection, spools, open: HashMap::new(), dead_letters };
         let thread = thread::Builder::new().name("pigeon-store".to_owned());
-        let thread = thread.spawn(move || run(work, receiver));
+        let times = Arc::<Mutex<Commits>>::default();
+        let counted = times.clone();
+        let thread = thread.spawn(move || run(work, receiver, &counted));
         match thread {
-            Ok(thread) => Ok(Self { database, commands: Some(commands), thread: Some(thread) }),
+            Ok(thread) => Ok(Self { database, commands: Some(commands), commits: times, thread: Some(thread) }),
             Err(source) => Err(StoreError::Io { doing: "start the writer of", path: database, source }),
         }
     }
@@ -101,6 +110,13 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// How long it took to put groups of commands on disk.
+    pub(super) fn commits(&self) -> Commits {
+        *self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.commands = None;
@@ -111,12 +127,16 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut work: Work, mut commands: mpsc::Receiver<Box<dyn Command>>) {
+fn run(mut work: Work, mut commands: mpsc::Receiver<Box<dyn Command>>, commits: &Mutex<Commits>) {
     let mut group = Vec::with_capacity(QUEUE);
     while commands.blocking_recv_many(&mut group, QUEUE) > 0 {
-        if let Err(error) = commit(&mut work, &mut group) {
-            tracing::debug!(%error, commands = group.len(), "a transaction failed");
-            fail(&mut work, &mut group, error);
+        let begun = Instant::now();
+        match commit(&mut work, &mut group) {
+            Ok(()) => commits.lock().unwrap_or_else(PoisonError::into_inner).add(begun.elapsed()),
+            Err(error) => {
+                tracing::debug!(%error, commands = group.len(), "a transaction failed");
+                fail(&mut work, &mut group, error);
+            }
         }
     }
 }

@@ -41,6 +41,7 @@ async fn figures_are_those_of_all_jobs_that_are_kept() {
     assert_eq!((metrics.queue.runs, metrics.queue.paused, metrics.queue.oldest_ms), (3, 3, 0));
     assert_eq!((metrics.submitted, metrics.items, metrics.runs), (3, 5, [0, 0, 12]));
     assert_eq!((metrics.jobs_active, metrics.jobs_paused, metrics.dead), (0, 1, 12));
+    assert!(metrics.commits.count() > 0 && !metrics.commits.time.is_zero());
     stop(app).await;
     let app = server(dir.path()).await;
     assert_eq!(app.client.status().await.unwrap().queue.paused, 3, "it is known of a job that still waits");
