@@ -41,7 +41,7 @@ const CLOSE_WORDS: usize = 120;
     params(FollowQuery),
     responses(
         (status = 101, description = "The protocol is changed"),
-        (status = 400, description = "It is no request for a WebSocket", body = Problem,
+        (status = 400, description = "It is no request for a WebSocket, or there never was an entry of that number", body = Problem,
             content_type = "application/problem+json"),
         (status = 426, description = "The connection cannot be one", body = Problem, content_type = "application/problem+json"),
     ),

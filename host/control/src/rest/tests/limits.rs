@@ -200,7 +200,9 @@ async fn a_submission_holds_its_memory_until_it_is_done() {
     while api.double.queue.appends.load(SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(problem(send().await.unwrap()).await.kind, "overloaded");
+    let refused = send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(problem(refused).await.kind, "overloaded");
     api.double.queue.gated.store(false, SeqCst);
     api.double.queue.gate.notify_one();
     assert_eq!(first.await.unwrap().unwrap().status(), 201);
@@ -219,6 +221,7 @@ async fn watchers_leave_room_for_uploads_and_one_token_for_others() {
         if role == Role::Viewer {
             let more = problem(watch(role).await.unwrap()).await;
             assert!(more.status == 429 && more.detail.contains("its share"), "{more:?}");
+            assert_eq!(watch(role).await.unwrap().headers()["retry-after"], "1");
         }
         streams.push(stream);
     }
@@ -234,7 +237,9 @@ async fn watchers_leave_room_for_uploads_and_one_token_for_others() {
     while api.double.queue.appends.load(SeqCst) == appends {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(problem(upload().await.unwrap()).await.detail.contains("too many uploads"));
+    let refused = upload().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(problem(refused).await.detail.contains("too many uploads"));
     api.double.queue.gate.notify_one();
     assert_eq!(slow.await.unwrap().unwrap().status(), 200);
 }
