@@ -7,18 +7,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to tell")]
 
-mod lap;
+mod common;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
-use lap::{Lap, Table};
-use pigeon_protocol::{
-    id::{Digest, JobId, RunIndex, Shape},
-    outcome::Verdict,
-};
+use common::{Lap, Table, record};
+use pigeon_protocol::{id::RunIndex, outcome::Verdict};
 use pigeon_store::{
-    Batch, Claim, DeadQuery, ItemsBuilder, JobFilter, JobState, NewJob, Options, OutcomeRow, RunError, SqliteStore,
-    Store,
+    Batch, Claim, DeadQuery, ItemsBuilder, JobFilter, JobState, Options, OutcomeRow, RunError, SqliteStore, Store,
 };
 
 /// Runs of a batch of outcomes.
@@ -31,16 +26,13 @@ const JOBS: u64 = 1_000;
 const MESSAGES: u64 = 200;
 
 fn main() {
-    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u64>().ok());
-    let (runs, rounds) = (numbers.next().unwrap_or(10_000_000), numbers.next().unwrap_or(5));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    runtime.block_on(measure(runs, rounds));
+    let (runs, rounds) = common::arguments(10_000_000, 5);
+    common::runtime().block_on(measure(runs, rounds));
 }
 
 async fn measure(runs: u64, rounds: u64) {
     let mut table = Table::default();
-    // Beside the build, not in a temporary directory: that may be memory.
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let dir = common::dir();
     let open = || SqliteStore::open(dir.path(), Options { dead_letters: true, ..Options::default() }).unwrap();
     let store = open();
     for _ in 0..JOBS {
@@ -53,11 +45,7 @@ async fn measure(runs: u64, rounds: u64) {
     append(&store, &claim, runs).await;
     table.add("append", runs, lap.end());
     let lap = Lap::start();
-    stream::iter((0..runs).step_by(BATCH as usize))
-        .map(|first| store.record(batch(&claim, first, BATCH.min(runs - first))))
-        .buffer_unordered(4)
-        .for_each(|recorded| async move { assert_eq!(recorded.unwrap().refused, []) })
-        .await;
+    record(&store, runs, BATCH, |first, count| batch(&claim, first, count)).await;
     table.add("record", runs, lap.end());
 
     for round in 0..rounds {
@@ -109,17 +97,7 @@ async fn ask(store: &SqliteStore, claim: &Claim, runs: u64, names: [&'static str
 }
 
 async fn new_job(store: &SqliteStore) -> Claim {
-    let job = NewJob {
-        id: JobId::new(),
-        spec: Bytes::from_static(&[b'x'; 500]),
-        plugin: Digest::of(b""),
-        shape: Shape { places: 1, iterations: 1 },
-        priority: 0,
-        created_ms: 0,
-        key: None,
-        author: String::new(),
-    };
-    store.create(job).await.unwrap()
+    common::new_job(store, &[b'x'; 500]).await
 }
 
 async fn append(store: &SqliteStore, claim: &Claim, items: u64) {

@@ -6,18 +6,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to tell")]
 
-mod lap;
+mod common;
 
 use std::{fs::File, io::Write as _, path::Path, time::Duration};
 
 use bytes::Bytes;
+use common::{AT_ONCE, Lap, Table};
 use futures::{StreamExt as _, stream};
-use lap::{Lap, Table};
-use pigeon_protocol::{
-    id::{Digest, JobId, RunIndex, Shape},
-    outcome::Verdict,
-};
-use pigeon_store::{Batch, Claim, Items, ItemsBuilder, JobState, NewJob, Options, OutcomeRow, SqliteStore, Store};
+use pigeon_protocol::{id::RunIndex, outcome::Verdict};
+use pigeon_store::{Batch, Claim, Items, ItemsBuilder, JobState, Options, OutcomeRow, SqliteStore, Store};
 
 /// Bytes of the fibonacci example.
 const ITEM: usize = 846;
@@ -25,17 +22,12 @@ const ITEM: usize = 846;
 /// Runs of a batch of outcomes.
 const BATCH: u64 = 500;
 
-/// Batches and chunks on their way at once.
-const AT_ONCE: usize = 4;
-
 fn main() {
-    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u64>().ok());
-    let (runs, rounds) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(5));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let (runs, rounds) = common::arguments(1_000_000, 5);
+    let runtime = common::runtime();
     let mut table = Table::default();
     for _ in 0..rounds {
-        // Beside the build, not in a temporary directory: that may be memory.
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let dir = common::dir();
         table.add("fdatasync of 16 KiB", 1, fdatasync(dir.path()));
         runtime.block_on(round(dir.path(), runs, &mut table));
     }
@@ -81,17 +73,7 @@ async fn round(dir: &Path, runs: u64, table: &mut Table) {
 }
 
 async fn new_job(store: &SqliteStore) -> Claim {
-    let job = NewJob {
-        id: JobId::new(),
-        spec: Bytes::new(),
-        plugin: Digest::of(b""),
-        shape: Shape { places: 1, iterations: 1 },
-        priority: 0,
-        created_ms: 0,
-        key: None,
-        author: String::new(),
-    };
-    store.create(job).await.unwrap()
+    common::new_job(store, b"").await
 }
 
 /// A chunk of up to so many items.
@@ -122,11 +104,7 @@ async fn append(store: &SqliteStore, claim: &Claim, items: u64) {
 }
 
 async fn record(store: &SqliteStore, claim: &Claim, runs: u64) {
-    stream::iter((0..runs).step_by(BATCH as usize))
-        .map(|first| store.record(batch(claim, first, BATCH.min(runs - first))))
-        .buffer_unordered(AT_ONCE)
-        .for_each(|recorded| async move { assert_eq!(recorded.unwrap().refused, []) })
-        .await;
+    common::record(store, runs, BATCH, |first, count| batch(claim, first, count)).await;
 }
 
 fn batch(claim: &Claim, first: u64, count: u64) -> Batch {
