@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{
     int,
     jobs::{bytes_of, known_key, owned},
+    lock::FileLock,
     number,
     spool::{self, Span},
     writer::Work,
@@ -31,6 +32,8 @@ pub(super) struct NewChunk {
     pub(super) bodies: Bytes,
     pub(super) files: Vec<Digest>,
     pub(super) cursor: Bytes,
+    /// What keeps the files that it names until it is written, whether or not somebody waits for that.
+    pub(super) _named: Option<FileLock>,
 }
 
 impl NewChunk {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::{int, number};
 use crate::{NewEvent, Result, StoreError, StoredEvent};
 
-/// Events that are looked at to find out which are old enough to go, at a time.
+/// Events that are removed in one transaction.
 const STEP_EVENTS: i64 = 1024;
 
 /// Add events; the number of the last one there is.
@@ -44,6 +44,50 @@ pub(super) fn after(connection: &Connection, seq: u64, job: Option<JobId>, limit
     }
 }
 
+/// The last events before a number, if one is given; the oldest of them first.
+pub(super) fn last(
+    connection: &Connection,
+    before: Option<u64>,
+    job: Option<JobId>,
+    limit: usize,
+) -> Result<Vec<StoredEvent>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let before = before.map_or(i64::MAX, int);
+    let events: Result<Vec<StoredEvent>> = match job {
+        None => {
+            let mut select =
+                connection.prepare_cached("SELECT * FROM event WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
+            select.query_and_then([before, limit], event_of)?.collect()
+        }
+        Some(job) => {
+            let mut select = connection
+                .prepare_cached("SELECT * FROM event WHERE job = ?3 AND seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
+            select.query_and_then(params![before, limit, &job.to_bytes()[..]], event_of)?.collect()
+        }
+    };
+    let mut events = events?;
+    events.reverse();
+    Ok(events)
+}
+
+/// How far the numbers of a restored log are from those that its backup had: more events than anybody saw since.
+const LEAP: i64 = 10_000_000_000;
+
+/// Have numbers go on far behind the last: whoever followed the log until it was lost has seen numbers that would come
+/// again, and would miss what they stand for now.
+pub(super) fn leap(connection: &Connection) -> Result<()> {
+    // A database of the first versions has no log yet.
+    let is_there = "SELECT EXISTS (SELECT * FROM sqlite_master WHERE name = 'event')";
+    if connection.query_row(is_there, [], |row| row.get(0))? {
+        // Nor is there a last number where nothing was written to it.
+        let first = "INSERT INTO sqlite_sequence (name, seq)
+             SELECT 'event', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'event')";
+        connection.execute(first, [])?;
+        connection.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'event'", [LEAP])?;
+    }
+    Ok(())
+}
+
 fn event_of(row: &Row<'_>) -> Result<StoredEvent> {
     let job = match row.get::<_, Option<Vec<u8>>>("job")? {
         None => None,
@@ -63,21 +107,20 @@ fn event_of(row: &Row<'_>) -> Result<StoredEvent> {
     Ok(StoredEvent { seq: number(row.get("seq")?), event })
 }
 
-/// Remove some of the events at the beginning of the log that are older; how many, and whether there may be more.
-pub(super) fn forget(connection: &Connection, before_ms: u64) -> Result<(u64, bool)> {
-    let mut select = connection.prepare_cached("SELECT seq, at_ms < ?1 FROM event ORDER BY seq LIMIT ?2")?;
-    let mut rows = select.query([int(before_ms), STEP_EVENTS])?;
-    let (mut last, mut more) = (None, true);
+/// The number of the last event that has to go for its age; 0 if all may stay. Events are in the order in which they came,
+/// so all before an old one are old, what time soever they bear: one that a wrong clock dated ahead keeps no others.
+pub(super) fn outdated(connection: &Connection, before_ms: u64, now_ms: u64) -> Result<u64> {
+    let mut select = connection.prepare_cached("SELECT seq, at_ms FROM event ORDER BY seq")?;
+    let mut rows = select.query([])?;
+    let mut last = 0;
     while let Some(row) = rows.next()? {
-        if !row.get::<_, bool>(1)? {
-            more = false;
-            break;
+        match number(row.get(1)?) {
+            at_ms if at_ms < before_ms => last = number(row.get(0)?),
+            at_ms if at_ms <= now_ms => break,
+            _ => {}
         }
-        last = Some(row.get::<_, i64>(0)?);
     }
-    let Some(last) = last else { return Ok((0, false)) };
-    let gone = connection.prepare_cached("DELETE FROM event WHERE seq <= ?1")?.execute([last])?;
-    Ok((gone as u64, more))
+    Ok(last)
 }
 
 /// What an event takes beside its words, in bytes.

@@ -59,12 +59,13 @@ pub(super) fn known_key(connection: &Connection, job: JobId) -> Result<i64> {
 }
 
 /// A finished job is gone for everybody, and what it was submitted with is free; its key in the other tables. `None` if it
-/// is not finished.
-pub(super) fn leave(connection: &Connection, job: JobId) -> Result<Option<i64>> {
+/// is not finished; or at another time, if one is given: then it went on since.
+pub(super) fn leave(connection: &Connection, job: JobId, finished_ms: Option<i64>) -> Result<Option<i64>> {
     let mut update = connection.prepare_cached(
-        "UPDATE job SET gone = 1, submission = NULL WHERE id = ?1 AND (state <> 0 OR gone) RETURNING key",
+        "UPDATE job SET gone = 1, submission = NULL
+         WHERE id = ?1 AND (gone OR state <> 0 AND (?2 IS NULL OR finished_ms = ?2)) RETURNING key",
     )?;
-    Ok(update.query_row([&job.to_bytes()[..]], |row| row.get(0)).optional()?)
+    Ok(update.query_row(params![&job.to_bytes()[..], finished_ms], |row| row.get(0)).optional()?)
 }
 
 /// The bodies of a finished job go, though the first is there still; its key in the other tables. `None` if it is not
@@ -168,8 +169,9 @@ pub(super) fn place_key(connection: &Connection, job: JobId) -> Result<Result<i6
         return Ok(Ok(key));
     }
     let (made_ms, _) = place(connection, job)?;
-    let mut select = connection.prepare_cached("SELECT ifnull(max(key), 0) FROM job WHERE created_ms <= ?1")?;
-    Ok(Err(select.query_row([made_ms], |row| row.get(0))?))
+    let mut select = connection
+        .prepare_cached("SELECT key FROM job WHERE created_ms <= ?1 ORDER BY created_ms DESC, key DESC LIMIT 1")?;
+    Ok(Err(select.query_row([made_ms], |row| row.get(0)).optional()?.unwrap_or(0)))
 }
 
 /// How many jobs there are.

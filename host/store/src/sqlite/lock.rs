@@ -162,11 +162,7 @@ impl Locks {
 
     /// Remove files that may be named in a backup, unless one is being taken.
     pub(super) fn removing(&self) -> Result<Option<FileLock>> {
-        match FileLock::shared(&self.dir.join("backup"), Owned::Directory) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(StoreError::Busy { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_free(FileLock::shared(&self.dir.join("backup"), Owned::Directory))
     }
 
     /// Take a backup, as soon as nobody removes files and nobody else takes one.
@@ -179,14 +175,22 @@ impl Locks {
         FileLock::wait_alone(&self.dir.join("opening"), Owned::Database)
     }
 
-    /// Put bodies, and name them in the database: until then nobody may sweep them away.
-    pub(super) fn naming_bodies(&self) -> Result<FileLock> {
+    /// Write files and name them in the database: until then nobody may sweep them away.
+    pub(super) fn naming_files(&self) -> Result<FileLock> {
         FileLock::wait_shared(&self.dir.join("bodies"), Owned::Directory)
     }
 
-    /// Sweep bodies that nobody names, if nobody puts some now.
-    pub(super) fn sweeping_bodies(&self) -> Result<FileLock> {
-        FileLock::alone(&self.dir.join("bodies"), Owned::Directory)
+    /// Sweep files that nobody names, unless somebody is about to.
+    pub(super) fn sweeping_files(&self) -> Result<Option<FileLock>> {
+        if_free(FileLock::alone(&self.dir.join("bodies"), Owned::Directory))
+    }
+}
+
+/// A lock, unless somebody else holds it.
+fn if_free(lock: Result<FileLock>) -> Result<Option<FileLock>> {
+    match lock {
+        Err(StoreError::Busy { .. }) => Ok(None),
+        lock => lock.map(Some),
     }
 }
 

@@ -112,15 +112,20 @@ impl SqliteStore {
             None => Arc::new(DirBodies::open(dir.join("bodies"))?),
         };
         let database = dir.join(DATABASE);
+        let spools = Spools::new(dir.join("items"));
         let opening = locks.opening()?;
         if !database.exists() {
+            // Nobody names them in a new one: a sweep would remove all that is left.
+            if !spools.jobs()?.is_empty() || bodies.bytes()? > 0 {
+                let what = format!("{DATABASE} is missing, though there are items or components that it named");
+                return Err(StoreError::Corrupt { what });
+            }
             schema::create(&database).map_err(|error| error.in_database(&database))?;
         }
         let connection =
             schema::open_writer(&database, options.max_bytes).map_err(|error| error.in_database(&database))?;
         drop(opening);
         let readers = Readers::new(database.clone());
-        let spools = Spools::new(dir.join("items"));
         let appender = Appender::new(spools.clone(), options.max_bytes);
         let writer = Writer::start(connection, appender, database.clone(), options.dead_letters)?;
         Ok(Self(Arc::new(Inner {
@@ -147,14 +152,15 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
 }
 
 impl Inner {
-    /// Keep bodies. They may be named as long as what is returned is held.
-    async fn put_bodies(self: &Arc<Self>, bodies: Vec<(Digest, Bytes)>) -> Result<Option<FileLock>> {
-        if bodies.is_empty() {
+    /// Keep bodies. No sweep takes them, as long as what is returned is held, until they are named; nor files of items that are
+    /// put meanwhile, if there are to be some.
+    async fn put_bodies(self: &Arc<Self>, bodies: Vec<(Digest, Bytes)>, items: bool) -> Result<Option<FileLock>> {
+        if bodies.is_empty() && !items {
             return Ok(None);
         }
         let inner = self.clone();
         let put = move || {
-            let lock = inner.locks.naming_bodies()?;
+            let lock = inner.locks.naming_files()?;
             bodies.iter().try_for_each(|(digest, body)| inner.bodies.put(*digest, body))?;
             // Those that were there already count twice until they are measured.
             inner.files.more(bodies.iter().map(|(_, body)| body.len() as u64).sum());

@@ -46,10 +46,10 @@ pub(super) struct Due {
 pub(super) enum Why {
     /// It was deleted, and something is left of it.
     Gone,
-    /// Its time is over.
-    Expired,
-    /// There is no room for it.
-    Room,
+    /// Its time is over: of one that was finished then, and was not worked at since.
+    Expired { finished_ms: i64 },
+    /// There is no room for it; likewise.
+    Room { finished_ms: i64 },
     /// It is finished, and nobody needs its bodies: these go, and the job stays.
     Bodies,
 }
@@ -83,7 +83,7 @@ impl Inner {
         let _lock = self.locks.job(job)?;
         let leave = move |work: &mut Work| {
             jobs::known_key(&work.connection, job)?;
-            jobs::leave(&work.connection, job)?.ok_or(StoreError::NotFinished(job))
+            jobs::leave(&work.connection, job, None)?.ok_or(StoreError::NotFinished(job))
         };
         self.writer.write(leave).await?;
         if let Some(_removing) = self.locks.removing()? {
@@ -244,7 +244,8 @@ fn step(connection: &Connection, due: &[Due]) -> Result<Vec<Step>> {
 fn remove_some(connection: &Connection, Due { job, why }: Due, budget: &mut Budget) -> Result<Step> {
     let key = match why {
         Why::Bodies => jobs::spend_bodies(connection, job)?,
-        Why::Gone | Why::Expired | Why::Room => jobs::leave(connection, job)?,
+        Why::Gone => jobs::leave(connection, job, None)?,
+        Why::Expired { finished_ms } | Why::Room { finished_ms } => jobs::leave(connection, job, Some(finished_ms))?,
     };
     let Some(key) = key else { return Ok(Step { kept: true, ..Step::default() }) };
     budget.rows -= JOB_ROWS;
@@ -282,6 +283,11 @@ mod tests {
     use super::*;
     use crate::{Access, Batch, Claim, ItemsBuilder, JobState, NewJob, Options, OutcomeRow, SqliteStore, Store as _};
 
+    /// When those that are made here are finished.
+    const FINISHED_MS: u64 = 3;
+
+    const EXPIRED: Why = Why::Expired { finished_ms: FINISHED_MS as i64 };
+
     fn open() -> (SqliteStore, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { access: Access::Alone, dead_letters: true, ..Options::default() };
@@ -317,7 +323,7 @@ mod tests {
             let batch = Batch { job, epoch, worker: "a".into(), landed_ms: 2, outcomes: vec![outcome] };
             store.record(batch).await.unwrap();
         }
-        store.finish(job, epoch, JobState::Completed, Bytes::new(), 3).await.unwrap();
+        store.finish(job, epoch, JobState::Completed, Bytes::new(), FINISHED_MS).await.unwrap();
         job
     }
 
@@ -350,7 +356,7 @@ mod tests {
         }
         assert_eq!(steps(&store, due(Why::Bodies)).await, 1);
         assert!(!store.job(jobs[0]).await.unwrap().has_bodies);
-        assert_eq!(steps(&store, due(Why::Expired)).await, 1);
+        assert_eq!(steps(&store, due(EXPIRED)).await, 1);
         assert_eq!(store.jobs(Default::default()).await.unwrap(), []);
     }
 
@@ -358,9 +364,27 @@ mod tests {
     async fn a_large_job_goes_by_steps() {
         let (store, _dir) = open();
         let (large, small) = (finished(&store, 20, 1 << 20).await, finished(&store, 1, 1).await);
-        let due = [large, small].map(|job| Due { job, why: Why::Expired }).to_vec();
+        let due = [large, small].map(|job| Due { job, why: EXPIRED }).to_vec();
         // Four outcomes of a megabyte each time, and what else there is of both.
         assert_eq!(steps(&store, due).await, 6);
         assert_eq!(store.jobs(Default::default()).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_went_on_since_it_was_found_due_stays() {
+        let (store, _dir) = open();
+        let (again, idle) = (finished(&store, 1, 1).await, finished(&store, 1, 1).await);
+        // A sweep takes its time: meanwhile somebody has a dead letter tried again, and that is done.
+        let claim = store.claim(again).await.unwrap();
+        assert_eq!(store.take_back(again, claim.epoch(), vec![RunIndex(0)]).await.unwrap(), 1);
+        store.finish(again, claim.epoch(), JobState::Completed, Bytes::new(), FINISHED_MS + 1).await.unwrap();
+        drop(claim);
+        for why in [EXPIRED, Why::Room { finished_ms: FINISHED_MS as i64 }] {
+            let removed = store.0.remove(&[Due { job: again, why }]).await.unwrap();
+            assert_eq!(removed.done, []);
+        }
+        assert!(store.job(again).await.is_ok());
+        let due = Due { job: idle, why: EXPIRED };
+        assert_eq!(store.0.remove(&[due]).await.unwrap().done, [due]);
     }
 }

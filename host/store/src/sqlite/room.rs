@@ -63,7 +63,10 @@ impl Inner {
     /// those that were finished first before the others.
     pub(super) async fn make_room(self: &Arc<Self>, most: u64, swept: &mut Swept) -> Result<()> {
         if self.excess(most).await? > 0 {
-            swept.events_for_room = self.shorten_log(most / EVENTS_PART).await?;
+            // Until the log takes no more than its part, or about that.
+            let most = most / EVENTS_PART;
+            let surplus = self.readers.read(move |connection| events::surplus(connection, most)).await?;
+            swept.events_for_room = self.forget_events(surplus).await?;
         }
         let mut behind = (i64::MIN, i64::MIN);
         loop {
@@ -88,19 +91,6 @@ impl Inner {
     async fn excess(self: &Arc<Self>, most: u64) -> Result<u64> {
         let files = self.clone().file_bytes().await?;
         Ok(self.readers.read(used_bytes).await?.saturating_add(files).saturating_sub(most))
-    }
-
-    /// Remove the oldest events until the log takes no more than so many bytes, or about that; how many went.
-    async fn shorten_log(&self, most: u64) -> Result<u64> {
-        let last = self.readers.read(move |connection| events::surplus(connection, most)).await?;
-        let mut forgotten = 0;
-        loop {
-            let some = self.writer.write(move |work| events::forget_until(&work.connection, last)).await?;
-            if some == 0 {
-                return Ok(forgotten);
-            }
-            forgotten += some;
-        }
     }
 
     /// Bytes that the store takes on disk.
@@ -143,7 +133,7 @@ fn length(path: &Path) -> Result<u64> {
 
 /// Some finished jobs, in the order in which they were finished, behind one of them: when and under which key. They are no
 /// more than are needed for so many bytes, and at least one.
-fn oldest(connection: &Connection, behind: (i64, i64), excess: u64) -> Result<Vec<((i64, i64), Due)>> {
+pub(super) fn oldest(connection: &Connection, behind: (i64, i64), excess: u64) -> Result<Vec<((i64, i64), Due)>> {
     // No less than goes with them; so no job goes that need not.
     let mut select = connection.prepare_cached(
         "SELECT key, id, finished_ms, CASE has_bodies WHEN 0 THEN 0 ELSE bytes END
@@ -160,8 +150,8 @@ fn oldest(connection: &Connection, behind: (i64, i64), excess: u64) -> Result<Ve
         if bytes > excess && !some.is_empty() {
             break;
         }
-        let place = (row.get("finished_ms")?, row.get("key")?);
-        some.push((place, Due { job: jobs::id_of(row)?, why: Why::Room }));
+        let finished_ms = row.get("finished_ms")?;
+        some.push(((finished_ms, row.get("key")?), Due { job: jobs::id_of(row)?, why: Why::Room { finished_ms } }));
     }
     Ok(some)
 }

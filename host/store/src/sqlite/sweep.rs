@@ -34,7 +34,9 @@ impl Inner {
         }
         let copies = self.clone();
         spawn_blocking(move || copies.remove_copies()).await.map_err(|_| StoreError::Closed)??;
-        swept.events = self.forget_events(before(retention.events)).await?;
+        let events_ms = before(retention.events);
+        let outdated = self.readers.read(move |connection| events::outdated(connection, events_ms, now_ms)).await?;
+        swept.events = self.forget_events(outdated).await?;
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
         swept.files = self.clone().drop_files().await?;
         swept.freed += self.clone().drop_spools().await?;
@@ -48,23 +50,36 @@ impl Inner {
         Ok(swept)
     }
 
-    async fn forget_events(&self, before_ms: u64) -> Result<u64> {
+    /// Remove the events up to this one; how many there were.
+    pub(super) async fn forget_events(&self, last: u64) -> Result<u64> {
         let mut forgotten = 0;
         loop {
-            let (some, more) = self.writer.write(move |work| events::forget(&work.connection, before_ms)).await?;
-            forgotten += some;
-            if !more {
+            let some = self.writer.write(move |work| events::forget_until(&work.connection, last)).await?;
+            if some == 0 {
                 return Ok(forgotten);
             }
+            forgotten += some;
         }
     }
 
-    /// Remove files of items that no row names: whoever forgot the rows died before the files were gone.
+    /// Remove files of items that no row names: whoever forgot the rows died before the files were gone. Those of a job that
+    /// is accepted with its items are there before its row is, so they stay as long as somebody may do that.
     async fn drop_spools(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
             let connection = schema::open_reader(&self.database)?;
-            let mut freed = 0;
+            let mut strays = Vec::new();
             for job in self.spools.jobs()? {
+                if !has_bodies(&connection, job)? {
+                    strays.push(job);
+                }
+            }
+            if strays.is_empty() {
+                return Ok(0);
+            }
+            let Some(_lock) = self.locks.sweeping_files()? else { return Ok(0) };
+            let mut freed = 0;
+            for job in strays {
+                // Whoever was about to name it has done so by now.
                 if !has_bodies(&connection, job)? {
                     freed += self.spools.remove(job)?;
                 }
@@ -77,11 +92,7 @@ impl Inner {
     /// Remove files that no row names, unless somebody puts some now: then the next sweep does.
     pub(super) async fn drop_files(self: Arc<Self>) -> Result<u64> {
         let sweep = move || {
-            let _lock = match self.locks.sweeping_bodies() {
-                Ok(lock) => lock,
-                Err(StoreError::Busy { .. }) => return Ok(0),
-                Err(error) => return Err(error),
-            };
+            let Some(_lock) = self.locks.sweeping_files()? else { return Ok(0) };
             let connection = schema::open_reader(&self.database)?;
             self.bodies.retain(&mut |digest| is_named(&connection, digest))
         };
@@ -114,8 +125,8 @@ impl Swept {
         for Due { job, why } in &removed.done {
             match why {
                 Why::Bodies => self.bodies.push(*job),
-                Why::Expired => self.jobs.push(*job),
-                Why::Room => self.for_room.push(*job),
+                Why::Expired { .. } => self.jobs.push(*job),
+                Why::Room { .. } => self.for_room.push(*job),
                 Why::Gone => self.deleted += 1,
             }
         }
@@ -124,20 +135,20 @@ impl Swept {
 
 /// Jobs of which something need not be kept: each part by an index that has little else, however many jobs are kept.
 const DUE: &str = "
-    SELECT id, 1 AS gone, 0 AS expired FROM job INDEXED BY job_gone WHERE gone
+    SELECT id, finished_ms, 1 AS gone, 0 AS expired FROM job INDEXED BY job_gone WHERE gone
     UNION ALL
-    SELECT id, 0, 1 FROM job INDEXED BY job_by_end WHERE state <> 0 AND NOT gone AND finished_ms < ?1
+    SELECT id, finished_ms, 0, 1 FROM job INDEXED BY job_by_end WHERE state <> 0 AND NOT gone AND finished_ms < ?1
     UNION ALL
-    SELECT id, 0, 0 FROM job INDEXED BY job_with_bodies WHERE state <> 0 AND NOT gone AND has_bodies <> 0
+    SELECT id, finished_ms, 0, 0 FROM job INDEXED BY job_with_bodies WHERE state <> 0 AND NOT gone AND has_bodies <> 0
         AND (has_bodies = 2 OR dead = 0 AND NOT ?2) AND finished_ms >= ?1";
 
 /// Jobs of which something need not be kept.
-fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
+pub(super) fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
     let mut select = connection.prepare_cached(DUE)?;
     let due = select.query_and_then(params![int(before_ms), keep_bodies], |row| {
         let why = match (row.get("gone")?, row.get("expired")?) {
             (true, _) => Why::Gone,
-            (false, true) => Why::Expired,
+            (false, true) => Why::Expired { finished_ms: row.get("finished_ms")? },
             (false, _) => Why::Bodies,
         };
         Ok(Due { job: jobs::id_of(row)?, why })
@@ -149,7 +160,8 @@ fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec
 fn drop_plugins(connection: &Connection, before_ms: u64) -> Result<()> {
     connection
         .prepare_cached(
-            "DELETE FROM plugin WHERE NOT listed AND published_ms < ?1 AND digest NOT IN (SELECT plugin FROM job)",
+            "DELETE FROM plugin WHERE NOT listed AND published_ms < ?1
+             AND NOT EXISTS (SELECT 1 FROM job WHERE job.plugin = plugin.digest)",
         )?
         .execute([int(before_ms)])?;
     Ok(())
@@ -162,7 +174,7 @@ fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {
     Ok(select.query_row([&digest.as_bytes()[..]], |row| row.get(0))?)
 }
 
-/// Whether a job is known and has bodies. Its row is there before any file of it.
+/// Whether a job is known and has bodies.
 fn has_bodies(connection: &Connection, job: JobId) -> Result<bool> {
     let mut select = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND has_bodies)")?;
     Ok(select.query_row([&job.to_bytes()[..]], |row| row.get(0))?)
@@ -184,7 +196,27 @@ fn shrink(connection: &Connection) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use pigeon_protocol::id::Epoch;
+
     use super::*;
+    use crate::{Options, SqliteStore};
+
+    #[tokio::test]
+    async fn files_that_somebody_is_about_to_name_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path(), Options::default()).unwrap().0.clone();
+        let path = store.spools.path(JobId::new(), Epoch(1));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "body").unwrap();
+        let naming = store.locks.naming_files().unwrap();
+        assert_eq!(store.clone().drop_spools().await.unwrap(), 0);
+        assert!(path.exists());
+        drop(naming);
+        assert_eq!(store.clone().drop_spools().await.unwrap(), 4);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn jobs_that_stay_as_they_are_are_not_looked_at() {

@@ -16,6 +16,7 @@ CREATE INDEX job_by_state ON job (state, paused) WHERE NOT gone;
 CREATE INDEX job_by_end ON job (finished_ms, key) WHERE state <> 0 AND NOT gone;
 CREATE INDEX job_gone ON job (key) WHERE gone;
 CREATE INDEX job_with_bodies ON job (key) WHERE state <> 0 AND NOT gone AND has_bodies <> 0;
+CREATE INDEX job_by_plugin ON job (plugin);
 CREATE INDEX body_file_by_job ON body_file (job);
 
 -- How many jobs there are that are not gone, counted as they change.

@@ -66,6 +66,7 @@ macro_rules! suite {
             a_job_is_deleted_at_once,
             the_log_is_read_from_a_place_on,
             old_events_go_and_their_numbers_are_not_given_again,
+            an_event_of_a_clock_that_was_ahead_keeps_no_others,
             tokens_are_kept_by_name,
             schedules_are_kept_by_name,
             limits_of_plugins_are_kept_by_name,

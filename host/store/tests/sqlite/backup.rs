@@ -91,7 +91,11 @@ async fn what_is_restored_is_what_was_there() {
     assert_eq!(restored.tally(job).await.unwrap().total().runs(), 9);
     assert_eq!(restored.dead_count(None).await.unwrap(), (0..9).filter(|run| is_dead(*run)).count() as u64);
     assert_eq!(restored.tokens().await.unwrap(), [token]);
-    assert_eq!(restored.put_events(vec![event(9)]).await.unwrap(), 6);
+    assert_eq!(
+        restored.put_events(vec![event(9)]).await.unwrap(),
+        10_000_000_006,
+        "whoever saw more saw none of these"
+    );
     let mode = |name: &str| fs::metadata(state.join(name)).unwrap().mode() & 0o777;
     assert_eq!((mode("ca"), mode("ca/key")), (0o700, 0o600));
     assert_eq!(fs::read_to_string(state.join("ca/key")).unwrap(), "secret");

@@ -1,5 +1,10 @@
 //! Room on the disk: what is given back, and what goes to make some.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use bytes::Bytes;
 use pigeon_protocol::id::{JobId, RunIndex};
 use pigeon_store::{ItemsBuilder, JobState, LARGE_ITEM, NewEvent, Options, Retention, SqliteStore, Store, StoreError};
@@ -150,6 +155,28 @@ async fn a_job_that_is_accepted_at_once_is_there_whole_or_not_at_all() {
     assert!(matches!(store.job(large.id).await, Err(StoreError::UnknownJob(_))));
     store.create_with(small.clone(), of(9_000), Bytes::new()).await.unwrap();
     assert_eq!(store.job(small.id).await.unwrap().items, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_accepted_with_its_items_keeps_them_while_others_sweep() {
+    let (store, dir) = open();
+    let stop = Arc::new(AtomicBool::new(false));
+    let sweeper = tokio::spawn({
+        let (store, stop) = (reopen(dir.path()), stop.clone());
+        async move {
+            while !stop.load(Ordering::SeqCst) {
+                store.sweep(2, Retention::default()).await.unwrap();
+            }
+        }
+    });
+    for _ in 0..60 {
+        // Of a size that lies in a file, which is there before the row is.
+        let (job, accepted) = (new_job(1, 1), items(0..3));
+        store.create_with(job.clone(), accepted.clone(), Bytes::new()).await.unwrap();
+        assert_eq!(store.items(job.id, 0).await.unwrap(), accepted);
+    }
+    stop.store(true, Ordering::SeqCst);
+    sweeper.await.unwrap();
 }
 
 fn event() -> NewEvent {
