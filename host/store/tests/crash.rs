@@ -13,7 +13,7 @@ use pigeon_protocol::{
     outcome::Verdict,
 };
 use pigeon_store::{
-    Batch, Claim, Items, ItemsBuilder, LARGE_ITEM, NewJob, Options, OutcomeRow, RunError, SqliteStore, Store,
+    Batch, Claim, Items, ItemsBuilder, LARGE_ITEM, NewJob, Options, OutcomeRow, Retention, RunError, SqliteStore, Store,
 };
 
 /// Tells the child where to work.
@@ -161,4 +161,8 @@ async fn check(dir: &Path, chunks: &BTreeSet<u64>, batches: &BTreeSet<u64>) {
     assert_eq!(total.errors.values().sum::<u64>(), total.invalid);
     let progress = store.progress(JOB).await.unwrap();
     assert_eq!(progress.done.into_iter().flatten().collect::<BTreeSet<_>>(), runs);
+
+    store.sweep(0, Retention::default()).await.unwrap();
+    drop(store);
+    kill::check_files(dir);
 }

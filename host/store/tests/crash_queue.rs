@@ -1,4 +1,4 @@
-//! A process that dies while it takes outcomes back, removes jobs, sweeps and takes backups: each of these is done or it
+//! A process that dies while it accepts jobs with their items, takes outcomes back, removes jobs, sweeps and takes backups: each of these is done or it
 //! is not, and what was begun is finished by whoever comes next.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -71,6 +71,11 @@ fn fails_at_first(run: u64) -> bool {
     run.is_multiple_of(4)
 }
 
+/// Whether a job is there with all its items or not at all.
+fn is_accepted_at_once(number: u64) -> bool {
+    number % 4 < 2
+}
+
 /// What the child process does until it is killed. As a test of its own it does nothing.
 #[tokio::test]
 async fn child() {
@@ -101,10 +106,17 @@ async fn work(store: &SqliteStore, number: u64) {
         subject: None,
         message: number.to_string(),
     };
-    let (job, claim) = (job.id, store.create(job).await.unwrap());
+    let at_once = is_accepted_at_once(number);
+    let created =
+        if at_once { store.create_with(job, items(number), Bytes::new()).await } else { store.create(job).await };
+    let claim = created.unwrap();
+    let (job, epoch) = (claim.job(), claim.epoch());
+    tell("accepted", number);
     store.put_events(vec![event]).await.unwrap();
-    let epoch = claim.epoch();
-    store.append(job, epoch, 0, items(number), Bytes::new()).await.unwrap();
+    if !at_once {
+        store.append(job, epoch, 0, items(number), Bytes::new()).await.unwrap();
+        store.seal(job, epoch, Bytes::new()).await.unwrap();
+    }
     for first in 0..2 {
         store.record(batch(&claim, (first..RUNS).step_by(2), fails_at_first)).await.unwrap();
     }
@@ -135,6 +147,7 @@ async fn work(store: &SqliteStore, number: u64) {
 
 #[derive(Default)]
 struct Told {
+    accepted: BTreeSet<u64>,
     taken: BTreeSet<u64>,
     whole: BTreeSet<u64>,
     deleted: BTreeSet<u64>,
@@ -146,6 +159,10 @@ async fn what_was_begun_is_done_or_not_and_nothing_is_left_over() {
     let mut told = Told::default();
     for life in 0..6 {
         kill::run_and_kill(DIR, dir.path(), 9 + 13 * life, |what, number| match what {
+            "accepted" => {
+                told.accepted.insert(number);
+                false
+            }
             "finished" => true,
             "taken" => told.taken.insert(number),
             "whole" => told.whole.insert(number),
@@ -181,6 +198,8 @@ async fn check(dir: &Path, told: &Told) {
         assert!(letters.iter().rev().map(|letter| letter.run.0).eq(failures.iter().copied()));
         assert_eq!(record.dead, failures.len() as u64);
         dead += record.dead;
+        assert!(record.sealed.is_none() || record.chunks == 1);
+        assert!(record.sealed.is_some() || !is_accepted_at_once(number));
         if record.chunks > 0 {
             assert_eq!(store.items(job, 0).await.unwrap(), items(number));
         }
@@ -193,7 +212,7 @@ async fn check(dir: &Path, told: &Told) {
         }
     }
     assert_eq!(store.dead_count(None).await.unwrap(), dead);
-    for number in told.whole.iter().filter(|number| !there.contains(number)) {
+    for number in told.accepted.iter().filter(|number| !there.contains(number)) {
         // It was deleted, if only it was not told any more.
         assert!(number % 2 == 1, "{number} is gone");
     }
@@ -213,6 +232,6 @@ async fn check(dir: &Path, told: &Told) {
     }
     let jobs: u32 = database.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
     assert_eq!(jobs as usize, there.len());
-    let spooled = std::fs::read_dir(dir.join("items")).unwrap().count();
-    assert!(spooled <= jobs as usize, "{spooled} of {jobs}");
+    drop(database);
+    kill::check_files(dir);
 }

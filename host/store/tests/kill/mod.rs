@@ -1,6 +1,8 @@
-//! A child process that is killed while it writes, and what it said before.
+//! A child process that is killed while it writes, what it said before, and the files that it leaves.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
@@ -48,4 +50,46 @@ pub(crate) fn run_and_kill(
     }
     child.wait().unwrap();
     assert!(killed, "the child ended by itself");
+}
+
+/// What was left after a sweep: each file that a row names is there and as long as the row says, and nothing lies beside
+/// them that nobody names. Nobody has the store open.
+pub(crate) fn check_files(dir: &Path) {
+    let database = rusqlite::Connection::open(dir.join("pigeon.db")).unwrap();
+    let whole: String = database.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+    let mut select = database
+        .prepare(
+            "SELECT lower(hex(id)), spool, max(start + size) FROM body JOIN job ON job.key = body.job
+             WHERE spool IS NOT NULL GROUP BY id, spool",
+        )
+        .unwrap();
+    let spools = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    for (job, spool, end) in spools.map(Result::<(String, i64, i64), _>::unwrap) {
+        let path = dir.join("items").join(job_name(&job)).join(spool.to_string());
+        assert!(
+            fs::metadata(&path).is_ok_and(|file| file.len() >= end as u64),
+            "{} has not {end} bytes",
+            path.display()
+        );
+    }
+    let named = |sql: &str| -> BTreeSet<String> {
+        let mut select = database.prepare(sql).unwrap();
+        select.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let of_jobs = named("SELECT lower(hex(id)) FROM job WHERE has_bodies").iter().map(|id| job_name(id)).collect();
+    let strays: Vec<_> = files(&dir.join("items")).difference(&of_jobs).cloned().collect();
+    assert_eq!(strays, [""; 0], "items of no job");
+    assert_eq!(files(&dir.join("bodies")), named("SELECT DISTINCT lower(hex(digest)) FROM body_file"));
+}
+
+/// A job's id as it is written, of its bytes.
+fn job_name(hex: &str) -> String {
+    let bytes: Vec<u8> = (0..16).map(|at| u8::from_str_radix(&hex[2 * at..][..2], 16).unwrap()).collect();
+    pigeon_protocol::id::JobId::from_slice(&bytes).unwrap().to_string()
+}
+
+fn files(dir: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }

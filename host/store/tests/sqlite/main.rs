@@ -5,6 +5,7 @@
 mod backup;
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod damage;
 mod follow;
 mod room;
 mod versions;

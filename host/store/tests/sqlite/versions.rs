@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use pigeon_protocol::id::{JobId, RunIndex};
-use pigeon_store::{JobRecord, JobState, NewEvent, Options, SqliteStore, Store, StoreError};
+use pigeon_protocol::id::{Digest, JobId, RunIndex};
+use pigeon_store::{
+    Attempts, DeadQuery, JobCounts, JobRecord, JobState, NewEvent, NewJob, Options, SqliteStore, Store, StoreError,
+};
 
 use crate::{
-    conformance::made::{all_results, outcome},
+    conformance::made::{all_results, items, new_job, outcome},
     reopen,
 };
 
@@ -109,9 +111,75 @@ async fn version_2_opens() {
     assert_eq!(version(dir.path()), 3);
 }
 
+#[tokio::test]
+async fn version_3_opens() {
+    let (store, dir) = written(include_str!("../version-3.sql"));
+    let (active, finished) = (JobId::from_bytes([1; 16]), JobId::from_bytes([2; 16]));
+    // The bodies of its second chunk lie in a file.
+    let spool = dir.path().join("items").join(active.to_string()).join("1");
+    std::fs::create_dir_all(spool.parent().unwrap()).unwrap();
+    std::fs::write(spool, items(2..3).get(0).unwrap().body).unwrap();
+
+    let counts = JobCounts { paused: 1, completed: 1, ..JobCounts::default() };
+    assert_eq!(store.job_counts().await.unwrap(), counts);
+    let record = store.job(active).await.unwrap();
+    assert_eq!((record.items, record.chunks, record.cursor, record.sealed), (3, 2, "after 3".into(), None));
+    assert_eq!((&*record.job.author, record.job.key.as_deref(), record.paused), ("ann", Some("nightly"), true));
+    assert_eq!(store.items(active, 0).await.unwrap(), items(0..2));
+    assert_eq!(store.items(active, 1).await.unwrap(), items(2..3));
+    let attempts = Attempts { failed: 2, deaths: 1 };
+    assert_eq!(store.progress(active).await.unwrap().attempts, [(RunIndex(2), attempts)]);
+    let claim = store.claim(active).await.unwrap();
+    store.set_paused(active, claim.epoch(), false).await.unwrap();
+    assert_eq!(store.job_counts().await.unwrap(), JobCounts { active: 1, completed: 1, ..JobCounts::default() });
+    assert_eq!(store.take_back(active, claim.epoch(), vec![RunIndex(1)]).await.unwrap(), 1);
+    assert_eq!(all_results(&store, active, 9).await, [outcome(0)]);
+
+    let record = store.job(finished).await.unwrap();
+    assert_eq!((&*record.job.author, record.dead, record.worked_ms), ("bob", 1, 700));
+    let letters = store.dead(DeadQuery { limit: 9, ..DeadQuery::default() }).await.unwrap();
+    let told: Vec<_> =
+        letters.iter().map(|letter| (letter.job, letter.run.0, &*letter.worker, letter.landed_ms)).collect();
+    assert_eq!(told, [(finished, 1, "worker-2", 1_800)]);
+    let tally = store.tally(finished).await.unwrap();
+    let groups: Vec<_> =
+        tally.groups.iter().map(|group| (&*group.code, &*group.example, group.first_ms, group.last_ms)).collect();
+    assert_eq!(groups, [("syntax", "item-0", 1_600, 1_600), ("trap", "item-1", 1_800, 1_800)]);
+    let taken = NewJob { key: Some("nightly".to_owned()), author: "bob".to_owned(), ..new_job(1, 1) };
+    assert!(matches!(store.create(taken).await, Err(StoreError::KeyTaken(job)) if job == finished));
+
+    let events = store.events(1, None, 9).await.unwrap();
+    assert_eq!(
+        events.iter().map(|event| (event.seq, event.event.job)).collect::<Vec<_>>(),
+        [(2, None), (3, Some(finished))]
+    );
+    assert_eq!(store.put_events(Vec::new()).await.unwrap(), 3);
+    assert_eq!(store.tokens().await.unwrap()[0].hash, Digest::of(b"secret"));
+    assert_eq!(store.schedules().await.unwrap()[0].spec, "daily");
+    assert_eq!(store.plugin_limits().await.unwrap(), [("echo".to_owned(), "{}".into())]);
+    drop((claim, store));
+    assert_eq!(version(dir.path()), 3);
+}
+
+/// What there is in a database: each table, index and trigger, as it was made.
+fn shape(dir: &Path) -> Vec<(String, String)> {
+    let database = rusqlite::Connection::open(dir.join("pigeon.db")).unwrap();
+    let mut select =
+        database.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let words = |sql: String| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shape = select.query_map([], |row| Ok((row.get(0)?, words(row.get(1)?)))).unwrap();
+    shape.map(Result::unwrap).collect()
+}
+
 #[test]
-fn a_new_store_has_the_newest_schema() {
+fn whichever_version_it_was_it_is_as_a_new_one_is() {
     let (store, dir) = crate::open();
     drop(store);
+    let new = shape(dir.path());
     assert_eq!(version(dir.path()), 3);
+    for sql in [include_str!("../version-1.sql"), include_str!("../version-2.sql"), include_str!("../version-3.sql")] {
+        let (store, dir) = written(sql);
+        drop(store);
+        assert_eq!(shape(dir.path()), new);
+    }
 }
