@@ -55,16 +55,28 @@ impl DirBodies {
         self.dir.join(digest.to_hex())
     }
 
-    fn write(&self, temporary: &Path, path: &Path, body: &[u8]) -> Result<()> {
-        let write = || -> io::Result<()> {
-            let mut file = File::create(temporary)?;
+    /// A file that nobody else writes: in another container there may be a process of the same number.
+    fn temporary(&self) -> Result<(PathBuf, File)> {
+        loop {
+            let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+            let path = self.dir.join(format!(".{}-{number}", std::process::id()));
+            match File::create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return Ok((path.clone(), made.map_err(|source| io_error("create", &path, source))?)),
+            }
+        }
+    }
+
+    fn write(&self, path: &Path, body: &[u8]) -> Result<()> {
+        let (temporary, mut file) = self.temporary()?;
+        let mut write = || -> io::Result<()> {
             file.write_all(body)?;
             file.sync_all()?;
-            fs::rename(temporary, path)
+            fs::rename(&temporary, path)
         };
         write().map_err(|source| {
             // It holds nothing that anybody knows of; if it cannot be removed now, a sweep will.
-            let _ = fs::remove_file(temporary);
+            let _ = fs::remove_file(&temporary);
             io_error("write", path, source)
         })?;
         sync_dir(&self.dir)
@@ -78,9 +90,7 @@ impl Bodies for DirBodies {
             // Whoever renamed it there may not have synced the directory yet.
             return sync_dir(&self.dir);
         }
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.dir.join(format!(".{}-{number}", std::process::id()));
-        self.write(&temporary, &path, body)
+        self.write(&path, body)
     }
 
     fn read(&self, digest: Digest) -> Result<Option<Bytes>> {
@@ -168,6 +178,17 @@ mod tests {
         bodies.put(digest, b"body").unwrap();
         fs::write(bodies.path(digest), b"b0dy").unwrap();
         assert!(matches!(bodies.read(digest), Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_writes_is_left_to_him() {
+        let dir = tempfile::tempdir().unwrap();
+        let bodies = DirBodies::open(dir.path()).unwrap();
+        let other = dir.path().join(format!(".{}-0", std::process::id()));
+        fs::write(&other, b"half").unwrap();
+        bodies.put(Digest::of(b"body"), b"body").unwrap();
+        assert_eq!(bodies.read(Digest::of(b"body")).unwrap().unwrap(), "body");
+        assert_eq!(fs::read(&other).unwrap(), b"half");
     }
 
     #[test]
