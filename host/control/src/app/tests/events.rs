@@ -98,7 +98,7 @@ async fn a_cursor_that_no_entry_ever_had_is_refused() {
     let last = app.client.events(EventFilter::default(), 1000).await.unwrap().last().unwrap().seq;
     let behind = |after| EventFilter { after, job: None };
     assert!(app.client.events(behind(last), 1000).await.unwrap().is_empty());
-    app.client.follow_events(behind(last)).await.unwrap();
+    drop(app.client.follow_events(behind(last)).await.unwrap());
     let refused = app.client.events(behind(last + 1), 1000).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::BadRequest);
     assert_eq!(refused.message, format!("the log has no entry {} yet: its last is {last}", last + 1));
