@@ -1,10 +1,10 @@
 //! Who may come in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pigeon_agent::{AgentError, EnrolError, enrol, enrol::renew};
 use pigeon_hub::{CertificateAuthority, JoinTokens};
-use pigeon_protocol::{enrol::JoinToken, id::Digest};
+use pigeon_protocol::{enrol::JoinToken, id::Digest, version::SERVER_NAME};
 
 use crate::support::{FakeLanes, Host, LONG};
 
@@ -54,6 +54,37 @@ async fn a_hub_of_another_ca_gets_no_secret() {
     let token = JoinToken::new(Digest::of(b"another CA")).unwrap();
     let error = enrol(host.hub.addr(), &token, "a").await.unwrap_err();
     assert!(matches!(error, EnrolError::Connect { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_of_another_release_is_told_from_one_of_another_ca() {
+    let ca = CertificateAuthority::new_in_memory().unwrap();
+    let certificate = ca.server(&[SERVER_NAME]).unwrap();
+    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificate.chain, certificate.key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"pigeon-enrol/2".to_vec()];
+    let tls = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    let hub = quinn::Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let enrolled = async {
+        let token = JoinToken::new(ca.fingerprint()).unwrap();
+        enrol(hub.local_addr().unwrap(), &token, "a").await.unwrap_err()
+    };
+    let accepted = async {
+        // Refused: what became of it is seen on the other side.
+        while let Some(incoming) = hub.accept().await {
+            let _ = incoming.await;
+        }
+    };
+    let error = tokio::select! {
+        error = enrolled => error,
+        () = accepted => unreachable!(),
+    };
+    assert!(matches!(error, EnrolError::Version { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
