@@ -37,12 +37,12 @@ pub enum When {
     },
     /// Each time so many milliseconds have passed, counted from when it was added.
     Every {
-        /// Milliseconds.
+        /// Time between two, in milliseconds.
         ms: u64,
     },
     /// Once, in milliseconds since 1970.
     At {
-        /// The time.
+        /// The time, in milliseconds since 1970.
         ms: i64,
     },
 }
@@ -94,7 +94,7 @@ pub struct ScheduleInfo {
     pub paused: bool,
     /// When it is due next, in milliseconds since 1970; never again if there is none.
     pub next_ms: Option<i64>,
-    /// When it was due last.
+    /// When it was due last, in milliseconds since 1970; nothing if it never was.
     pub last_ms: Option<i64>,
     /// The job of that time, by its id.
     pub last_job: Option<String>,
