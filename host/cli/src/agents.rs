@@ -55,6 +55,9 @@ pub(crate) async fn run(args: AgentsArgs, colours: Colours, screen: Screen) -> R
         let list = AgentList { agents };
         paper.show(&list, |list, view| table(&list.agents, view))?;
         match known - list.agents.len() {
+            0 if host.is_local() => {
+                screen.note("agents are of a server, and none is in use: `pigeon up` starts one here, with agents");
+            }
             0 if list.agents.is_empty() => {
                 screen.next("no agent is in; to have one join:", &host.command("pigeon token join --out FILE"))
             }

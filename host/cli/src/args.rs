@@ -35,11 +35,11 @@ pub(crate) const STYLES: styling::Styles = styling::Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "pigeon", version, styles = STYLES, propagate_version = true, after_help = "\
 Examples:
-  pigeon process -f fibonacci.json -v gexpr              Judge one file, five times
-  pigeon process -f orders.jsonl --items -v json         Judge each line of a file
-  pigeon plugins list                                    See which validators there are
-  pigeon up --agents 3                                   A server and three agents on this machine
-  pigeon status                                          How the server in use does
+  pigeon process -f fibonacci.json -v gexpr        Judge one file, five times
+  pigeon process -f orders.jsonl --items -v json   Judge each line of a file
+  pigeon plugins list                              Which validators there are
+  pigeon up --agents 3                             A cluster on this machine
+  pigeon status                                    How the server in use does
 
 `pigeon help COMMAND` explains one of them, with examples.
 

@@ -56,6 +56,12 @@ impl Failed {
         self
     }
 
+    /// What to do next, where nothing better is said.
+    pub(crate) fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -161,7 +167,11 @@ impl From<ApiError> for Failed {
                 Exit::Machinery
             }
         };
-        let hint = error.hint.take().or_else(|| usual_hint(error.kind).map(str::to_owned));
+        let hint = match (error.hint.take(), usual_hint(error.kind)) {
+            // The client knows of no contexts.
+            (Some(hint), Some(usual)) if error.kind == ErrorKind::Unreachable => Some(format!("{hint}; {usual}")),
+            (hint, usual) => hint.or_else(|| usual.map(str::to_owned)),
+        };
         let mut causes = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -176,6 +186,9 @@ impl From<ApiError> for Failed {
 const fn usual_hint(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::Unreachable => Some("`pigeon context list` shows which servers are kept; --local works without one"),
+        ErrorKind::Forbidden => Some(
+            "an admin makes a token of that role with `pigeon token create`; `pigeon context add --replace` keeps it",
+        ),
         ErrorKind::Unauthorized => {
             Some("have an admin make a token with `pigeon token create`, and keep it with `pigeon context add`")
         }
@@ -223,6 +236,17 @@ mod tests {
         let told = |message: &str| Failed::usage(message).about("job", 1).to_string();
         assert_eq!(told("it has ended"), "job 1: it has ended");
         assert_eq!(told("job 1 is finished"), "job 1 is finished");
+    }
+
+    #[test]
+    fn who_may_not_or_cannot_reach_a_server_is_told_what_to_do() {
+        let hint = |error: ApiError| Failed::from(error).problem().hint.unwrap_or_default();
+        assert!(hint(ApiError::new(ErrorKind::Forbidden, "needs admin")).contains("pigeon token create"));
+        let away = ApiError::new(ErrorKind::Unreachable, "away").hint("see whether it runs");
+        assert!(hint(away).starts_with("see whether it runs; `pigeon context list`"));
+        let gone = ApiError::new(ErrorKind::Conflict, "it is sealed").hint("open another");
+        assert_eq!(hint(gone), "open another");
+        assert_eq!(Failed::usage("none").or_hint("a").or_hint("b").problem().hint.as_deref(), Some("a"));
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) async fn find(client: &dyn Pigeon, which: &str, last: Last) -> Result
             Last::Unfinished => "there is no job to go on with",
             Last::Any => "there is no job",
         };
-        return Err(Failed::usage(none).hint("the queue is empty; was --state-dir given when the job was submitted?"));
+        return Err(Failed::usage(none)
+            .hint("the queue is empty; is another one meant? --context, --local and --state-dir say which"));
     }
     let Ok(job) = which.parse::<JobId>() else { return by_part(client, which).await };
     match client.job(job).await {

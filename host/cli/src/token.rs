@@ -169,8 +169,9 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
                         return Ok(Exit::Usage);
                     }
                 }
+                let unknown = |error| Failed::from(error).or_hint(host.command("pigeon token list") + " names all");
                 let revoke = async |name: &String| {
-                    client.revoke_token(name).await?;
+                    client.revoke_token(name).await.map_err(unknown)?;
                     Ok((Deed::done(name, Done::Revoked), "revoked".to_owned()))
                 };
                 each("token", &names, &mut paper, &screen, revoke).await

@@ -192,7 +192,8 @@ async fn look(args: ShowArgs, colours: Colours, screen: &Screen) -> Result<Exit,
         let client = host.client();
         paper.view.flags = host.command("");
         let letter = find(client.as_ref(), &args.letter).await?;
-        let detail = client.dead_letter(letter).await?;
+        let gone = |error| Failed::from(error).or_hint(host.command("pigeon dead list") + " names all");
+        let detail = client.dead_letter(letter).await.map_err(gone)?;
         if args.raw {
             let input = detail.input.ok_or_else(|| {
                 Failed::usage(format!("the input of {letter} is not kept any more"))

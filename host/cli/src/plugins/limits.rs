@@ -69,7 +69,8 @@ pub(super) async fn run(args: LimitsArgs, colours: Colours, screen: Screen) -> R
     let LimitsArgs { name, max_parallel, rate, host, .. } = args;
     visit(&host, &screen, async |host| {
         let client = host.client();
-        let mut limits = client.plugin_limits(&name).await?;
+        let unknown = |error| Failed::from(error).or_hint("`pigeon plugins list` names all");
+        let mut limits = client.plugin_limits(&name).await.map_err(unknown)?;
         if max_parallel.is_some() || rate.is_some() {
             limits.max_parallel = max_parallel.map_or(limits.max_parallel, |bound| bound.0);
             limits.rate = rate.map_or(limits.rate, |bound| bound.0);

@@ -8,11 +8,12 @@ use pigeon_runtime::MAX_COMPONENT;
 
 use crate::{exit::Failed, units::Size};
 
-/// Find the plugin that was named, or take in the component that was.
+/// Find the plugin that was named, or take in the component that was. For a name that is not there those of a server are
+/// suggested; of a `local` control host only those that are built in, for to list them it would have to compile them.
 ///
 /// # Errors
 /// If there is none of that name (close ones are suggested), or the file is no validator.
-pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo, Failed> {
+pub(crate) async fn find(client: &dyn Pigeon, named: &str, local: bool) -> Result<PluginInfo, Failed> {
     if let Some(component) = component(named)? {
         return client.publish(component).await.map_err(|error| none(named, error));
     }
@@ -28,7 +29,11 @@ pub(crate) async fn find(client: &dyn Pigeon, named: &str) -> Result<PluginInfo,
                     format!("there is `{}@{}`; `pigeon plugins list` names all", metadata.name, metadata.version);
                 return Err(Failed::from(error).hint(hint));
             }
-            let names: Vec<&str> = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name).collect();
+            let published = if local { Vec::new() } else { client.plugins().await.unwrap_or_default() };
+            let mut names: Vec<&str> = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name).collect();
+            names.extend(published.iter().map(|plugin| &*plugin.metadata.name));
+            names.sort_unstable();
+            names.dedup();
             Err(Failed::from(error).hint(suggestion(named, &names)))
         }
         Err(error) => Err(error.into()),

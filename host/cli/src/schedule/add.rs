@@ -121,7 +121,7 @@ pub(super) async fn run(args: AddArgs, colours: Colours, screen: &Screen) -> Res
     let items = items.await.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     visit(&args.host, screen, async |host| {
         let client = host.client();
-        let plugin = find_validator(client.as_ref(), &args.validator).await?;
+        let plugin = find_validator(client.as_ref(), &args.validator, host.is_local()).await?;
         check_options(&options, &plugin)?;
         let is_name = names_plugin(&args.validator);
         let job = Submission {
