@@ -59,3 +59,23 @@ fn transient_failures_are_tried_again_and_counted_once() {
     assert!(ended.stdout.contains("1 run, 2 retried, in "), "{ended:#?}");
     assert_eq!(ended.stderr.matches("tried again: ").count(), 1, "{ended:#?}");
 }
+
+#[test]
+fn what_is_tried_again_and_how_often_can_be_said() {
+    let place = Place::with(&[("a.json", "{}")]);
+    let hostile = place.hostile();
+    let echo = ["-f", "a.json", "-v", "echo", "-k", "1", "--option", "fail=transient"];
+    let crash = ["-f", "a.json", "-v", &hostile, "-k", "1", "--option", "do=trap", "--retry-backoff", "1ms..2ms"];
+    let retried = |args: &[&str], more: &[&str]| {
+        let ended = place.process(&[args, more].concat()).expect(3);
+        let (_, told) = ended.stdout.split_once("1 run, ").unwrap_or_default();
+        told.split_once(" retried").map_or(0, |(count, _)| count.parse::<u32>().unwrap())
+    };
+    assert_eq!(retried(&echo, &["--max-attempts", "1"]), 0);
+    assert_eq!(retried(&echo, &["--max-attempts", "5", "--retry-backoff", "1ms"]), 4);
+    assert_eq!(retried(&echo, &["--retry-on", "crash,timeout"]), 0);
+    assert_eq!(retried(&crash, &[]), 0, "a crash is final unless it is said otherwise");
+    assert_eq!(retried(&crash, &["--retry-on", "transient,crash", "--max-attempts", "2"]), 1);
+    let refused = place.process(&[&echo[..], &["--max-attempts", "0"]].concat()).refused();
+    assert!(refused.contains("at least one attempt"), "{refused}");
+}

@@ -119,7 +119,16 @@ fn tokens_are_made_into_files_do_what_their_role_may_and_are_revoked() {
     let asked = place.run(&["token", "revoke", "ci", "admin"]).refused(2);
     assert!(asked.contains("token admin, the very one in use") && asked.contains("--yes"), "{asked}");
     place.run(&["jobs", "list", "--context", "ci"]).expect(0);
-    place.run(&["token", "revoke", "ci"]).expect(0);
+    let told = place.json(&["token", "create", "cj", "--role", "viewer", "--out", "cj.token"]);
+    assert_eq!((told["name"].as_str(), told["secret"].as_str()), (Some("cj"), None));
+    let told = place.json(&["token", "create", "ck", "--role", "viewer", "--out", "-"]);
+    assert!(told["secret"].as_str().is_some_and(|secret| secret.len() > 20), "{told}");
+    let told = place.json(&["token", "join", "--out", "join.token"]);
+    assert!(told["hub"].is_string() && told["secret"].is_null(), "{told}");
+
+    let revoked = place.json(&["token", "revoke", "ci", "cj"]);
+    assert_eq!((&revoked["deeds"][0]["done"], &revoked["deeds"][1]["of"]), (&"revoked".into(), &"cj".into()));
+    place.run(&["token", "revoke", "cj"]).expect(2);
     let revoked = place.run(&["jobs", "list", "--context", "ci"]).refused(2);
     assert!(revoked.contains("error:"), "{revoked}");
     assert!(!names(place.json(&["token", "list"])).contains(&"ci".to_owned()));

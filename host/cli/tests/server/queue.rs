@@ -99,14 +99,18 @@ fn several_jobs_are_changed_at_once_and_what_is_wrong_with_one_is_told() {
     let (place, serving) = served();
     place.write("a.json", "[1]");
     let jobs: Vec<String> = (0..3).map(|_| submit(&place, &["-f", "a.json", "-v", "json"])).collect();
-    place.run(&["jobs", "cancel", &jobs[0]]).expect(0);
+    let cancelled = place.json(&["jobs", "cancel", &jobs[0]]);
+    assert_eq!(cancelled, serde_json::json!({"deeds": [{"of": jobs[0], "done": "cancelled"}]}));
     until("the end", || text(&place.json(&["jobs", "show", &jobs[0]]), "state") == "cancelled");
     let waited = place.run(&["jobs", "wait", &jobs[0]]).expect(130);
     assert!(waited.stdout.contains("cancelled"), "{waited:?}");
 
     // One of them goes on: it stays, and the other is removed.
-    let deleted = place.run(&["jobs", "delete", &jobs[0], &jobs[1], "--yes"]).expect(2);
-    assert!(deleted.stderr.contains(&format!("job {}: removed", jobs[0])), "{deleted:?}");
+    let deleted = place.run(&["jobs", "delete", &jobs[0], &jobs[1], "--yes", "-o", "json"]).expect(2);
+    let deeds: Value = serde_json::from_str(&deleted.stdout).unwrap();
+    assert_eq!(deeds["deeds"][0], serde_json::json!({"of": jobs[0], "done": "removed"}));
+    let kept = &deeds["deeds"][1];
+    assert_eq!((text(kept, "of"), text(&kept["error"], "kind")), (jobs[1].as_str(), "conflict"), "{deeds:#}");
     let error = deleted.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert_eq!(error.matches(&jobs[1]).count(), 1, "{deleted:?}");
     let first = place.json(&["jobs", "list", "--limit", "1"]);
@@ -138,6 +142,7 @@ fn what_could_not_be_judged_is_looked_at_tried_again_and_discarded() {
 
     let retried = place.run(&["dead", "retry", "last:0"]).expect(0);
     assert!(retried.stderr.contains("tried again: 1 run"), "{retried:?}");
+    assert!(retried.stdout.is_empty(), "{retried:?}");
     // It fails again, and is a dead letter again.
     let count = || place.json(&["dead", "list"])["dead"].as_array().unwrap().len();
     until("both", || count() == 2);
@@ -148,10 +153,29 @@ fn what_could_not_be_judged_is_looked_at_tried_again_and_discarded() {
     assert!(asked.contains("--yes"), "{asked}");
     place.run(&["dead", "discard", "last:2", "--yes"]).expect(0);
     assert_eq!(count(), 1);
-    place.run(&["dead", "discard", "--all", "--yes"]).expect(0);
+    assert_eq!(place.json(&["dead", "discard", "--all", "--yes"]), serde_json::json!({"count": 1}));
     let none = place.run(&["dead", "list"]).expect(0).stdout;
     assert!(none.starts_with("no dead letter"), "{none}");
     assert_eq!(place.json(&["jobs", "show", "last"])["failures"], 2, "the failures stand");
+    serving.stop();
+}
+
+#[test]
+fn what_could_not_be_judged_is_tried_again_while_the_job_goes_on() {
+    let (place, serving) = served();
+    let _agent = place.agent(&serving, "worker-1");
+    let hostile = place.hostile();
+    place.write("deeds.txt", "trap:1\nspin\n");
+    let args = ["-f", "deeds.txt", "--split", "lines", "-v", &hostile, "--option", "do=body", "--timeout", "10m"];
+    let job = submit(&place, &args);
+    let letters = || place.json(&["dead", "list"])["dead"].as_array().unwrap().clone();
+    until("its letter", || letters().len() == 1);
+    // The other run does not end: whoever waited for it would wait for minutes.
+    let retried = place.run(&["dead", "retry", &format!("{job}:0")]).expect(0);
+    assert!(retried.stderr.contains("tried again: 1 run"), "{retried:?}");
+    let status = place.json(&["status"]);
+    assert!(status["queue"]["leases"].as_u64().unwrap() >= 1, "{status}");
+    place.run(&["jobs", "cancel", &job]).expect(0);
     serving.stop();
 }
 
@@ -162,6 +186,7 @@ fn a_schedule_submits_when_its_time_comes_until_it_is_removed() {
     let none = place.run(&["schedule", "list"]).expect(0).stdout;
     assert!(none.starts_with("no schedule is kept"), "{none}");
     let add = ["schedule", "add", "pulse", "--every", "1s", "--overlap", "allow", "-f", "a.json", "-v", "json"];
+    let add = [&add[..], &["--max-attempts", "7", "--retry-on", "timeout"]].concat();
     let added = place.run(&add).expect(0).stdout;
     assert!(added.starts_with("schedule pulse (every 1 s): 1 item for json, first "), "{added}");
     place.run(&add).expect(2);
@@ -172,9 +197,16 @@ fn a_schedule_submits_when_its_time_comes_until_it_is_removed() {
     until("its job", || !place.json(&["jobs", "list"])["jobs"].as_array().unwrap().is_empty());
     let list = place.json(&["schedule", "list"]);
     assert_eq!(text(&list["schedules"][0], "name"), "pulse", "{list}");
+    let retry = &place.json(&["jobs", "show", "last"])["request"]["retry"];
+    assert_eq!(
+        (&retry["attempts"], &retry["timeouts"], &retry["crashes"]),
+        (&1.into(), &7.into(), &1.into()),
+        "{retry}"
+    );
     place.run(&["schedule", "pause", "pulse"]).expect(0);
     assert!(place.run(&["schedule", "list"]).expect(0).stdout.contains("paused"));
-    place.run(&["schedule", "resume", "pulse"]).expect(0);
+    let resumed = &place.json(&["schedule", "resume", "pulse"])["deeds"][0];
+    assert!(text(resumed, "done") == "resumed" && resumed["next_ms"].as_i64() > Some(0), "{resumed}");
     place.run(&["schedule", "remove", "pulse"]).expect(0);
     place.run(&["schedule", "remove", "pulse"]).expect(2);
     serving.stop();
