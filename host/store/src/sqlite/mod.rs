@@ -8,13 +8,16 @@
 //! DIR/backups/         copies that are being taken ([`backup`])
 //! ```
 //!
-//! All writes go through one thread ([`writer`]), reads through a small pool of connections ([`readers`]). Other
-//! processes may use the directory at the same time: SQLite orders their writes, and kernel locks give each job one
-//! owner.
+//! All writes go through one thread ([`writer`]), reads through a small pool of connections ([`readers`]), and a thread
+//! beside them brings the write-ahead log back into the database ([`checkpoint`]). Other processes may use the directory
+//! at the same time: SQLite orders their writes, and kernel locks give each job one owner.
 
 mod access;
 mod backup;
+mod checkpoint;
 mod chunks;
+#[cfg(test)]
+mod cost;
 mod dead;
 mod events;
 mod jobs;
@@ -40,6 +43,7 @@ use pigeon_protocol::id::Digest;
 use tokio::task::spawn_blocking;
 
 use self::{
+    checkpoint::Checkpoints,
     lock::{FileLock, Locks},
     readers::Readers,
     room::FileBytes,
@@ -85,6 +89,7 @@ struct Inner {
     // The order in which they are dropped: the writer is the last to close the database, and the directory's lock is
     // held until then.
     readers: Readers,
+    _checkpoints: Checkpoints,
     writer: Writer,
     bodies: Arc<dyn Bodies>,
     spools: Spools,
@@ -122,14 +127,16 @@ impl SqliteStore {
             }
             schema::create(&database).map_err(|error| error.in_database(&database))?;
         }
-        let connection =
+        let mut connection =
             schema::open_writer(&database, options.max_bytes).map_err(|error| error.in_database(&database))?;
         drop(opening);
+        let checkpoints = Checkpoints::start(database.clone(), &mut connection)?;
         let readers = Readers::new(database.clone());
         let appender = Appender::new(spools.clone(), options.max_bytes);
         let writer = Writer::start(connection, appender, database.clone(), options.dead_letters)?;
         Ok(Self(Arc::new(Inner {
             readers,
+            _checkpoints: checkpoints,
             writer,
             bodies,
             spools,

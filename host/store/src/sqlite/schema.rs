@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 
+use super::checkpoint::LONGEST;
 use crate::{
     Owned, Result, StoreError,
     bodies::{io_error, sync_dir},
@@ -25,9 +26,6 @@ const LEAST_SQLITE: i32 = 3_051_003;
 
 /// A lone outcome touches a handful of pages, and each is written whole.
 const PAGE_SIZE: u32 = 4 << 10;
-
-/// The WAL is written back when it has so many pages: 16 MiB.
-const WAL_PAGES: u32 = 4 << 10;
 
 /// How long a process waits for another one that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,8 +67,8 @@ pub(super) fn open_writer(path: &Path, max_bytes: Option<u64>) -> Result<Connect
     check_version(&connection)?;
     shape(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-    connection.pragma_update(None, "journal_size_limit", i64::from(WAL_PAGES) * i64::from(PAGE_SIZE))?;
+    // Kept for the next time: what is there already need not be made room for.
+    connection.pragma_update(None, "journal_size_limit", i64::from(LONGEST) * i64::from(PAGE_SIZE))?;
     if let Some(bytes) = max_bytes {
         connection.pragma_update(None, "max_page_count", super::int(bytes / u64::from(PAGE_SIZE)))?;
     }
@@ -95,14 +93,6 @@ pub(super) fn check(path: &Path) -> Result<()> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     check_version(&connection)?;
     connection.close().map_err(|(_, error)| error.into())
-}
-
-/// Bring what is in the WAL into the database, as far as nobody reads behind it.
-pub(super) fn write_back(path: &Path) -> Result<()> {
-    let connection = open_beside(path)?;
-    // It answers whether somebody was in the way: then less is written back, and another time.
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    Ok(())
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
@@ -143,6 +133,10 @@ impl From<rusqlite::Error> for StoreError {
         use rusqlite::Error;
         match (&error, error.sqlite_error_code()) {
             (_, Some(ErrorCode::DiskFull)) => StoreError::DiskFull { path: super::DATABASE.into() },
+            // What its connections share has to grow, and cannot.
+            (Error::SqliteFailure(failure, _), _) if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                StoreError::DiskFull { path: super::DATABASE.into() }
+            }
             (_, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
                 StoreError::Corrupt { what: error.to_string() }
             }

@@ -45,7 +45,6 @@ impl Inner {
             self.make_room(most, &mut swept).await?;
         }
         swept.freed += self.shrink().await?;
-        self.clone().write_back().await?;
         swept.bytes = self.clone().disk_bytes().await?;
         Ok(swept)
     }
@@ -97,12 +96,6 @@ impl Inner {
             self.bodies.retain(&mut |digest| is_named(&connection, digest))
         };
         spawn_blocking(sweep).await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Bring what is in the WAL into the database, so that whoever closes it last need not wait for that.
-    async fn write_back(self: Arc<Self>) -> Result<()> {
-        let write_back = move || schema::write_back(&self.database);
-        spawn_blocking(write_back).await.map_err(|_| StoreError::Closed)?
     }
 
     /// Give free pages back to the disk; how many bytes.

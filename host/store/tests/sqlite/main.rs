@@ -7,6 +7,7 @@ mod backup;
 mod conformance;
 mod damage;
 mod follow;
+mod log;
 mod room;
 mod versions;
 
