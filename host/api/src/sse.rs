@@ -53,9 +53,9 @@ impl Message {
     fn new<T: Serialize>(event: &'static str, id: Option<u64>, data: &T) -> Self {
         match serde_json::to_string(data) {
             Ok(data) => Self { event, id, data },
-            // Of our types only numbers that are none can be no JSON; they become null.
-            Err(error) => {
-                Self { event: "error", id: None, data: format!("{{\"detail\":\"{}\"}}", error.classify() as u8) }
+            // Of our types none is no JSON; if one ever is, who listens is told that something was to be said.
+            Err(_) => {
+                Self { event: "error", id: None, data: r#"{"detail":"an event cannot be written as JSON"}"#.to_owned() }
             }
         }
     }
