@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 /// How long it was worked at.
 ///
 /// That is the time from its acceptance, or from when it was taken up again, to its end, less that for which it had runs
-/// to give and no agent had any of them, as far as that took more than a second or two.
+/// to make and no agent was at any of them, as far as that took more than a second or two.
 #[derive(Debug)]
 pub(crate) struct Worked {
     pub(crate) before: Duration,
-    /// Since when it is worked at; nothing while it waits for agents.
+    /// Since when it is worked at; nothing while no agent is at it.
     pub(crate) since: Option<Instant>,
 }
 

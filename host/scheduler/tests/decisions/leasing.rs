@@ -6,7 +6,7 @@ use pigeon_protocol::{
     id::{JobId, RunIndex, SessionId, Shape},
     message::RunRange,
 };
-use pigeon_scheduler::{Chunk, End, JobAdmitted, Refusal, Ruling, Waiting, Why};
+use pigeon_scheduler::{Chunk, End, JobAdmitted, Left, Refusal, Ruling, Waiting, Why};
 
 use crate::fleet::{Fleet, PERMANENT, VALID, info, job, runs_of};
 
@@ -341,4 +341,21 @@ fn a_failure_that_is_resolved_stops_a_fail_fast_job() {
     assert_eq!(resolve(&[9], PERMANENT), []);
     assert!(fleet.poll().is_empty());
     assert_eq!(fleet.ends(), [End::Stopped(Why::FailFast)]);
+}
+
+#[test]
+fn an_agent_that_says_nothing_of_its_leases_is_not_at_work() {
+    let mut fleet = Fleet::new(1, 2);
+    let id = fleet.submit(job(), 100);
+    let grants = fleet.poll();
+    let at_work = |fleet: &Fleet| fleet.scheduler.job(id).unwrap().at_work;
+    assert!(grants.len() == 2 && at_work(&fleet), "it was leased just now");
+    fleet.pass(500 * MS);
+    assert!(!at_work(&fleet), "its plugin may be loaded");
+    let (session, lease, fence) = (grants[0].session, grants[0].lease, grants[0].fence);
+    fleet.scheduler.begun(fleet.now, session, lease, fence, &[RunIndex(runs_of(&grants[0])[0])]);
+    fleet.pass(500 * MS);
+    assert!(at_work(&fleet));
+    fleet.scheduler.left(fleet.now, session, Left::Unreachable);
+    assert!(!at_work(&fleet) && fleet.scheduler.job(id).unwrap().leases == 2, "nobody knows what it does");
 }
