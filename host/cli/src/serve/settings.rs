@@ -185,7 +185,8 @@ pub(super) const SETTINGS: &[Setting] = settings! {
         "How long the free worker places of a job of one item wait for agents that have none yet, before an agent takes"
         "a second one.";
     "queue.least_free" least_free RELOAD:
-        "Room on the disk of the state folder below which the server calls itself not ready.";
+        "Room on the disk of the state folder below which the server takes no jobs, items and plugins, and calls itself"
+        "not ready. What it has goes on.";
     "retention.results" results RELOAD:
         "How long a job that has ended is kept, with its results. Dead letters go with their job.";
     "retention.bodies" bodies RELOAD:
