@@ -136,7 +136,7 @@ const DUE: &str = "
         AND (has_bodies = 2 OR dead = 0 AND NOT ?2) AND finished_ms >= ?1";
 
 /// Jobs of which something need not be kept.
-pub(super) fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
+fn due(connection: &Connection, before_ms: u64, keep_bodies: bool) -> Result<Vec<Due>> {
     let mut select = connection.prepare_cached(DUE)?;
     let due = select.query_and_then(params![int(before_ms), keep_bodies], |row| {
         let why = match (row.get("gone")?, row.get("expired")?) {
