@@ -322,6 +322,25 @@ impl EventsQuery {
     }
 }
 
+/// Query of the same log as it goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub struct FollowQuery {
+    /// Those with a greater number.
+    pub after: u64,
+    /// Of this job.
+    #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub job: Option<JobId>,
+}
+
+impl From<FollowQuery> for EventFilter {
+    fn from(FollowQuery { after, job }: FollowQuery) -> Self {
+        Self { after, job }
+    }
+}
+
 /// Query of what is heard of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -71,10 +71,10 @@ impl Submission {
 
     /// The job that it asks for, now that it is known which component its plugin names. `seed` is what was drawn; it
     /// counts where none is said. Its items are left out.
-    pub fn request(&self, plugin: Digest, seed: u64) -> JobRequest {
+    pub fn request(self, plugin: Digest, seed: u64) -> JobRequest {
         JobRequest {
             plugin,
-            options: self.options.clone(),
+            options: self.options,
             work: self.work.unwrap_or(Self::USUAL_WORK),
             limits: self.limits,
             retry: self.retry,
@@ -83,9 +83,9 @@ impl Submission {
             fail_fast: self.fail_fast,
             seed: self.seed.unwrap_or(seed),
             clock: self.clock,
-            grants: self.grants.clone(),
-            sources: self.sources.clone(),
-            key: self.key.clone(),
+            grants: self.grants,
+            sources: self.sources,
+            key: self.key,
         }
     }
 }

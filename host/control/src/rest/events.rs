@@ -4,12 +4,9 @@ use axum::{Json, http::HeaderMap, response::Response};
 use futures::StreamExt as _;
 use pigeon_api::{
     EventFilter, Problem,
-    page::{EventPage, EventsQuery},
+    page::{EventPage, EventsQuery, FollowQuery},
     sse::Message,
 };
-use pigeon_protocol::id::JobId;
-use serde::{Deserialize, Deserializer, de::Error as _};
-use utoipa::IntoParams;
 
 use super::{
     caller::{Caller, Viewer},
@@ -43,29 +40,6 @@ pub(super) async fn list_events(caller: Caller<Viewer>, Query(query): Query<Even
     Ok(Json(EventPage { events, next }))
 }
 
-/// Which entries are followed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct FollowQuery {
-    /// Those with a greater number.
-    pub(super) after: u64,
-    /// Of this job.
-    #[serde(deserialize_with = "job")]
-    #[param(value_type = Option<String>)]
-    pub(super) job: Option<JobId>,
-}
-
-fn job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<JobId>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
-}
-
-impl FollowQuery {
-    pub(super) fn filter(&self) -> EventFilter {
-        EventFilter { after: self.after, job: self.job }
-    }
-}
-
 /// Entries of the log as server-sent events named `event`, with their number as id: those that are there, and then each as it
 /// is written. Who is cut off comes again with `Last-Event-ID`, and misses nothing.
 #[utoipa::path(
@@ -88,7 +62,7 @@ pub(super) async fn stream_events(
     Query(query): Query<FollowQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let mut filter = query.filter();
+    let mut filter = EventFilter::from(query);
     filter.after = last_event_id(&headers)?.unwrap_or(filter.after);
     let events = caller.pigeon().follow_events(filter).await?;
     Ok(sse(&caller, events.map(|event| Message::of_log(&event)).boxed()))

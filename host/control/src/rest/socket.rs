@@ -10,13 +10,12 @@ use axum::{
     response::Response,
 };
 use futures::{SinkExt as _, StreamExt as _, stream::BoxStream};
-use pigeon_api::{Event, Problem, Result};
+use pigeon_api::{Event, Problem, Result, page::FollowQuery};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::{
     bound::Room,
     caller::{Caller, Viewer},
-    events::FollowQuery,
     extract::Query,
     failure::{Answer, Failure},
     shared::Rest,
@@ -58,7 +57,7 @@ pub(super) async fn events_socket(
     // The answer is over at once; what comes behind it takes the request's room.
     let room = parts.extensions.remove::<Room>();
     let ended = caller.ended();
-    let events = caller.pigeon().follow_events(query.filter()).await?;
+    let events = caller.pigeon().follow_events(query.into()).await?;
     let rest = Rest::clone(&caller);
     let upgrade = upgrade.max_message_size(MOST_SAID).max_frame_size(MOST_SAID);
     // Tracked as a deed: going down waits for its good-bye.
