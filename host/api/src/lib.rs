@@ -28,6 +28,7 @@ mod job;
 pub mod page;
 mod plugin;
 mod problem;
+pub mod report;
 mod result;
 mod schedule;
 pub mod sse;

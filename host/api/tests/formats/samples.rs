@@ -8,6 +8,7 @@ use pigeon_api::{
         AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
         ScheduleList, TokenList,
     },
+    report::{Report, ReportError, ReportItem, ReportPlugin, ReportRun, ReportWorker},
     *,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,6 +47,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("plugin-limits", written([PluginLimits::default(), limited()])),
         ("plugin-list", written([PluginList { plugins: vec![plugin()] }])),
         ("problem", written([problem(), Problem::of_status(404, "No such page", "")])),
+        ("report", written([report()])),
+        ("report-run", written([report_run(), ReportRun { worker: None, failure: None, ..report_run() }])),
         ("run-result", written([run_result()])),
         ("schedule-info", written([schedule()])),
         ("schedule-list", written([ScheduleList { schedules: vec![schedule()] }])),
@@ -80,6 +83,58 @@ fn dead_id() -> DeadId {
 fn context() -> ContextInfo {
     let server = "https://pigeon.example.org:4780".to_owned();
     ContextInfo { name: "prod".to_owned(), server, current: true, trust: "system".to_owned(), token: true }
+}
+
+fn report() -> Report {
+    let plugin = ReportPlugin { name: "json".to_owned(), version: "0.1.0".to_owned(), digest: "sha256:00".to_owned() };
+    let ItemResult { id, verdict, findings, runs, omitted, score, failure, .. } = item_result();
+    let item =
+        ReportItem { id, verdict, findings, runs, omitted: Some(omitted), score, data: Some([1].into()), failure };
+    let errors = ["syntax", "timeout"].map(|code| ReportError {
+        code: code.to_owned(),
+        message: "m".to_owned(),
+        count: 2,
+        example: "a".to_owned(),
+    });
+    let worker = ReportWorker {
+        total: 3,
+        successes: 1,
+        success_rate: 1.0 / 3.0,
+        execution_time_ms: 4.5,
+        invalid: 1,
+        failures: 1,
+        average_time_ms: 1.5,
+        p50_ms: 1.0,
+        p95_ms: 2.0,
+        p99_ms: 2.5,
+        error_details: errors.to_vec(),
+    };
+    Report {
+        job_id: job().to_string(),
+        plugin,
+        planned_runs: 4,
+        total_runs: 3,
+        successes: 1,
+        errors: 2,
+        invalid: 1,
+        failures: 1,
+        success_rate: 1.0 / 3.0,
+        average_time_ms: 1.5,
+        p50_ms: 1.0,
+        p95_ms: 2.0,
+        p99_ms: 2.5,
+        wall_time_ms: 12.25,
+        worker_results: BTreeMap::from([("worker-1".to_owned(), worker)]),
+        error_details: errors.to_vec(),
+        seed: u64::MAX,
+        items: vec![ReportItem { omitted: None, score: None, data: None, failure: None, ..item.clone() }, item],
+    }
+}
+
+fn report_run() -> ReportRun {
+    let RunResult { item, iteration, worker, verdict, findings, time_ms, failure, .. } = run_result();
+    let worker = Some(worker);
+    ReportRun { job_id: job().to_string(), item, iteration, worker, verdict, findings, time_ms, failure }
 }
 
 fn deeds() -> Deeds {

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
+use pigeon_api::report::{Report, ReportRun};
 use pigeon_api::{
     AgentStatus, ContextInfo, ContextList, DeadLetter, Deeds, Event, HostStats, HostStatus, ItemResult, JobEvent,
     JobRequest, JobStatus, JobSummary, JoinInfo, Landed, NewJoinToken, NewToken, PluginInfo, PluginLimits, Problem,
@@ -99,6 +100,8 @@ schemas! {
     "plugin-limits" => PluginLimits,
     "plugin-list" => PluginList,
     "problem" => Problem,
+    "report" => Report,
+    "report-run" => ReportRun,
     "run-result" => RunResult,
     "schedule-info" => ScheduleInfo,
     "schedule-list" => ScheduleList,

@@ -189,10 +189,17 @@ fn colours_change_nothing_but_colours() {
     assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
 }
 
+/// It has the keys of the type whose schema is published, and no others.
+fn assert_published<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) {
+    let published: T = serde_json::from_str(text).unwrap();
+    let written: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_value(published).unwrap(), written);
+}
+
 #[test]
 fn the_json_document() {
     let text = report(Format::Json, &many(), &items(), &setting(100));
-    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    assert_published::<pigeon_api::report::Report>(&text);
     insta::assert_snapshot!(text);
     let mut empty = many();
     (empty.total_runs, empty.valid) = (0, 0);
@@ -268,7 +275,9 @@ fn jsonl_has_these_keys_and_no_others() {
     let valid = RunResult { verdict: Verdict::Valid, findings: Vec::new(), failure: None, ..run.clone() };
     let mut out = Vec::new();
     jsonl::write(&mut out, JobId::from_bytes([0x11; 16]), &[run, valid]).unwrap();
-    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    let text = String::from_utf8(out).unwrap();
+    text.lines().for_each(assert_published::<pigeon_api::report::ReportRun>);
+    insta::assert_snapshot!(text);
 }
 
 #[test]
