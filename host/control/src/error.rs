@@ -1,6 +1,7 @@
 //! Errors of the control host, and how they look to a client.
 
 use pigeon_api::{ApiError, ErrorKind};
+use pigeon_hub::ca::CaError;
 use pigeon_store::StoreError;
 
 /// The control host could not be brought up, or not be kept up.
@@ -47,6 +48,42 @@ pub enum ControlError {
     NoRandomness,
 }
 
+impl ControlError {
+    /// What to do about it, where that does not depend on who asks.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::State { source: StoreError::Busy { .. }, .. } => Some(
+                "one server at a time works in a state folder, and no embedded control host beside it; --state-dir \
+                 names another",
+            ),
+            Self::State { source, .. } => store_hint(source),
+            Self::Certificates(CaError::Half { .. } | CaError::Crypto { .. }) => Some(
+                "a backup has both files in its folder ca; a new CA is made where both are removed, and then clients \
+                 and agents have to come to know it",
+            ),
+            Self::Queue(error) => error.hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What to do about a store that cannot be used.
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::DiskFull { .. } => {
+            Some("free some space, or name another directory with --state-dir; what was acknowledged is safe")
+        }
+        StoreError::NewerSchema { .. } => {
+            Some("use the newer Pigeon that wrote it, or name another directory with --state-dir")
+        }
+        StoreError::Corrupt { .. } => {
+            Some("keep it for a look: `pigeon restore` makes another directory of a backup, and --state-dir names it")
+        }
+        StoreError::ChunkGap { .. } => Some("chunks come one after another: send the one that is next"),
+        _ => None,
+    }
+}
+
 /// What a client is told when the store could not do something.
 pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> ApiError {
     let kind = match &error {
@@ -54,22 +91,15 @@ pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> Ap
         StoreError::Busy { .. }
         | StoreError::Sealed(_)
         | StoreError::Finished(_)
+        | StoreError::NotFinished(_)
         | StoreError::Stopped(_)
         | StoreError::BodiesGone(_)
+        | StoreError::ChunkGap { .. }
         | StoreError::StaleEpoch { .. } => ErrorKind::Conflict,
         StoreError::UnknownJob(_) => ErrorKind::NotFound,
         _ => ErrorKind::Internal,
     };
-    let hint = match &error {
-        StoreError::DiskFull { .. } => {
-            Some("free some space, or name another directory with --state-dir; what was acknowledged is safe")
-        }
-        StoreError::NewerSchema { .. } => {
-            Some("use the newer Pigeon that wrote it, or name another directory with --state-dir")
-        }
-        StoreError::Corrupt { .. } => Some("name another directory with --state-dir, and keep this one for a look"),
-        _ => None,
-    };
+    let hint = store_hint(&error);
     let told = ApiError::new(kind, attempted).caused_by(error);
     match hint {
         Some(hint) => told.hint(hint),

@@ -88,29 +88,57 @@ impl Journal {
     }
 
     /// The log behind an entry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadRequest`] if there never was such an entry.
     pub(crate) async fn read(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
+        self.must_have(filter.after).await?;
         self.flush().await;
         self.page(filter, limit).await
     }
 
+    /// The end of the log, or of what is before an entry; the oldest of it first.
+    pub(crate) async fn read_last(&self, job: Option<JobId>, before: Option<u64>, limit: usize) -> Result<Vec<Event>> {
+        self.flush().await;
+        told(self.store.last_events(before, job, limit).await)
+    }
+
     /// The same from then on, for ever.
-    pub(crate) fn follow(self: &Arc<Self>, filter: EventFilter) -> BoxStream<'static, Result<Event>> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadRequest`] if there never was such an entry.
+    pub(crate) async fn follow(self: &Arc<Self>, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {
+        self.must_have(filter.after).await?;
         let follower = Follower { journal: self.clone(), filter, last: self.last.clone() };
-        stream::unfold(Some(follower), |follower| async move {
+        let events = stream::unfold(Some(follower), |follower| async move {
             let mut follower = follower?;
             match follower.next().await {
                 Ok(events) => Some((stream::iter(events.into_iter().map(Ok).collect::<Vec<_>>()), Some(follower))),
                 Err(error) => Some((stream::iter(vec![Err(error)]), None)),
             }
-        })
-        .flatten()
-        .boxed()
+        });
+        Ok(events.flatten().boxed())
+    }
+
+    /// See that there was an entry of this number once. Who asks for what is behind one that is still to come would hear
+    /// nothing until it does, and never of those before it.
+    async fn must_have(&self, number: u64) -> Result<()> {
+        if number <= *self.last.borrow() {
+            return Ok(());
+        }
+        // Written before this process began, or by another one.
+        let last = self.store.put_events(Vec::new()).await;
+        let last = last.map_err(|error| store_error("failed to read the log of events", error))?;
+        if number <= last {
+            return Ok(());
+        }
+        let message = format!("the log has no entry {number} yet: its last is {last}");
+        let hint = format!("that number is of another control host's log: begin with 0, or with {last} for what comes");
+        Err(ApiError::new(ErrorKind::BadRequest, message).hint(hint))
     }
 
     async fn page(&self, filter: EventFilter, limit: usize) -> Result<Vec<Event>> {
-        let events = self.store.events(filter.after, filter.job, limit).await;
-        let events = events.map_err(|error| store_error("failed to read the log of events", error))?;
-        events.into_iter().map(event).collect()
+        told(self.store.events(filter.after, filter.job, limit).await)
     }
 }
 
@@ -230,6 +258,11 @@ impl Writer {
         }
         true
     }
+}
+
+fn told(events: pigeon_store::Result<Vec<StoredEvent>>) -> Result<Vec<Event>> {
+    let events = events.map_err(|error| store_error("failed to read the log of events", error))?;
+    events.into_iter().map(event).collect()
 }
 
 fn event(stored: StoredEvent) -> Result<Event> {

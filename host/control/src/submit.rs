@@ -1,7 +1,8 @@
 //! Submissions: jobs that come with their items in one piece, by a schedule or in one request.
 //!
-//! A submission becomes a job in the usual steps: opened, appended to, sealed. With a key, all of it may be repeated: the
-//! steps that were taken are found taken, so whatever dies in between, the job is there once, and whole.
+//! A submission whose items are one chunk becomes a job in one step. Another goes the usual way: it is opened, appended to,
+//! sealed. With a key, all of it may be repeated: the steps that were taken are found taken, so whatever dies in between,
+//! the job is there once, and whole.
 
 use std::collections::HashSet;
 
@@ -22,20 +23,29 @@ const ITEMS: &str = "items";
 /// [`ErrorKind::Conflict`] if the key is that of another request.
 pub(crate) async fn submit(client: &dyn Pigeon, submission: Submission) -> Result<JobId> {
     let keyed = submission.key.is_some();
-    let (job, items) = open(client, submission).await?;
-    let Some(items) = items else { return Ok(job) };
-    if keyed && is_whole(client, job).await? {
+    let (request, items) = asked(client, submission).await?;
+    let Some(items) = items else { return client.submit(request).await };
+    let mut chunks = Chunks::of(&items).peekable();
+    let first = chunks.next();
+    let (job, whole) = match &first {
+        Some(all) if chunks.peek().is_none() => (client.submit_with(request, all.clone()).await?, !keyed),
+        _ => (client.submit(request).await?, false),
+    };
+    if whole || keyed && is_whole(client, job).await? {
         return Ok(job);
     }
-    match fill(client, job, &items).await {
+    match fill(client, job, first.into_iter().chain(chunks)).await {
         // A repeat was quicker, and the job may even have ended.
         Err(error) if keyed && error.kind == ErrorKind::Conflict && is_whole(client, job).await? => Ok(job),
         filled => filled.map(|()| job),
     }
 }
 
-/// Opens the job of a submission. Gives its items, which are to be appended.
-pub(crate) async fn open(client: &dyn Pigeon, mut submission: Submission) -> Result<(JobId, Option<Vec<InlineItem>>)> {
+/// What is asked for by a submission, and the items that come with it.
+pub(crate) async fn asked(
+    client: &dyn Pigeon,
+    mut submission: Submission,
+) -> Result<(JobRequest, Option<Vec<InlineItem>>)> {
     let items = submission.items.take();
     if let Some(items) = &items {
         check(items, submission.work)?;
@@ -44,29 +54,14 @@ pub(crate) async fn open(client: &dyn Pigeon, mut submission: Submission) -> Res
         }
     }
     let plugin = client.plugin(&submission.plugin).await?.digest;
-    let job = client.submit(request(plugin, submission)).await?;
-    Ok((job, items))
+    Ok((request(plugin, submission), items))
 }
 
 /// What is asked for by a submission whose plugin was found. The seed, if none is said, is taken from the key, so that
 /// a repeat asks for the same; without a key it is drawn.
-pub(crate) fn request(plugin: Digest, submission: Submission) -> JobRequest {
-    let seed = submission.seed.unwrap_or_else(|| submission.key.as_deref().map_or_else(rand::random, seed_of));
-    JobRequest {
-        plugin,
-        options: submission.options,
-        work: submission.work.unwrap_or(Work::Many { iterations: 1, workers: None }),
-        limits: submission.limits,
-        retry: submission.retry,
-        priority: submission.priority,
-        max_parallel: submission.max_parallel,
-        fail_fast: submission.fail_fast,
-        seed,
-        clock: submission.clock,
-        grants: submission.grants,
-        sources: submission.sources,
-        key: submission.key,
-    }
+fn request(plugin: Digest, submission: Submission) -> JobRequest {
+    let seed = submission.key.as_deref().map_or_else(rand::random, seed_of);
+    submission.request(plugin, seed)
 }
 
 /// Whether these can be the items of one job.
@@ -79,6 +74,10 @@ pub(crate) fn check(items: &[InlineItem], work: Option<Work>) -> Result<()> {
     {
         let message = format!("a job of one item was given {}", items.len());
         return Err(ApiError::new(ErrorKind::BadRequest, message).hint("say `many` to run each of several items"));
+    }
+    if items.is_empty() {
+        let message = "a job was given a list of items with nothing in it";
+        return Err(ApiError::new(ErrorKind::BadRequest, message).hint("leave `items` out to append them afterwards"));
     }
     let mut ids = HashSet::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -127,8 +126,8 @@ async fn is_whole(client: &dyn Pigeon, job: JobId) -> Result<bool> {
     Ok(state == JobState::Sealed || state.is_final())
 }
 
-async fn fill(client: &dyn Pigeon, job: JobId, items: &[InlineItem]) -> Result<()> {
-    for chunk in Chunks::of(items) {
+async fn fill(client: &dyn Pigeon, job: JobId, chunks: impl Iterator<Item = Chunk> + Send) -> Result<()> {
+    for chunk in chunks {
         client.append(job, chunk).await?;
     }
     client.seal(job).await
@@ -203,6 +202,7 @@ mod tests {
         let told = |items: &[InlineItem], work| check(items, work).unwrap_err().message;
         assert_eq!(told(&[text("a"), text("b")], one), "a job of one item was given 2");
         assert_eq!(told(&[], one), "a job of one item was given 0");
+        assert_eq!(told(&[], None), "a job was given a list of items with nothing in it");
         assert_eq!(told(&[text("a"), named("1", "b")], None), "two items have the id \"1\"");
     }
 

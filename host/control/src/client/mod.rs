@@ -63,7 +63,11 @@ impl Pigeon for Client {
     }
 
     async fn submit(&self, request: JobRequest) -> Result<JobId> {
-        self.submit_job(request).await
+        self.submit_job(request, None).await
+    }
+
+    async fn submit_with(&self, request: JobRequest, items: Chunk) -> Result<JobId> {
+        self.submit_job(request, Some(items)).await
     }
 
     async fn append(&self, job: JobId, chunk: Chunk) -> Result<()> {
@@ -158,7 +162,7 @@ impl Pigeon for Client {
     }
 
     async fn tokens(&self) -> Result<Vec<TokenInfo>> {
-        self.serving()?.tokens.list().await
+        self.serving()?.tokens.list(&self.author).await
     }
 
     async fn create_token(&self, spec: TokenSpec) -> Result<NewToken> {
@@ -181,8 +185,12 @@ impl Pigeon for Client {
         self.core.journal.read(filter, limit).await
     }
 
+    async fn last_events(&self, job: Option<JobId>, before: Option<u64>, limit: usize) -> Result<Vec<Event>> {
+        self.core.journal.read_last(job, before, limit).await
+    }
+
     async fn follow_events(&self, filter: EventFilter) -> Result<BoxStream<'static, Result<Event>>> {
-        Ok(self.core.journal.follow(filter))
+        self.core.journal.follow(filter).await
     }
 
     async fn backup(&self) -> Result<BoxStream<'static, Result<Bytes>>> {

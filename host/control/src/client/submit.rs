@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pigeon_api::{ApiError, Chunk, ErrorKind, EventKind, JobRequest, PluginInfo, Result};
+use pigeon_api::{ApiError, Chunk, ErrorKind, EventKind, JobRequest, PluginInfo, Result, Submission};
 use pigeon_protocol::{
     id::JobId,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_ITEMS},
@@ -24,9 +24,6 @@ use crate::{
     watch,
 };
 
-/// Longest key of a submission, in bytes.
-const LONGEST_KEY: usize = 256;
-
 /// Longest id of an item, in bytes: a quarter of what a message to an agent may be.
 const LONGEST_ID: u32 = (MAX_FRAME / 4) as u32;
 
@@ -34,9 +31,12 @@ const LONGEST_ID: u32 = (MAX_FRAME / 4) as u32;
 const ADMITTED: Duration = Duration::from_secs(5);
 
 impl Client {
-    pub(super) async fn submit_job(&self, request: JobRequest) -> Result<JobId> {
+    /// Accept a job; with all its items, if they are there: then it is sealed as well.
+    pub(super) async fn submit_job(&self, request: JobRequest, items: Option<Chunk>) -> Result<JobId> {
         self.core.must_be_open()?;
-        let shape = job::shape(request.work)?;
+        self.core.room.must_be()?;
+        let items = items.as_ref().map(packed).transpose()?;
+        let shape = job::shape(request.work, request.max_parallel)?;
         self.check_key(request.key.as_deref())?;
         let plugin = self.core.registry.pin(request.plugin).await?;
         job::check_grants(&plugin, &request.grants)?;
@@ -53,27 +53,49 @@ impl Client {
             key: request.key.clone(),
             author: self.author.to_string(),
         };
-        let claim = match self.core.store.create(new.clone()).await {
+        let created = match &items {
+            None => self.core.store.create(new.clone()).await,
+            Some(items) => self.core.store.create_with(new.clone(), items.clone(), Bytes::new()).await,
+        };
+        let claim = match created {
             Ok(claim) => claim,
             Err(StoreError::KeyTaken(kept)) => return self.repeated(kept, &request).await,
             Err(error) => return Err(store_error("failed to accept the job", error)),
         };
         let about = format!("{} {}", plugin.metadata.name, plugin.metadata.version);
         let job = Arc::new(Job::new(&new, 0, request, plugin, claim));
-        job.begin([0; 3], false);
+        let sealed = items.is_some();
+        job.begin([0; 3], sealed);
         self.core.jobs.insert(job.clone());
-        self.core.admit(job, Admission::default()).await?;
+        let admission = items.map_or_else(Admission::default, |items| self.first_chunk(&job, items));
+        self.core.admit(job, admission).await?;
         self.core.figures.submitted.fetch_add(1, Relaxed);
-        self.core.journal.note(&self.author, EventKind::JobSubmitted, About::job(new.id).and(&about), "was submitted");
+        let note = |kind, about, words| self.core.journal.note(&self.author, kind, about, words);
+        note(EventKind::JobSubmitted, About::job(new.id).and(&about), "was submitted");
+        if sealed {
+            note(EventKind::JobSealed, About::job(new.id), "has all its items");
+        }
         Ok(new.id)
+    }
+
+    /// What the owner is told of the items that a job was accepted with.
+    fn first_chunk(&self, job: &Job, items: Items) -> Admission {
+        self.core.figures.items.fetch_add(items.len() as u64, Relaxed);
+        self.core.figures.item_bytes.fetch_add(items.bytes(), Relaxed);
+        let info = ChunkInfo { seq: 0, first: 0, count: items.len() as u64, bytes: items.bytes() };
+        let misfits = job.fit.misfits(0, &items);
+        Admission { chunks: vec![(info, Some(items))], misfits, ..Admission::default() }
     }
 
     /// Keys that begin with `schedule:` are those of the schedules, each of its own name.
     fn check_key(&self, key: Option<&str>) -> Result<()> {
         const SCHEDULED: &str = "schedule:";
         let Some(key) = key else { return Ok(()) };
-        if key.is_empty() || key.len() > LONGEST_KEY {
-            return Err(ApiError::new(ErrorKind::BadRequest, format!("a key has 1 to {LONGEST_KEY} bytes")));
+        if key.is_empty() || key.len() > Submission::LONGEST_KEY {
+            return Err(ApiError::new(
+                ErrorKind::BadRequest,
+                format!("a key has 1 to {} bytes", Submission::LONGEST_KEY),
+            ));
         }
         let ours = |name| key[SCHEDULED.len()..].strip_prefix(name).is_some_and(|time| time.starts_with(':'));
         if key.starts_with(SCHEDULED) && !self.author.strip_prefix("schedule ").is_some_and(ours) {
@@ -107,6 +129,7 @@ impl Client {
 
     pub(super) async fn append_chunk(&self, id: JobId, chunk: Chunk) -> Result<()> {
         self.core.must_be_open()?;
+        self.core.room.must_be()?;
         let items = packed(&chunk)?;
         loop {
             let Some(job) = self.core.owned(id) else {
@@ -191,6 +214,7 @@ impl Client {
 
     pub(super) async fn publish_plugin(&self, component: Bytes) -> Result<PluginInfo> {
         self.core.must_be_open()?;
+        self.core.room.must_be()?;
         // A component that comes with a job of an embedded control host is there for its jobs alone.
         let info = self.core.registry.publish(component, self.core.serving.is_some()).await?;
         let about = format!("{} {}", info.metadata.name, info.metadata.version);

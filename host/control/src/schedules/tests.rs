@@ -243,7 +243,8 @@ async fn whatever_dies_a_time_has_one_job() {
             "decided" | "pinned" => None,
             "sealed" => Some(crate::submit::submit(&*client, submission).await.unwrap()),
             died => {
-                let (job, items) = crate::submit::open(&*client, submission).await.unwrap();
+                let (request, items) = crate::submit::asked(&*client, submission).await.unwrap();
+                let job = client.submit(request).await.unwrap();
                 if died == "appended" {
                     let items = items.unwrap();
                     client.append(job, crate::submit::Chunks::of(&items).next().unwrap()).await.unwrap();
