@@ -3,9 +3,14 @@
 //! Whatever a test starts has ended when the test does, however it does.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the report")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod support;
+#[path = "../common/unshare.rs"]
+mod unshare;
 
 mod context;
+mod full_disk;
 mod killed;
 mod process;
 mod queue;

@@ -165,8 +165,8 @@ fn what_could_not_be_judged_is_tried_again_while_the_job_goes_on() {
     let (place, serving) = served();
     let _agent = place.agent(&serving, "worker-1");
     let hostile = place.hostile();
-    place.write("deeds.txt", "trap:1\nspin\n");
-    let args = ["-f", "deeds.txt", "--split", "lines", "-v", &hostile, "--option", "do=body", "--timeout", "10m"];
+    place.write("deeds.txt", "trap:1\nwait-forever\n");
+    let args = ["-f", "deeds.txt", "--split", "lines", "-v", &hostile, "--option", "do=body", "--real-clock"];
     let job = submit(&place, &args);
     let letters = || place.json(&["dead", "list"])["dead"].as_array().unwrap().clone();
     until("its letter", || letters().len() == 1);
