@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
+    fs::{self, File},
+    io::Write as _,
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,8 +20,8 @@ use pigeon_protocol::{
     outcome::Verdict,
 };
 use pigeon_store::{
-    Batch, Bodies, Claim, DirBodies, Items, ItemsBuilder, LARGE_ITEM, NewJob, Options, OutcomeRow, Result, SqliteStore,
-    Store, StoreError,
+    Batch, Bodies, Claim, DirBodies, Items, ItemsBuilder, LARGE_ITEM, NewJob, Options, OutcomeRow, Result, Retention,
+    SqliteStore, Store, StoreError,
 };
 
 fn new_job() -> NewJob {
@@ -35,8 +38,13 @@ fn new_job() -> NewJob {
 }
 
 fn items(size: usize) -> Items {
+    filled(1, size)
+}
+
+/// An item of so many of these bytes.
+fn filled(byte: u8, size: usize) -> Items {
     let mut builder = ItemsBuilder::default();
-    builder.push("item", 0, vec![1; size].into());
+    builder.push("item", 0, vec![byte; size].into());
     builder.take()
 }
 
@@ -146,4 +154,104 @@ async fn a_body_that_has_no_room_is_not_named() {
     bodies.full.store(false, Ordering::SeqCst);
     assert!(append().await.unwrap().new);
     assert_eq!(store.items(claim.job(), 0).await.unwrap(), items(LARGE_ITEM + 1));
+}
+
+/// Tells the child where its small disk is.
+const DISK: &str = "PIGEON_STORE_SMALL_DISK";
+
+#[test]
+fn a_disk_that_is_full_indeed_loses_nothing_and_work_goes_on_when_there_is_room() {
+    let unshare = ["-m", "-rm"].into_iter().find(|how| {
+        let status = Command::new("unshare").args([how, "mount", "-t", "tmpfs", "none", "/mnt"]).status();
+        status.is_ok_and(|status| status.success())
+    });
+    let Some(unshare) = unshare else {
+        eprintln!("no file system may be mounted here: what is bounded stands for a full one");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=12m none "$1" && exec "$0" --exact on_a_small_disk --nocapture"#;
+    let mut child = Command::new("unshare");
+    child.args([unshare, "sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(dir.path());
+    let child = child.env(DISK, dir.path()).output().unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && told.contains("it was full"), "{told}{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// What the child does on its disk. As a test of its own it does nothing.
+#[tokio::test]
+async fn on_a_small_disk() {
+    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else { return };
+    let (state, ballast) = (disk.join("state"), disk.join("ballast"));
+    fs::write(&ballast, vec![1; 4 << 20]).unwrap();
+    let mut store = SqliteStore::open(&state, Options::default()).unwrap();
+    let mut claim = store.create(new_job()).await.unwrap();
+    let (mut chunks, mut runs) = (Vec::new(), 0);
+    for round in 0..3 {
+        // In a file of its own, in a file of the job, in the database.
+        for size in [LARGE_ITEM + 1, LARGE_ITEM / 2, 60 << 10] {
+            let full = loop {
+                let seq = chunks.len() as u64;
+                match store.append(claim.job(), claim.epoch(), seq, filled(seq as u8, size), Bytes::new()).await {
+                    Ok(_) => chunks.push(size),
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(&full, StoreError::DiskFull { path } if path.starts_with(&state)), "{full:?}");
+        }
+        let full = loop {
+            let mut batch = batch(&claim, runs);
+            // More than one page.
+            batch.outcomes[0].detail = vec![1; 9_000].into();
+            match store.record(batch).await {
+                Ok(_) => runs += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(&full, StoreError::DiskFull { path } if path.starts_with(&state)), "{full:?}");
+        check(&store, claim.job(), &chunks, runs).await;
+        println!("it was full");
+        match round {
+            // It goes on, as if nothing had been.
+            0 => fs::File::options().write(true).open(&ballast).unwrap().set_len(2 << 20).unwrap(),
+            // It is closed, and nothing at all is left of the room that this may have made.
+            1 => {
+                let job = claim.job();
+                drop((claim, store));
+                fill(&disk.join("more"));
+                match SqliteStore::open(&state, Options::default()) {
+                    Ok(store) => check(&store, job, &chunks, runs).await,
+                    Err(error) => assert!(
+                        matches!(&error, StoreError::DiskFull { path } if path.starts_with(&state)),
+                        "{error:?}"
+                    ),
+                }
+                fs::remove_file(disk.join("more")).unwrap();
+                fs::remove_file(&ballast).unwrap();
+                store = SqliteStore::open(&state, Options::default()).unwrap();
+                claim = store.claim(job).await.unwrap();
+            }
+            // A sweep makes no room of what is needed still.
+            _ => {
+                store.sweep(1, Retention::default()).await.unwrap();
+                check(&store, claim.job(), &chunks, runs).await;
+            }
+        }
+    }
+}
+
+/// Write until there is no room for a byte.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    while file.write_all(&[1; 512]).is_ok() {}
+}
+
+/// What was acknowledged is there, and nothing else.
+async fn check(store: &SqliteStore, job: JobId, chunks: &[usize], runs: u64) {
+    assert_eq!(store.job(job).await.unwrap().chunks, chunks.len() as u64);
+    for (seq, size) in (0..).zip(chunks) {
+        assert!(store.items(job, seq).await.unwrap() == filled(seq as u8, *size), "chunk {seq}");
+    }
+    assert!(store.progress(job).await.unwrap().done.into_iter().flatten().eq(0..runs));
+    assert_eq!(store.tally(job).await.unwrap().total().valid, runs);
 }

@@ -46,6 +46,7 @@ impl Readers {
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             value
         };
-        spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+        let read = spawn_blocking(work).await.map_err(|_| StoreError::Closed)?;
+        read.map_err(|error| error.in_database(&self.0.database))
     }
 }
