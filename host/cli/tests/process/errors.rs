@@ -156,7 +156,7 @@ fn a_queue_in_the_input_would_be_judged() {
 #[test]
 fn a_dash_is_standard_output() {
     let place = Place::with(&[("a.json", "{}")]);
-    let report = place.process(&[&GOOD[..], &["-o", "json", "--output-file", "-"]].concat()).report(0);
+    let report = place.process(&[&GOOD[..], &["-o", "json", "--output-file", "-"]].concat()).json(0);
     assert_eq!(report["total_runs"], 5);
     assert!(!place.dir.path().join("-").exists());
 }
@@ -171,7 +171,7 @@ fn a_full_disk_is_told_and_the_report_can_be_had_again() {
     // By its id: the last job may be another by then.
     let again = format!("`pigeon process --resume {} --state-dir state` prints its report again", ended.job().unwrap());
     assert!(ended.stderr.contains(&again), "{ended:#?}");
-    let again = place.process(&["--resume", "last", "-o", "json"]).report(0);
+    let again = place.process(&["--resume", "last", "-o", "json"]).json(0);
     assert_eq!(again["total_runs"], 5);
 }
 

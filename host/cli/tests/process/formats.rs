@@ -106,7 +106,7 @@ fn quiet_leaves_the_job_and_the_report() {
 #[test]
 fn the_report_goes_to_a_file() {
     let place = place();
-    place.write("report.json", &[b'x'; 100_000]);
+    place.write("report.json", [b'x'; 100_000]);
     let ended = place.process(&[&ARGS[..], &["-o", "json", "--output-file", "report.json"]].concat()).expect(1);
     assert_eq!(ended.stdout, "");
     let report: Value = serde_json::from_str(&place.read("report.json")).unwrap();

@@ -1,10 +1,13 @@
 //! A disk that fills up under a job, and has room again: nothing is lost, and nothing is counted twice.
 
-use std::{collections::HashSet, process::Command};
+use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::support::{Ended, PIGEON, Place, ended};
+use crate::{
+    support::{Ended, PIGEON, Place, ended},
+    unshare::unshare,
+};
 
 /// Items of 64 KiB each: four times what there is room for.
 const ITEMS: usize = 256;
@@ -43,7 +46,7 @@ fn files_that_may_not_grow_are_a_full_disk() {
     let bounded = place.in_shell(r#"trap "" XFSZ; ulimit -f 4096; exec "$@""#, &ARGS).output().unwrap();
     told(&ended(bounded));
     whole(&place.process(&["--resume", "last", "-o", "jsonl"]).expect(0).stdout);
-    assert_eq!(place.process(&["--resume", "last", "-o", "json"]).report(0)["total_runs"], ITEMS);
+    assert_eq!(place.process(&["--resume", "last", "-o", "json"]).json(0)["total_runs"], ITEMS);
 }
 
 #[test]
@@ -64,12 +67,4 @@ fn a_disk_without_room_is_told_and_the_job_goes_on_when_there_is_some() {
     let code = place.read("code").trim().parse().ok();
     told(&Ended { code, stdout: String::new(), stderr: place.read("first") });
     whole(&ended(second).expect(0).stdout);
-}
-
-/// How `unshare` makes a name space in which a file system may be mounted: as root, or as one who is root in it.
-fn unshare() -> Option<&'static str> {
-    ["-m", "-rm"].into_iter().find(|how| {
-        let status = Command::new("unshare").args([how, "mount", "-t", "tmpfs", "none", "/mnt"]).status();
-        status.is_ok_and(|status| status.success())
-    })
 }

@@ -40,11 +40,11 @@ fn a_folder_gives_each_file_as_an_item_and_an_empty_one_too() {
 #[test]
 fn standard_input_is_one_item_or_is_split() {
     let place = Place::new();
-    let whole = place.process_with(b"[1,\n2]", &["-f", "-", "-v", "json", "-o", "json"]).report(0);
+    let whole = place.process_with(b"[1,\n2]", &["-f", "-", "-v", "json", "-o", "json"]).json(0);
     assert_eq!((verdicts(&whole), &whole["planned_runs"]), (vec!["- valid".to_owned()], &serde_json::json!(5)));
-    let lines = place.process_with(b"1\n\n[\n", &["-f", "-", "--split", "jsonl", "-v", "json", "-o", "json"]).report(1);
+    let lines = place.process_with(b"1\n\n[\n", &["-f", "-", "--split", "jsonl", "-v", "json", "-o", "json"]).json(1);
     assert_eq!(verdicts(&lines), ["-:1 valid", "-:3 invalid"]);
-    let one = place.process_with(b"1\n", &["-f", "-", "--split", "lines", "-v", "json", "-o", "json"]).report(0);
+    let one = place.process_with(b"1\n", &["-f", "-", "--split", "lines", "-v", "json", "-o", "json"]).json(0);
     assert_eq!(one["planned_runs"], 5, "a single line is one item");
 }
 
@@ -54,7 +54,7 @@ fn what_came_before_bad_input_on_a_stream_is_judged_and_told() {
     let ended = place.process_with(b"1\n2\n3\n\xff\n5\n", &["-f", "-", "--split", "lines", "-v", "json", "-o", "json"]);
     assert!(ended.stderr.contains("-:4:1: the text is not UTF-8"), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 runs were made"), "{}", ended.stderr);
-    assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid", "-:3 valid"]);
+    assert_eq!(verdicts(&ended.json(2)), ["-:1 valid", "-:2 valid", "-:3 valid"]);
 }
 
 #[test]

@@ -3,7 +3,11 @@
 //! What a module can hold alone is proved there; here is the wiring, one thing a test.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the report")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod support;
+#[path = "../common/unshare.rs"]
+mod unshare;
 
 mod errors;
 mod fit;

@@ -53,7 +53,7 @@ fn ctrl_c_ends_a_job_that_can_be_resumed() {
         "{interrupted:#?}"
     );
 
-    let report = place.process(&["--resume", "last", "-o", "json"]).report(0);
+    let report = place.process(&["--resume", "last", "-o", "json"]).json(0);
     assert_eq!(report["job_id"], job);
     assert_eq!((&report["planned_runs"], &report["total_runs"]), (&ITEMS.into(), &ITEMS.into()));
     assert_eq!(report["items"].as_array().unwrap().len(), ITEMS);
@@ -86,7 +86,7 @@ fn a_terminal_that_goes_away_is_a_request_too() {
     let (child, stdout) = started(&place, &args, 3);
     kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
     finished(child, stdout).expect(130);
-    assert_eq!(place.process(&["--resume", "last", "-o", "json"]).report(0)["total_runs"], ITEMS);
+    assert_eq!(place.process(&["--resume", "last", "-o", "json"]).json(0)["total_runs"], ITEMS);
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
     child.kill().unwrap();
     let killed = finished(child, stdout);
     let job = killed.job().unwrap().to_owned();
-    let report = place.process(&["--resume", &job, "-o", "json"]).report(0);
+    let report = place.process(&["--resume", &job, "-o", "json"]).json(0);
     assert_eq!((&report["planned_runs"], &report["total_runs"]), (&ITEMS.into(), &ITEMS.into()));
     // A finished job prints its report again.
-    let again = place.process(&["--resume", &job, "-o", "json"]).report(0);
+    let again = place.process(&["--resume", &job, "-o", "json"]).json(0);
     assert_eq!((&again["total_runs"], &again["items"]), (&report["total_runs"], &report["items"]));
 }
 
@@ -127,7 +127,7 @@ fn the_rest_of_the_input_is_read_but_what_a_stream_still_had_is_lost() {
     let ended = place.process(&["--resume", "last", "-o", "json"]);
     assert!(ended.stderr.contains("what was not read yet of standard input is lost"), "{ended:#?}");
     let whole = ["-:1 valid", "-:2 valid", "b.txt:1 valid", "b.txt:2 valid"];
-    assert_eq!(verdicts(&ended.report(2)), whole);
+    assert_eq!(verdicts(&ended.json(2)), whole);
     // Whoever asks later must not believe that it was all.
     for format in ["json", "jsonl"] {
         let again = place.process(&["--resume", "last", "-o", format]).expect(2);
@@ -141,10 +141,10 @@ fn a_file_that_has_changed_is_not_read_on() {
     place.write("b.txt", b"3\n4\n5\n");
     let ended = place.process(&["--resume", "last", "-o", "json"]);
     assert!(ended.stderr.contains("error: b.txt has changed since the job was accepted"), "{ended:#?}");
-    assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid"]);
+    assert_eq!(verdicts(&ended.json(2)), ["-:1 valid", "-:2 valid"]);
     let again = place.process(&["--resume", "last", "-o", "json"]);
     assert!(again.stderr.contains("error: b.txt has changed since the job was accepted"), "{again:#?}");
-    assert_eq!(verdicts(&again.report(2)), ["-:1 valid", "-:2 valid"]);
+    assert_eq!(verdicts(&again.json(2)), ["-:1 valid", "-:2 valid"]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_file_that_is_gone_is_told_and_the_job_ends() {
     for _ in 0..2 {
         let ended = place.process(&["--resume", "last", "-o", "json"]);
         assert!(ended.stderr.contains("error: b.txt is no longer there"), "{ended:#?}");
-        assert_eq!(verdicts(&ended.report(2)), ["-:1 valid", "-:2 valid"]);
+        assert_eq!(verdicts(&ended.json(2)), ["-:1 valid", "-:2 valid"]);
     }
     // It is over: there is nothing to go on with.
     let ended = place.process(&["--resume", "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01"]);
@@ -168,7 +168,7 @@ fn bad_standard_input_is_told_again() {
     let first = place.process_with(b"1\n\xff\n2", &args);
     let error = "error: -:2:1: the text is not UTF-8 (byte 2); 1 item was taken";
     assert!(first.stderr.contains(error), "{first:#?}");
-    assert_eq!(verdicts(&first.report(2)), ["-:1 valid"]);
+    assert_eq!(verdicts(&first.json(2)), ["-:1 valid"]);
     for _ in 0..2 {
         let again = place.process(&["--resume", "last"]).expect(2);
         assert!(again.stderr.contains(error), "{again:#?}");
@@ -194,9 +194,9 @@ fn a_part_of_an_id_names_a_job_where_only_one_has_it() {
     let jobs: Vec<String> =
         (0..2).map(|_| place.process(&["-f", "a.json", "-v", "json"]).expect(0).job().unwrap().to_owned()).collect();
     let (_, tail) = jobs[0].split_at(jobs[0].len() - 12);
-    let report = place.process(&["--resume", &tail.to_uppercase(), "-o", "json"]).report(0);
+    let report = place.process(&["--resume", &tail.to_uppercase(), "-o", "json"]).json(0);
     assert_eq!(report["job_id"], jobs[0]);
-    let report = place.process(&["--resume", &jobs[1][..23], "-o", "json"]).report(0);
+    let report = place.process(&["--resume", &jobs[1][..23], "-o", "json"]).json(0);
     assert_eq!(report["job_id"], jobs[1]);
 
     // Both began in the same month.

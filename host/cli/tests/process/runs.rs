@@ -91,7 +91,7 @@ fn two_processes_share_a_state_directory() {
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
     };
     let both = [start(), start()];
-    let reports = both.map(|child| crate::support::ended(child.wait_with_output().unwrap()).report(0));
+    let reports = both.map(|child| crate::support::ended(child.wait_with_output().unwrap()).json(0));
     assert!(reports.iter().all(|report| report["total_runs"] == 3000));
     assert_ne!(reports[0]["job_id"], reports[1]["job_id"]);
 }

@@ -28,6 +28,6 @@ fn a_replaced_program_goes_on_as_it_began() {
     fs::rename(new, &program).unwrap();
 
     child.stdin.take().unwrap().write_all(b"1\n2\n").unwrap();
-    let report = ended(child.wait_with_output().unwrap()).report(0);
+    let report = ended(child.wait_with_output().unwrap()).json(0);
     assert_eq!(report["total_runs"], 2);
 }

@@ -118,6 +118,9 @@ fn how_many_workers_there_may_be_is_the_servers_to_say() {
     place.write("a.json", "[1]");
     let args = ["process", "-f", "a.json", "-v", "json", "--workers", "257", "-k", "1", "-o", "json"];
     assert_eq!(place.run(&args).json(0)["total_runs"], 257);
+    let most = ["process", "-f", "a.json", "-v", "json", "--workers", "4000000000", "--detach"];
+    let refused = place.run(&most).refused(2);
+    assert!(refused.contains("a job has 100000 workers at most"), "{refused}");
     let here = place.run(&[&args[..], &["--state-dir", "own"]].concat()).refused(2);
     assert!(here.contains("257 workers are more than one process can have"), "{here}");
     serving.stop();

@@ -1,10 +1,10 @@
-//! A folder to work in, the binary, and servers that end with the test.
+//! Commands that are ended, and servers that end with the test.
 
 use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread::sleep,
     time::{Duration, Instant},
@@ -12,9 +12,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
-use tempfile::TempDir;
 
-pub(crate) const PIGEON: &str = env!("CARGO_BIN_EXE_pigeon");
+pub(crate) use crate::common::{Ended, Place, ended};
 
 /// Far longer than anything takes: what is not there by then never comes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -22,57 +21,13 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// Between two looks at what does not tell by itself.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A working folder with contexts of its own. The compile cache is shared by all tests: compiling is not what they test.
-pub(crate) struct Place {
-    pub(crate) dir: TempDir,
-}
-
-/// How a command ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
 impl Place {
-    pub(crate) fn new() -> Self {
-        Self { dir: TempDir::new().unwrap() }
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    pub(crate) fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
     pub(crate) fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o777
-    }
-
-    /// The program, in this folder, with nothing of the environment that it could heed.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
-        let mut command = Command::new(PIGEON);
-        command
-            .args(args)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("XDG_CONFIG_HOME", self.path("config"))
-            .env("XDG_STATE_HOME", shared.join("state"))
-            .env("XDG_CACHE_HOME", shared.join("cache"))
-            .stdin(Stdio::null());
-        command
     }
 
     /// What comes of it. A command that does not end is ended.
@@ -102,35 +57,9 @@ impl Place {
     pub(crate) fn serve(&self, args: &[&str]) -> Serving {
         Serving::start(self, args)
     }
-
-    /// The hostile guest, as a component file.
-    pub(crate) fn hostile(&self) -> String {
-        self.write("hostile.wasm", pigeon_plugins::HOSTILE);
-        "./hostile.wasm".to_owned()
-    }
-}
-
-pub(crate) fn ended(output: Output) -> Ended {
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 impl Ended {
-    #[track_caller]
-    pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn json(self, code: i32) -> Value {
-        let ended = self.expect(code);
-        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
-    }
-
     /// An error that says what to do next: its message, its causes and its hint.
     #[track_caller]
     pub(crate) fn refused(self, code: i32) -> String {

@@ -123,7 +123,8 @@ fn a_half_dead_cluster_is_made_whole_by_up_and_stopped_by_down() {
     assert_eq!(cluster.ready(), ["worker-1", "worker-2"]);
 
     // Fewer agents, each with more slots.
-    cluster.up(&["--agents", "1", "--slots", "2"]).expect(0);
+    let fewer = cluster.up(&["--agents", "1", "--slots", "2"]).expect(0);
+    assert!(fewer.stderr.contains("started anew, in order: 1 agent;"), "{fewer:?}");
     assert_eq!(cluster.ready(), ["worker-1"]);
     assert!(!is_alive(third["worker-2"]));
 
