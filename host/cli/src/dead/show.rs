@@ -28,10 +28,7 @@ pub(super) fn page(document: &DeadDocument, view: &View) -> String {
     let letter = &document.letter;
     let paint = view.paint;
     let mut text = format!("{}\n", paint.strong(&view.fitted(&letter.id.to_string())));
-    let mut fact = |name: &str, tone: Tone, words: &str| {
-        let words = fit(&printable(words), view.width.saturating_sub(NAME).max(1));
-        let _ = writeln!(text, "{}{}", paint.dim(&format!("{name:<NAME$}")), tone(paint, &words));
-    };
+    let mut fact = |name: &str, tone: Tone, words: &str| text.push_str(&view.fact(name, NAME, tone, words));
     fact("error", Paint::bad, &format!("{}: {}", letter.failure.code, letter.failure.message));
     fact("cause", words::plain, &letter.failure.cause);
     fact("item", words::plain, &letter.item);

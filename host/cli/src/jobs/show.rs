@@ -12,7 +12,7 @@ use crate::{
     paper::{Output, OutputArgs, Paper},
     screen::Screen,
     stats,
-    text::{View, fit, number, percent, plural, printable, wall},
+    text::{View, number, percent, plural, wall},
     units::Size,
     visit::visit,
     words::{self, Tone},
@@ -75,10 +75,7 @@ fn page(job: &JobStatus, view: &View) -> String {
     } else {
         format!("{}  {}\n", paint.strong(&id), words::state_tone(job.state)(paint, state))
     };
-    let mut fact = |name: &str, tone: Tone, words: &str| {
-        let words = fit(&printable(words), view.width.saturating_sub(NAME).max(1));
-        let _ = writeln!(text, "{}{}", paint.dim(&format!("{name:<NAME$}")), tone(paint, &words));
-    };
+    let mut fact = |name: &str, tone: Tone, words: &str| text.push_str(&view.fact(name, NAME, tone, words));
     if let Some(waiting) = &job.waiting {
         fact("waits", Paint::warn, &words::waiting(waiting, view));
     }

@@ -58,6 +58,10 @@ fn arguments_that_cannot_be_right_are_refused() {
         "jobs list --state running",
         "jobs list --all --limit 3",
         "jobs list --limit -1",
+        "jobs list --every 1s",
+        "jobs list --since soon",
+        "process --resume last --max-attempts 2",
+        "process --resume last --retry-on crash",
         "jobs cancel",
         "jobs delete",
         "jobs results last -o csv",
@@ -81,6 +85,7 @@ fn arguments_that_cannot_be_right_are_refused() {
     }
     for right in [
         "jobs list -s unfinished -p json -n 3 --before last",
+        "jobs list --watch --every 1s --author ci --since 2h",
         "jobs show last --follow -o json",
         "jobs wait last 0198 --timeout 1h",
         "jobs delete last 0198 --yes",

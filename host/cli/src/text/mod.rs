@@ -42,6 +42,12 @@ impl View {
         fit(text, self.width)
     }
 
+    /// A fact on a line of its own: its name in so many columns, then the words for it, as far as they fit.
+    pub(crate) fn fact(&self, name: &str, columns: usize, tone: fn(Paint, &str) -> String, words: &str) -> String {
+        let words = fit(&printable(words), self.width.saturating_sub(columns).max(1));
+        format!("{}{}\n", self.paint.dim(&format!("{name:<columns$}")), tone(self.paint, &words))
+    }
+
     /// A line of them.
     pub(crate) fn line(&self, text: &str) -> String {
         self.fitted(text) + "\n"
