@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use pigeon_api::{ApiError, ErrorKind, PluginInfo, Result, Work};
 use pigeon_protocol::{id::Shape, limits::MAX_OPTIONS};
 
+/// Most workers of a job. The owner keeps who has each of their places.
+const MOST_WORKERS: u32 = 100_000;
+
 /// How the runs of a job are numbered, of which so many may be under way at once.
 ///
 /// # Errors
-/// If it asks for no runs at all, or none would ever begin.
+/// If it asks for no runs at all, or none would ever begin, or for more workers than there can be.
 pub(crate) fn shape(work: Work, max_parallel: Option<u32>) -> Result<Shape> {
     let (places, iterations, limit) = match work {
         Work::One { workers, iterations } => (workers, iterations, Some(workers)),
@@ -20,6 +23,10 @@ pub(crate) fn shape(work: Work, max_parallel: Option<u32>) -> Result<Shape> {
     }
     if limit == Some(0) {
         return Err(refuse("worker"));
+    }
+    if let Some(workers) = limit.filter(|workers| *workers > MOST_WORKERS) {
+        let message = format!("a job has {MOST_WORKERS} workers at most, and this one asks for {workers}");
+        return Err(ApiError::new(ErrorKind::BadRequest, message).hint("have each of them make more iterations"));
     }
     if max_parallel == Some(0) {
         let message = "a job whose max_parallel is 0 would have nothing run";
@@ -121,5 +128,15 @@ mod tests {
         let many = |iterations, workers, max_parallel| shape(Work::Many { iterations, workers }, max_parallel);
         assert!(many(1, None, None).is_ok() && many(2, Some(1), Some(1)).is_ok());
         assert!(many(0, None, None).is_err() && many(1, Some(0), None).is_err() && many(1, None, Some(0)).is_err());
+    }
+
+    #[test]
+    fn workers_are_bounded_whatever_is_asked_for() {
+        let one = |workers| shape(Work::One { workers, iterations: u32::MAX }, None);
+        assert_eq!(one(MOST_WORKERS).unwrap().places, MOST_WORKERS);
+        let refused = one(u32::MAX).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::BadRequest);
+        assert_eq!(refused.message, "a job has 100000 workers at most, and this one asks for 4294967295");
+        assert!(shape(Work::Many { iterations: 1, workers: Some(MOST_WORKERS + 1) }, None).is_err());
     }
 }
