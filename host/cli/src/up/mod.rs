@@ -40,7 +40,7 @@ Examples:
   pigeon up --agents 3                    A server and three agents; commands mean it from now on
   pigeon process -f orders.jsonl --items -v json
   pigeon status
-  pigeon up --agents 5                    Two more
+  pigeon up --agents 5                    Two more; cores and memory are shared out anew
   pigeon down                             Stop them, in order")]
 pub(crate) struct UpArgs {
     /// How many agents there are to be

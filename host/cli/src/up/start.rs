@@ -223,6 +223,14 @@ async fn members(
     };
     let (kept, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         std::mem::take(&mut cluster.agents).into_iter().partition(|(name, member)| fits(name, member));
+    let share = |member: &Member| (member.slots, member.memory) == (wanted.slots, wanted.memory);
+    let anew =
+        others.iter().filter(|(name, member)| names.contains(name) && member.process.is_alive() && !share(member));
+    let anew = anew.count();
+    if anew > 0 {
+        let agents = plural(anew as u64, "agent");
+        screen.note(&format!("started anew, in order: {agents}; cores and memory are shared out among all"));
+    }
     // Until they have ended they are not forgotten.
     cluster.agents = kept.iter().chain(&others).map(|(name, member)| (name.clone(), member.clone())).collect();
     stop::end_all(others.iter().map(|(name, member)| (name.as_str(), &member.process)), screen).await?;
