@@ -77,6 +77,7 @@ impl App {
                     if !self.core.is_up() && !self.core.closing.load(Relaxed) {
                         return Err(ControlError::OwnerLost);
                     }
+                    self.keep_figures();
                     if mended.is_empty() {
                         let core = self.core.clone();
                         mended.spawn(async move { core.mend().await });
@@ -212,6 +213,13 @@ impl App {
         self.core.journal.note(HOST, EventKind::HostReloaded, About::HOST, message);
         self.core.journal.flush().await;
         differ
+    }
+
+    /// What landed lately outlives a control host that serves.
+    fn keep_figures(&self) {
+        if self.core.serving.is_some() {
+            self.core.figures.keep(&self.config().state_dir, clock::now_ms());
+        }
     }
 
     fn config(&self) -> MutexGuard<'_, Config> {

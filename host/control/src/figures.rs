@@ -1,7 +1,12 @@
 //! What this process has counted since it started, and how much landed lately.
+//!
+//! What landed lately outlives the process, but for its last seconds: a control host that serves writes it down now and
+//! then, into a file that nobody misses.
 
 use std::{
     collections::VecDeque,
+    fs, io,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,12 +15,16 @@ use std::{
 
 use pigeon_api::Throughput;
 use pigeon_protocol::outcome::Verdict;
+use serde::{Deserialize, Serialize};
 
 /// Length of a stretch, in milliseconds.
 const STEP_MS: u64 = 10_000;
 
 /// Stretches that are remembered: the last fifteen minutes.
 const STEPS: usize = 90;
+
+/// The file, in the state directory.
+const FILE: &str = "throughput.json";
 
 /// Counters. All of them only ever grow.
 #[derive(Debug, Default)]
@@ -53,8 +62,33 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// Write down what landed lately.
+    pub(crate) fn keep(&self, dir: &Path, now_ms: u64) {
+        let lately = {
+            let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+            lately.pass(now_ms / STEP_MS);
+            serde_json::to_vec(&*lately)
+        };
+        let (path, new) = (dir.join(FILE), dir.join(FILE).with_extension("new"));
+        let kept = lately.map_err(io::Error::from).and_then(|lately| fs::write(&new, lately));
+        if let Err(error) = kept.and_then(|()| fs::rename(&new, &path)) {
+            tracing::debug!(%error, "what landed lately is not written down");
+        }
+    }
+
+    /// Go on with what was written down, if it can be read.
+    pub(crate) fn take_up(&self, dir: &Path, now_ms: u64) {
+        let kept = fs::read(dir.join(FILE)).ok().and_then(|kept| serde_json::from_slice::<Lately>(&kept).ok());
+        // One that the clock has not come to would stand still until it has.
+        if let Some(kept) = kept.filter(|kept| kept.last <= now_ms / STEP_MS && kept.steps.len() <= STEPS) {
+            *self.lately.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        }
+    }
+}
+
 /// Runs and failures by stretch, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Lately {
     steps: VecDeque<(u64, u64)>,
     /// Number of the last stretch.
@@ -100,5 +134,26 @@ mod tests {
         let told = figures.throughput(at(STEPS as u64 + 2)).runs;
         assert_eq!((told.len(), told.iter().sum::<u64>(), told[0]), (STEPS, 4, 4));
         assert_eq!(figures.throughput(at(1 << 40)).runs, vec![0; STEPS]);
+    }
+
+    #[test]
+    fn what_landed_lately_outlives_the_process() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let at = |step: u64| 1_000_000_000 + step * STEP_MS;
+        let first = Figures::default();
+        first.landed(at(0), [5, 0, 1]);
+        first.keep(dir.path(), at(1));
+        let second = Figures::default();
+        second.take_up(dir.path(), at(3));
+        second.landed(at(3), [1, 0, 0]);
+        assert_eq!(second.throughput(at(3)).runs, [6, 0, 0, 1]);
+        assert_eq!(second.runs(), [1, 0, 0], "it has counted no more itself");
+        // A clock that stands before it, a file that is none, or no file: it begins anew.
+        let third = Figures::default();
+        third.take_up(dir.path(), at(0));
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        third.take_up(dir.path(), at(3));
+        third.take_up(&dir.path().join("elsewhere"), at(3));
+        assert_eq!(third.throughput(at(3)).runs, [0]);
     }
 }

@@ -112,6 +112,7 @@ impl App {
     /// Go on with what an earlier process left.
     async fn begin(&self) -> Result<(), ControlError> {
         let core = &self.core;
+        core.figures.take_up(&self.config().state_dir, clock::now_ms());
         core.limit_all().await.map_err(ControlError::Queue)?;
         let (jobs, paused) = core.take_up_all().await.map_err(ControlError::Queue)?;
         let jobs = plural(jobs as u64, "job");

@@ -57,6 +57,7 @@ impl App {
         // It was told to end; with it goes its hold on the store.
         let _ = journal.await;
         core.jobs.clear();
+        self.keep_figures();
         if !serves {
             self.forget().await;
         }

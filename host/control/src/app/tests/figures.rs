@@ -44,7 +44,9 @@ async fn figures_are_those_of_all_jobs_that_are_kept() {
     assert!(metrics.commits.count() > 0 && !metrics.commits.time.is_zero());
     stop(app).await;
     let app = server(dir.path()).await;
-    assert_eq!(app.client.status().await.unwrap().queue.paused, 3, "it is known of a job that still waits");
+    let status = app.client.status().await.unwrap();
+    assert_eq!(status.queue.paused, 3, "it is known of a job that still waits");
+    assert_eq!(status.throughput.runs.iter().sum::<u64>(), 12, "what landed lately did so before, too");
     stop(app).await;
 }
 
