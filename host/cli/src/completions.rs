@@ -1,6 +1,6 @@
 //! `pigeon completions`: what shells need to complete this program's commands and flags.
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::{
@@ -31,8 +31,12 @@ pub(crate) fn run(args: CompletionsArgs, colours: Colours) -> Result<Exit, Faile
 }
 
 fn script(shell: Shell) -> Vec<u8> {
+    let all = help::command();
+    // What is hidden in help is no more to be typed.
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut command = Command::new("pigeon").args(all.get_arguments()).subcommands(shown);
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut help::command(), "pigeon", &mut script);
+    clap_complete::generate(shell, &mut command, "pigeon", &mut script);
     script
 }
 
@@ -49,6 +53,7 @@ mod tests {
             for word in ["process", "completions", "discard", "max-attempts"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
+            assert!(!script.contains("compile-component"), "{shell}");
         }
     }
 }
