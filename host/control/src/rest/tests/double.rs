@@ -285,7 +285,7 @@ impl Pigeon for Client {
 
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobSummary>> {
         let jobs = self.queue.jobs();
-        let before = filter.before.map_or(uuid_max(), |before| before);
+        let before = filter.before.unwrap_or(JobId::from_bytes([0xff; 16]));
         let newest =
             jobs.range(..before).rev().filter(|(_, kept)| filter.state.is_none_or(|state| state == kept.state));
         let summaries = newest.map(|(id, kept)| JobSummary {
@@ -492,9 +492,4 @@ fn schedule(name: &str, paused: bool, author: &str) -> ScheduleInfo {
         last_job: None,
         last_error: None,
     }
-}
-
-/// Behind every job.
-fn uuid_max() -> JobId {
-    JobId::from_bytes([0xff; 16])
 }
