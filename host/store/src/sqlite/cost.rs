@@ -8,14 +8,14 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::future::join_all;
 use pigeon_protocol::{
     id::{Digest, JobId, RunIndex, Shape},
     outcome::Verdict,
 };
 use rusqlite::Connection;
 
-use super::{chunks, dead, events, jobs, outcomes, room, schema};
+use super::{chunks, dead, events, jobs, outcomes, room, schema, writer::Work};
 use crate::{
     Batch, Claim, DeadQuery, ItemsBuilder, JobFilter, JobState, NewEvent, NewJob, Options, OutcomeRow, Result,
     RunError, SqliteStore, Store as _, row::ROW_SPAN,
@@ -108,11 +108,12 @@ async fn fill(store: &SqliteStore, claim: &Claim, size: u64) {
         builder.push(&format!("item-{seq}"), seq, Bytes::from_static(b"body"));
         builder.take()
     };
-    stream::iter(0..size)
-        .map(|seq| store.append(job, epoch, seq, chunk(seq), Bytes::new()))
-        .buffered(50)
-        .for_each(|appended| async move { assert!(appended.unwrap().new) })
-        .await;
+    let mut new = Vec::new();
+    for seq in 0..size {
+        new.push(store.0.prepare(seq, &chunk(seq), Bytes::new(), true).await.unwrap());
+    }
+    let append = move |work: &mut Work| new.iter().try_for_each(|new| chunks::append(work, job, epoch, new).map(drop));
+    store.0.writer.write(append).await.unwrap();
     let outcome = |number: u64| OutcomeRow {
         run: RunIndex(number * ROW_SPAN),
         verdict: if number.is_multiple_of(4) { Verdict::Failure } else { Verdict::Valid },

@@ -285,7 +285,13 @@ impl Inner {
 
     /// A chunk as it is written. `is_known` says whether its job's row is there already: then a sweep knows whose files of
     /// items they are.
-    async fn prepare(self: &Arc<Self>, seq: u64, items: &Items, cursor: Bytes, is_known: bool) -> Result<NewChunk> {
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        seq: u64,
+        items: &Items,
+        cursor: Bytes,
+        is_known: bool,
+    ) -> Result<NewChunk> {
         let (lengths, files) = items.encode_lengths();
         let mut chunk = NewChunk {
             seq,

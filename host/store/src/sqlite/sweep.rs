@@ -191,10 +191,11 @@ fn shrink(connection: &Connection) -> Result<u64> {
 mod tests {
     use std::fs;
 
+    use bytes::Bytes;
     use pigeon_protocol::id::Epoch;
 
     use super::*;
-    use crate::{Options, SqliteStore};
+    use crate::{ItemsBuilder, Options, SqliteStore};
 
     #[tokio::test]
     async fn files_that_somebody_is_about_to_name_stay() {
@@ -209,6 +210,24 @@ mod tests {
         drop(naming);
         assert_eq!(store.clone().drop_spools().await.unwrap(), 4);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn who_accepts_a_job_with_its_items_is_about_to_name_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path(), Options::default()).unwrap().0.clone();
+        let items = |bytes: usize| {
+            let mut builder = ItemsBuilder::default();
+            builder.push("item", 1, vec![7; bytes].into());
+            builder.take()
+        };
+        // A small chunk lies in the database, and of a job that is known a sweep knows the files.
+        for (bytes, is_known, is_free) in [(100_000, false, false), (100, false, true), (100_000, true, true)] {
+            let chunk = store.prepare(0, &items(bytes), Bytes::new(), is_known).await.unwrap();
+            assert_eq!(store.locks.sweeping_files().unwrap().is_some(), is_free, "{bytes} {is_known}");
+            drop(chunk);
+            assert!(store.locks.sweeping_files().unwrap().is_some());
+        }
     }
 
     #[test]
