@@ -9,6 +9,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -149,12 +150,31 @@ impl Connection {
     }
 }
 
-/// Jobs of one item, at a steady pace, while an agent judges them: from the call to the answer that they are on disk.
+/// Jobs of one item, at a steady pace, while an agent judges them: from the call to the answer that they are on disk. Beside
+/// them, at the same pace, a plain file is written and synced: a disk that stalls for a while stalls both.
 async fn submit(dir: &Path) {
     let host = Host::start(dir, 1).await;
     let plugin = host.plugin("echo").await;
     let (a_second, count) = PACE;
     let begun = Instant::now();
+    let due = move |number: u32| {
+        let due = begun + Duration::from_secs(1) * number / a_second;
+        sleep(due.saturating_duration_since(Instant::now()));
+    };
+    // Of a file that has its length, as the write-ahead log: the file system has nothing to write down of it.
+    let file = File::create(dir.join("sync")).unwrap();
+    file.write_all_at(&[7; 4096], 0).unwrap();
+    file.sync_all().unwrap();
+    let disk = std::thread::spawn(move || {
+        let writes = (0..count).map(|number| {
+            due(number);
+            let started = Instant::now();
+            file.write_all_at(&[7; 4096], 0).unwrap();
+            file.sync_data().unwrap();
+            started.elapsed()
+        });
+        writes.collect::<Vec<_>>()
+    });
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let mut connection = Connection::new(&host.api);
@@ -163,8 +183,7 @@ async fn submit(dir: &Path) {
             std::thread::spawn(move || {
                 let numbers = (caller..count).step_by(CALLERS as usize);
                 let calls = numbers.map(|number| {
-                    let due = begun + Duration::from_secs(1) * number / a_second;
-                    sleep(due.saturating_duration_since(Instant::now()));
+                    due(number);
                     let submitted = connection.ask("POST /api/v1/jobs", &authorization, &job);
                     (submitted, connection.ask("GET /health", "", ""))
                 });
@@ -174,10 +193,14 @@ async fn submit(dir: &Path) {
         .collect();
     let calls = callers.into_iter().flat_map(|caller| caller.join().unwrap());
     let (mut submits, mut pings): (Vec<_>, Vec<_>) = calls.unzip();
-    for (name, times) in [("an empty request", &mut pings), ("submit of one item", &mut submits)] {
+    let mut syncs = disk.join().unwrap();
+    let measured =
+        [("an empty request", &mut pings), ("a plain write, synced", &mut syncs), ("submit of one item", &mut submits)];
+    for (name, times) in measured {
         times.sort();
-        let ms = |percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1e3;
-        println!("{name:<28} p50 {:>5.2} ms, p99 {:>5.2} ms, at {a_second} jobs/s", ms(50), ms(99));
+        let ms = |per_mille: usize| times[times.len() * per_mille / 1000].as_secs_f64() * 1e3;
+        let (p50, p95, p99) = (ms(500), ms(950), ms(990));
+        println!("{name:<28} p50 {p50:>5.2} ms, p95 {p95:>5.2} ms, p99 {p99:>6.2} ms, at {a_second} jobs/s");
     }
 }
 
