@@ -11,7 +11,10 @@ use pigeon_protocol::{
 };
 use pigeon_scheduler::{End, Grant};
 use pigeon_store::{Store, StoreError};
-use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::JoinSet,
+};
 
 use crate::{
     backlog::Backlog,
@@ -42,6 +45,8 @@ pub(crate) struct Owned {
     pub(crate) writes: usize,
     /// How it ended, for the scheduler.
     pub(crate) end: Option<End>,
+    /// Told once nothing of it is under way: outcomes were taken back of a job whose other runs were all done by then.
+    pub(crate) taken_back: Option<oneshot::Sender<bool>>,
     pub(crate) backlog: Backlog,
     /// Whether no agent was at it when its work was last looked at.
     pub(crate) waits: bool,
@@ -58,6 +63,7 @@ impl Owned {
             job,
             writes: 0,
             end: None,
+            taken_back: None,
             waits: false,
             journal,
             reasons: BTreeSet::new(),

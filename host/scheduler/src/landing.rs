@@ -115,18 +115,18 @@ impl Scheduler {
         resolved
     }
 
-    /// Runs that have a recorded outcome are to be made again, as if they had never been made. Gives how many. Nothing of a
+    /// Runs that have a recorded outcome are to be made again, as if they had never been made. Gives them. Nothing of a
     /// job that is stopping or finished is taken back: one that is finished is forgotten, and admitted again without them.
-    pub fn take_back(&mut self, now: Time, id: JobId, ranges: impl IntoIterator<Item = RunRange>) -> u64 {
+    pub fn take_back(&mut self, now: Time, id: JobId, ranges: impl IntoIterator<Item = RunRange>) -> Vec<RunRange> {
         self.pass(now);
-        let Some(job) = self.jobs.get_mut(&id) else { return 0 };
+        let Some(job) = self.jobs.get_mut(&id) else { return Vec::new() };
         if job.stopping.is_some() || job.finished.is_some() {
-            return 0;
+            return Vec::new();
         }
-        let mut taken = 0;
+        let mut taken = Vec::new();
         for range in ranges {
             for runs in job.work.take_back(range.first..range.first.saturating_add(range.count)) {
-                taken += runs.end - runs.start;
+                taken.push(RunRange { first: runs.start, count: runs.end - runs.start });
                 if let Some(places) = &mut job.places {
                     for place in job.work.place_of(runs.start)..=job.work.place_of(runs.end - 1) {
                         places.work_came_back(place);

@@ -88,7 +88,7 @@ impl Client {
         self.core.must_be_open()?;
         let named = !filter.ids.is_empty() || filter.job.is_some();
         let mut wanted = Vec::new();
-        for (job, runs) in self.core.dead_runs(&filter).await? {
+        for job in self.core.dead_runs(&filter).await?.into_keys() {
             let record = self.core.record(job).await?;
             let refuse = |why: &str| ApiError::new(ErrorKind::Conflict, format!("job {job} {why}"));
             match self.core.state(&record) {
@@ -105,65 +105,92 @@ impl Client {
                         "has lost its items, which were kept for their time: nothing can be tried again",
                     ));
                 }
-                _ => wanted.push((record, runs)),
+                _ => wanted.push(record),
             }
         }
-        let mut count = 0;
-        for (record, runs) in wanted {
-            count += self.retry_runs(&record, runs).await?;
+        let (mut count, mut done) = (0, Ok(()));
+        for record in wanted {
+            done = self.retry_letters(&record, &filter, &mut count).await;
+            if done.is_err() {
+                break;
+            }
         }
         self.core.journal.flush().await;
-        Ok(count)
+        done.map(|()| count)
     }
 
-    /// Have runs of a job tried again, as if they had never been made.
-    async fn retry_runs(&self, record: &JobRecord, runs: Vec<RunIndex>) -> Result<u64> {
+    /// Have runs of a job tried again, as if they had never been made: its letters that are meant, and are there still.
+    async fn retry_letters(&self, record: &JobRecord, filter: &DeadFilter, count: &mut u64) -> Result<()> {
         let id = record.job.id;
         let job = self.core.hold(record).await?;
         let alone = job.gate().write().await;
-        let (mut taken, goes_on) = self.retry_at_work(&job, &runs).await?;
-        if !goes_on {
-            // What could not be taken back before can be now, or it is said why not.
-            taken = Ok(taken.unwrap_or(0) + self.retry_at_rest(&job, &runs, alone).await?);
-        }
-        let taken = taken?;
+        // Whoever had the gate before may have tried the same again, and runs of it may be valid by now.
+        let (runs, read) = match self.core.dead_runs(&of_job(filter, id)).await {
+            Ok(mut runs) => (runs.remove(&id).unwrap_or_default(), Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let mut taken = 0;
+        let done = self.retry_runs(&job, &runs, alone, &mut taken).await;
         if taken > 0 {
             self.core.kept.forget();
             let message = format!("{taken} dead letters are tried again");
             self.core.journal.note(&self.author, EventKind::DeadRetried, About::job(id), message);
         }
-        Ok(taken)
+        *count += taken;
+        read.and(done)
+    }
+
+    /// Take the outcomes of dead letters back, and have those runs made again. Counts what was taken, whatever failed then.
+    async fn retry_runs(
+        &self,
+        job: &Arc<Job>,
+        runs: &[RunIndex],
+        alone: RwLockWriteGuard<'_, ()>,
+        taken: &mut u64,
+    ) -> Result<()> {
+        let (done, goes_on) = self.retry_at_work(job, runs, taken).await?;
+        match goes_on {
+            true => done,
+            // What could not be taken back before can be now, or it is said why not.
+            false => self.retry_at_rest(job, runs, alone, taken).await,
+        }
     }
 
     /// The same while it goes on, if it does; else nothing of it is under way from then on.
-    async fn retry_at_work(&self, job: &Job, runs: &[RunIndex]) -> Result<(Result<u64>, bool)> {
+    async fn retry_at_work(&self, job: &Job, runs: &[RunIndex], taken: &mut u64) -> Result<(Result<()>, bool)> {
         let (tell, told) = oneshot::channel();
         // It does not end before it is told, or `tell` is gone.
         if !job.is_at_work() || !self.core.ask(|answer| Command::Hold(job.id, told, answer)).await? {
             // It comes to rest by itself: it waits from now on, ends, or broke.
             self.core.rested(job).await?;
-            return Ok((Ok(0), false));
+            return Ok((Ok(()), false));
         }
         let chunks: BTreeMap<u64, ChunkInfo> = runs.iter().filter_map(|run| job.chunk_of(*run)).collect();
         let misfits = self.core.misfits(job, chunks.values()).await?;
-        let (tried, taken) = self.take_back(job, runs).await;
+        let (tried, done) = self.take_back(job, runs, taken).await;
         let (goes_on, heard) = oneshot::channel();
         // Where the owner is gone, nothing goes on.
         let _ = tell.send(TakenBack { runs: runs[..tried].to_vec(), misfits, goes_on });
-        Ok((taken, heard.await.unwrap_or(false)))
+        Ok((done, heard.await.unwrap_or(false)))
     }
 
     /// The same while nothing of it is under way; then it goes on, if there is something left to do.
-    async fn retry_at_rest(&self, job: &Arc<Job>, runs: &[RunIndex], alone: RwLockWriteGuard<'_, ()>) -> Result<u64> {
+    async fn retry_at_rest(
+        &self,
+        job: &Arc<Job>,
+        runs: &[RunIndex],
+        alone: RwLockWriteGuard<'_, ()>,
+        taken: &mut u64,
+    ) -> Result<()> {
         // It may have ended, and been given up; the claim on it is ours still.
         self.core.jobs.insert(job.clone());
         let mut rests = Rests { job, state: Some(JobState::Interrupted) };
         // What was true before may be so no more.
         let record = self.core.record(job.id).await?;
         let unwanted = matches!(self.core.state(&record), JobState::Cancelled | JobState::Stopped);
-        let taken = match unwanted || !record.has_bodies {
-            true => Ok(0),
-            false => self.take_back(job, runs).await.1,
+        let done = match unwanted || !record.has_bodies {
+            true => Ok(()),
+            false => self.take_back(job, runs, taken).await.1,
         };
         // Whatever came of it, a job with something left to do goes on.
         let record = self.core.record(job.id).await?;
@@ -172,7 +199,7 @@ impl Client {
             drop(rests);
             drop(alone);
             self.core.jobs.remove(job.id);
-            return taken;
+            return done;
         }
         if record.paused {
             rests.state = Some(JobState::Paused);
@@ -180,22 +207,25 @@ impl Client {
             self.core.take_up(job).await?;
             rests.state = None;
         }
-        taken
+        done
     }
 
-    /// Some thousands at a time: the store does nothing else meanwhile. How many were tried, and how many had an outcome.
-    async fn take_back(&self, job: &Job, runs: &[RunIndex]) -> (usize, Result<u64>) {
-        let (mut tried, mut taken) = (0, 0);
+    /// Some thousands at a time: the store does nothing else meanwhile. How many were tried; counts those that had an outcome.
+    async fn take_back(&self, job: &Job, runs: &[RunIndex], taken: &mut u64) -> (usize, Result<()>) {
+        let mut tried = 0;
         for some in runs.chunks(AT_ONCE) {
             match self.core.store.take_back(job.id, job.epoch(), some.to_vec()).await {
-                Ok(had) => (tried, taken) = (tried + some.len(), taken + had),
+                Ok(had) => {
+                    tried += some.len();
+                    *taken += had;
+                }
                 Err(error) => {
                     let attempted = format!("failed to retry dead letters of job {}", job.id);
                     return (tried, Err(store_error(attempted, error)));
                 }
             }
         }
-        (tried, Ok(taken))
+        (tried, Ok(()))
     }
 
     pub(super) async fn discard_dead_letters(&self, filter: DeadFilter) -> Result<u64> {
@@ -311,6 +341,13 @@ impl Core {
         }
         Ok(Some(items.bodies(place..place + 1).concat().into()))
     }
+}
+
+/// Those of a filter's letters that are a job's.
+fn of_job(filter: &DeadFilter, job: JobId) -> DeadFilter {
+    let mut filter = DeadFilter { job: Some(job), ..filter.clone() };
+    filter.ids.retain(|name| name.0.job == job);
+    filter
 }
 
 fn is_meant(filter: &DeadFilter, row: &DeadRow) -> bool {

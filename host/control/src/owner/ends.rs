@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 
 use pigeon_api::{ApiError, ErrorKind, EventKind, JobState};
 use pigeon_protocol::{
-    id::{Digest, JobId},
+    id::{Digest, JobId, RunIndex},
     message::RunRange,
 };
 use pigeon_scheduler::{self as scheduler, End, Why};
@@ -101,28 +101,25 @@ impl Owner {
     /// Outcomes of a job that is held are on disk no longer. One that is stopping takes nothing back: whoever takes it up
     /// reads what is on disk.
     fn taken_back(&mut self, id: JobId, TakenBack { runs, misfits, goes_on }: TakenBack) {
-        let Some(owned) = self.jobs.get(&id) else { return };
-        let job = owned.job.clone();
-        if owned.end == Some(End::Complete) && job.pulse().borrow().broken.is_none() {
-            // Every other run was done meanwhile. Who asked has it taken up, or it rests.
-            self.forget(id);
-            if goes_on.send(false).is_err() {
-                job.end(JobState::Interrupted);
-            }
+        let Some(owned) = self.jobs.get_mut(&id) else { return };
+        if owned.end == Some(End::Complete) {
+            // Every other run was done meanwhile. What is under way of it has to be on disk before it is given up.
+            owned.taken_back = Some(goes_on);
             return;
         }
-        let now = self.now();
+        let (job, now) = (owned.job.clone(), self.now());
         let ranges = runs.iter().map(|run| RunRange { first: run.0, count: 1 });
-        let count = self.scheduler.take_back(now, id, ranges);
-        if count > 0
+        let taken = self.scheduler.take_back(now, id, ranges);
+        if !taken.is_empty()
             && let Some(owned) = self.jobs.get_mut(&id)
         {
             let since_ms = job.accepted_ms();
-            let unjudged = runs.iter().filter_map(|run| {
-                let (_, chunk) = job.chunk_of(*run)?;
-                Some(owned.backlog.take_back(run.0..run.0 + 1, chunk, since_ms))
+            // Each was asked for by itself.
+            let unjudged = taken.iter().filter_map(|range| {
+                let (_, chunk) = job.chunk_of(RunIndex(range.first))?;
+                Some(owned.backlog.take_back(range.first..range.first + range.count, chunk, since_ms))
             });
-            job.taken_back(count, unjudged.sum());
+            job.taken_back(taken.iter().map(|range| range.count).sum(), unjudged.sum());
             self.resolve(now, id, misfits);
         }
         // Who asked may have gone.
@@ -175,8 +172,20 @@ impl Owner {
             return;
         }
         let Some(end) = owned.end.take() else { return };
-        if owned.job.pulse().borrow().broken.is_some() {
+        let (taken_back, broken) = (owned.taken_back.take(), owned.job.pulse().borrow().broken.is_some());
+        if broken {
+            // Who asked may have gone, here and below.
+            let _ = taken_back.map(|goes_on| goes_on.send(true));
             return self.rest(id, JobState::Interrupted);
+        }
+        if let Some(goes_on) = taken_back {
+            // It is not complete any more. Who asked has it taken up, or it rests.
+            let job = owned.job.clone();
+            self.forget(id);
+            if goes_on.send(false).is_err() {
+                job.end(JobState::Interrupted);
+            }
+            return;
         }
         debug_assert!(end != End::Complete || owned.job.pulse().borrow().backlog == 0, "bytes of {id} were not judged");
         let (state, kept) = match end {

@@ -1,8 +1,12 @@
 //! Dead letters.
 
 use pigeon_api::{DeadFilter, DeadId, DeadName, EventFilter, EventKind};
+use pigeon_protocol::id::RunIndex;
+use pigeon_store::Batch;
+use tokio::sync::oneshot;
 
 use super::*;
+use crate::owner::TakenBack;
 
 /// A job that has ended, with six dead letters of two items.
 async fn with_six(app: &App) -> JobId {
@@ -123,5 +127,72 @@ async fn an_embedded_control_host_keeps_none() {
     let job = with_six(&app).await;
     assert_eq!(app.client.dead(of(job), None, 10).await.unwrap(), []);
     app.client.delete(job).await.unwrap();
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn two_who_try_the_same_again_take_back_what_is_dead_still() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[LARGE, LARGE])).await.unwrap();
+    wait(&app, job, 6).await;
+    let owned = app.core.owned(job).unwrap();
+    let alone = owned.gate().write().await;
+    let retry = || {
+        let client = app.client.clone();
+        tokio::spawn(async move { client.retry_dead(of(job)).await })
+    };
+    let both = [retry(), retry()];
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Meanwhile a run is tried again, and valid.
+    let (store, epoch) = (&app.core.store, owned.epoch());
+    assert_eq!(store.take_back(job, epoch, vec![RunIndex(0)]).await.unwrap(), 1);
+    let valid = pigeon_store::OutcomeRow {
+        run: RunIndex(0),
+        verdict: pigeon_protocol::outcome::Verdict::Valid,
+        time_us: 1,
+        attempts: 1,
+        error: None,
+        detail: Bytes::new(),
+    };
+    let batch = Batch { job, epoch, worker: "a".into(), landed_ms: 1, outcomes: vec![valid] };
+    store.record(batch).await.unwrap();
+    drop(alone);
+    let mut tried = Vec::new();
+    for retried in both {
+        tried.push(retried.await.unwrap().unwrap());
+    }
+    assert!(tried.contains(&5) && tried.iter().all(|tried| *tried <= 5), "{tried:?}");
+    // What was taken back fails again, and nothing is left that counts.
+    app.client.seal(job).await.unwrap();
+    drop(owned);
+    assert_eq!(wait(&app, job, u64::MAX).await, Some(JobState::Finished));
+    let told = status(&app, job).await;
+    assert_eq!((told.valid, told.failures, told.dead), (1, 5, 5));
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn a_job_is_not_given_up_while_something_of_it_is_under_way() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    app.client.append(job, chunk(0, 0, &[LARGE])).await.unwrap();
+    wait(&app, job, 3).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (tell, told) = oneshot::channel();
+        assert!(app.core.ask(|answer| Command::Hold(job, told, answer)).await.unwrap());
+        held.push(tell);
+    }
+    app.core.tell(Command::Sealed(job)).await.unwrap();
+    let (goes_on, mut heard) = oneshot::channel();
+    let none = TakenBack { runs: Vec::new(), misfits: Vec::new(), goes_on };
+    held.pop().unwrap().send(none).unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut heard).await;
+    assert!(early.is_err(), "something is under way");
+    drop(held);
+    assert!(!heard.await.unwrap(), "it may be taken up");
     stop(app).await;
 }

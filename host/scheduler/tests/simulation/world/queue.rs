@@ -100,9 +100,12 @@ impl World {
         let (now, id) = (self.now(), self.jobs[job].id);
         let drawn = self.below(1000);
         let Some(run) = self.model.any_done(id, drawn) else { return };
-        if self.scheduler.take_back(now, id, [RunRange { first: run.0, count: 1 }]) > 0 {
+        let range = RunRange { first: run.0, count: 1 };
+        let taken = self.scheduler.take_back(now, id, [range]);
+        if !taken.is_empty() {
+            assert_eq!(taken, [range]);
             self.model.taken_back(id, run);
-            assert_eq!(self.scheduler.take_back(now, id, [RunRange { first: run.0, count: 1 }]), 0, "a repeat");
+            assert_eq!(self.scheduler.take_back(now, id, [range]), [], "a repeat");
         }
     }
 
