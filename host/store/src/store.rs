@@ -130,7 +130,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Remove a finished job with all that is known of it, at once. Refused with
     /// [`NotFinished`](crate::StoreError::NotFinished) before, and with [`Busy`](crate::StoreError::Busy) while somebody owns
-    /// it. Its room is free after the next sweep at the latest.
+    /// it. Its room is free after the next sweep at the latest. Where it failed half way, the job may be gone: to repeat it then
+    /// removes the rest.
     async fn delete(&self, job: JobId) -> Result<()>;
 
     /// Add to the log, in this order. Gives the number of the last event there is.

@@ -58,6 +58,15 @@ pub(super) fn known_key(connection: &Connection, job: JobId) -> Result<i64> {
     key(connection, job)?.ok_or(StoreError::UnknownJob(job))
 }
 
+/// Whether anything is left of a job, be it gone for everybody or not.
+///
+/// # Errors
+/// [`StoreError::UnknownJob`] if nothing is.
+pub(super) fn must_be_there(connection: &Connection, job: JobId) -> Result<()> {
+    let mut select = connection.prepare_cached("SELECT 1 FROM job WHERE id = ?1")?;
+    if select.exists([&job.to_bytes()[..]])? { Ok(()) } else { Err(StoreError::UnknownJob(job)) }
+}
+
 /// A finished job is gone for everybody, and what it was submitted with is free; its key in the other tables. `None` if it
 /// is not finished; or at another time, if one is given: then it went on since.
 pub(super) fn leave(connection: &Connection, job: JobId, finished_ms: Option<i64>) -> Result<Option<i64>> {

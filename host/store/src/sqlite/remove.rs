@@ -76,13 +76,13 @@ struct Step {
 }
 
 impl Inner {
-    /// Remove a finished job.
+    /// Remove a finished job; or the rest of one that is gone, where its removal was begun and failed.
     pub(super) async fn delete(self: &Arc<Self>, job: JobId) -> Result<()> {
         // Before the lock's file is made.
-        self.readers.read(move |connection| jobs::known_key(connection, job)).await?;
+        self.readers.read(move |connection| jobs::must_be_there(connection, job)).await?;
         let _lock = self.locks.job(job)?;
         let leave = move |work: &mut Work| {
-            jobs::known_key(&work.connection, job)?;
+            jobs::must_be_there(&work.connection, job)?;
             jobs::leave(&work.connection, job, None)?.ok_or(StoreError::NotFinished(job))
         };
         self.writer.write(leave).await?;

@@ -236,6 +236,14 @@ async fn a_job_that_was_left_half_removed_is_seen_by_nobody_and_goes() {
     database.execute("UPDATE job SET has_bodies = 2 WHERE id = ?1", [&other.to_bytes()[..]]).unwrap();
     drop(database);
     assert!(matches!(store.job(job).await, Err(StoreError::UnknownJob(_))));
+    let third = finished(&store, 5, true).await;
+    let database = rusqlite::Connection::open(dir.path().join("pigeon.db")).unwrap();
+    database.execute("UPDATE job SET gone = 1 WHERE id = ?1", [&third.to_bytes()[..]]).unwrap();
+    drop(database);
+    // Whoever repeats what failed half way removes the rest.
+    store.delete(third).await.unwrap();
+    assert!(matches!(store.delete(third).await, Err(StoreError::UnknownJob(_))));
+
     let claim = store.claim(other).await.unwrap();
     let refused = store.take_back(other, claim.epoch(), vec![RunIndex(0)]).await;
     assert!(matches!(refused, Err(StoreError::BodiesGone(_))));
