@@ -3,6 +3,8 @@
 //! Events are numbered by the one transaction that commits them, so their numbers ascend in the order in which they
 //! become visible: who has seen number 7 and asks for what is behind it misses nothing.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pigeon_protocol::id::JobId;
 use rusqlite::{Connection, Row, params};
 
@@ -70,11 +72,13 @@ pub(super) fn last(
     Ok(events)
 }
 
-/// How far the numbers of a restored log are from those that its backup had: more events than anybody saw since.
+/// How far the numbers of a restored log are from those that its backup had, where the clock says nothing: more events than
+/// anybody saw since.
 const LEAP: i64 = 10_000_000_000;
 
 /// Have numbers go on far behind the last: whoever followed the log until it was lost has seen numbers that would come
-/// again, and would miss what they stand for now.
+/// again, and would miss what they stand for now. They go on with the microseconds since 1970, so that no two restored logs
+/// have the same, be it of one backup; these stay below 2^53 for centuries.
 pub(super) fn leap(connection: &Connection) -> Result<()> {
     // A database of the first versions has no log yet.
     let is_there = "SELECT EXISTS (SELECT * FROM sqlite_master WHERE name = 'event')";
@@ -83,7 +87,11 @@ pub(super) fn leap(connection: &Connection) -> Result<()> {
         let first = "INSERT INTO sqlite_sequence (name, seq)
              SELECT 'event', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'event')";
         connection.execute(first, [])?;
-        connection.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'event'", [LEAP])?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_us = i64::try_from(now.as_micros()).unwrap_or(0);
+        // A log that was restored before is behind the clock as well, unless that was set back.
+        let leap = "UPDATE sqlite_sequence SET seq = iif(seq < ?1, ?1, seq + ?2) WHERE name = 'event'";
+        connection.execute(leap, [now_us, LEAP])?;
     }
     Ok(())
 }
