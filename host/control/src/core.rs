@@ -336,6 +336,10 @@ impl Core {
     /// another reason, somebody has to look at it, and to say that it shall go on.
     pub(crate) async fn mend(&self) {
         self.room.reserve();
+        if self.room.too_little().is_some() {
+            // They would take what is free and stop again, and nothing would be left to cancel them with.
+            return;
+        }
         self.take_up_left().await;
         for job in self.jobs.all() {
             let broken = job.pulse().borrow().broken.clone();

@@ -76,8 +76,10 @@ impl Room {
     where
         F: Future<Output = pigeon_store::Result<T>>,
     {
+        let reserved = self.reserves && self.dir.join(RESERVE).exists();
         match does().await {
-            Err(StoreError::DiskFull { .. }) if self.spend() => does().await,
+            // Somebody else may have spent it meanwhile: what that left may do for both.
+            Err(StoreError::DiskFull { .. }) if self.spend() || reserved => does().await,
             done => done,
         }
     }
@@ -86,7 +88,9 @@ impl Room {
     pub(crate) fn reserve(&self) {
         let (path, least) = (self.dir.join(RESERVE), self.least.load(Relaxed));
         let room = || self.free().is_some_and(|free| free >= least.saturating_add(RESERVED));
-        if !self.reserves || path.exists() || !room() {
+        // One that is shorter was left by a process that died while it made it.
+        let is_whole = || fs::metadata(&path).is_ok_and(|file| file.len() == RESERVED);
+        if !self.reserves || is_whole() || !room() {
             return;
         }
         if let Err(error) = make(&path) {
@@ -139,6 +143,20 @@ mod tests {
         room.set_least(1);
         room.reserve();
         assert!(reserve.exists());
+        // Two at once: one spends it, and both try again.
+        let mut spent = 0;
+        let other = room.in_need(|| {
+            spent += 1;
+            if spent == 1 {
+                fs::remove_file(&reserve).unwrap();
+            }
+            std::future::ready(if spent == 1 { full() } else { Ok(()) })
+        });
+        other.await.unwrap();
+        // A process died while it made one.
+        fs::write(&reserve, "short").unwrap();
+        room.reserve();
+        assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVED);
         // Other errors are no need.
         let closed = || std::future::ready(Err::<(), _>(StoreError::Closed));
         assert!(room.in_need(closed).await.is_err() && reserve.exists());

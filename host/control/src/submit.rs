@@ -31,12 +31,14 @@ pub(crate) async fn submit(client: &dyn Pigeon, submission: Submission) -> Resul
         Some(all) if chunks.peek().is_none() => (client.submit_with(request, all.clone()).await?, !keyed),
         _ => (client.submit(request).await?, false),
     };
-    if whole || keyed && is_whole(client, job).await? {
+    if whole || keyed && is_whole(client, job, items.len()).await? {
         return Ok(job);
     }
     match fill(client, job, first.into_iter().chain(chunks)).await {
         // A repeat was quicker, and the job may even have ended.
-        Err(error) if keyed && error.kind == ErrorKind::Conflict && is_whole(client, job).await? => Ok(job),
+        Err(error) if keyed && error.kind == ErrorKind::Conflict && is_whole(client, job, items.len()).await? => {
+            Ok(job)
+        }
         filled => filled.map(|()| job),
     }
 }
@@ -121,9 +123,17 @@ fn note_items(sources: &mut serde_json::Value, items: &[InlineItem]) {
     }
 }
 
-async fn is_whole(client: &dyn Pigeon, job: JobId) -> Result<bool> {
-    let state = client.job(job).await?.state;
-    Ok(state == JobState::Sealed || state.is_final())
+/// Whether all the items of a job are on disk, and it is sealed. One that has them all is sealed here, if it was not: whether
+/// somebody works at it, or it waits or is broken, does not show that.
+async fn is_whole(client: &dyn Pigeon, job: JobId, items: usize) -> Result<bool> {
+    let status = client.job(job).await?;
+    if status.state == JobState::Sealed || status.state.is_final() {
+        return Ok(true);
+    }
+    if status.items < items as u64 {
+        return Ok(false);
+    }
+    client.seal(job).await.map(|()| true)
 }
 
 async fn fill(client: &dyn Pigeon, job: JobId, chunks: impl Iterator<Item = Chunk> + Send) -> Result<()> {

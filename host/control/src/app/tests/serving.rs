@@ -177,3 +177,38 @@ async fn some_settings_change_while_it_runs() {
     app.client.delete(job).await.unwrap();
     stop(app).await;
 }
+
+#[tokio::test]
+async fn what_is_whole_may_be_submitted_again_though_it_broke() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let plugin = app.client.publish(Bytes::from_static(b"a")).await.unwrap().digest;
+    let submit = || {
+        let submission = serde_json::json!({ "plugin": plugin.to_string(), "key": "k", "items": [FITS] });
+        crate::submit::submit(&*app.client, serde_json::from_value(submission).unwrap())
+    };
+    let job = submit().await.unwrap();
+    app.core.tell(Command::Lacking(plugin, ApiError::new(ErrorKind::Internal, "failed to read"))).await.unwrap();
+    let mut pulse = app.core.owned(job).unwrap().pulse();
+    pulse.wait_for(|pulse| pulse.ended.is_some()).await.unwrap();
+    assert_eq!(status(&app, job).await.state, JobState::Interrupted);
+    assert_eq!(submit().await.unwrap(), job);
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn nothing_goes_on_by_itself_where_too_little_is_free() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    let plugin = app.core.owned(job).unwrap().plugin.digest;
+    app.core.tell(Command::Lacking(plugin, ApiError::new(ErrorKind::Exhausted, "full"))).await.unwrap();
+    let mut pulse = app.core.owned(job).unwrap().pulse();
+    pulse.wait_for(|pulse| pulse.ended.is_some()).await.unwrap();
+    for (least, state) in [(u64::MAX, JobState::Interrupted), (0, JobState::Open)] {
+        app.core.room.set_least(least);
+        app.core.mend().await;
+        assert_eq!(status(&app, job).await.state, state);
+    }
+    stop(app).await;
+}
