@@ -3,6 +3,8 @@
 //! serde tells it in the words of Rust's types, as `PATH: MESSAGE at line 1 column 2`. It has no other way of telling it, so
 //! its words are taken apart here; those that are not known are passed on as they are.
 
+use std::borrow::Cow;
+
 /// What is wrong, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unread {
@@ -12,6 +14,10 @@ pub(super) struct Unread {
 
 /// A word that is not known is taken for one that is so like it.
 const LIKE: f64 = 0.8;
+
+/// Characters of a client's own words that are told to it: they may be as long as its whole request. What is longer is like
+/// nothing that is known.
+const LONGEST: usize = 64;
 
 /// What messages about a value begin with; whatever stands before is the path to it.
 const BEGINNINGS: [&str; 7] = [
@@ -28,19 +34,21 @@ const BEGINNINGS: [&str; 7] = [
 pub(super) fn body(said: &str) -> Unread {
     let said = said.split_once(": ").map_or(said, |(_, said)| said);
     let said = Said::of(said);
-    said.told(&said.place.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})")))
+    said.told(&said.place.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})")), like)
 }
 
 /// What is wrong with a line of JSON: it is known which.
 pub(super) fn line(error: &serde_json::Error) -> String {
     let said = error.to_string();
     let said = Said::of(&said);
-    said.told(&said.place.map_or_else(String::new, |(_, column)| format!(" (column {column})"))).detail
+    let place = said.place.map_or_else(String::new, |(_, column)| format!(" (column {column})"));
+    // There is no room for a hint, and there may be many lines.
+    said.told(&place, |_, _| None).detail
 }
 
 /// What is wrong with a query, by the words of axum.
 pub(super) fn query(said: &str) -> Unread {
-    Said::of(said.split_once(": ").map_or(said, |(_, said)| said)).told("")
+    Said::of(said.split_once(": ").map_or(said, |(_, said)| said)).told("", like)
 }
 
 /// The words of serde, taken apart.
@@ -68,8 +76,8 @@ impl<'a> Said<'a> {
         Self { path, message, place }
     }
 
-    /// In words, with the place where it was found.
-    fn told(&self, place: &str) -> Unread {
+    /// In words, with the place where it was found. `like` says which is most like a name, of those that are known.
+    fn told(&self, place: &str, like: impl Fn(&str, &str) -> Option<String>) -> Unread {
         let message = self.message;
         if let Some(broken) = broken(message) {
             let detail = format!("it is no JSON{place}: {broken}");
@@ -78,17 +86,17 @@ impl<'a> Said<'a> {
         let plain = |detail| Unread { detail, hint: None };
         let subject = match self.path {
             "" => format!("it{place}"),
-            path => format!("`{path}`{place}"),
+            path => format!("`{}`{place}", short(path)),
         };
         if let Some((name, known)) = named(message, "unknown field ") {
             // The path goes as far as the name, or up to it.
             let up_to = self.path.strip_suffix(name).unwrap_or(self.path).trim_end_matches('.');
-            let detail = format!("`{}`{place} is not known: {}", joined(up_to, name), choice(known));
+            let detail = format!("`{}`{place} is not known: {}", joined(up_to, &short(name)), choice(known));
             return Unread { detail, hint: like(name, known) };
         }
         if let Some((name, known)) = named(message, "unknown variant ") {
             return Unread {
-                detail: format!("{subject} cannot be `{name}`: {}", choice(known)),
+                detail: format!("{subject} cannot be `{}`: {}", short(name), choice(known)),
                 hint: like(name, known),
             };
         }
@@ -96,7 +104,7 @@ impl<'a> Said<'a> {
             return plain(format!("`{}` is missing", joined(self.path, name)));
         }
         if let Some((name, _)) = named(message, "duplicate field ") {
-            return plain(format!("`{}`{place} is said twice", joined(self.path, name)));
+            return plain(format!("`{}`{place} is said twice", joined(self.path, &short(name))));
         }
         let wrong = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
         if let Some((found, expected)) = wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
@@ -144,7 +152,8 @@ fn broken(message: &str) -> Option<String> {
 fn named<'a>(message: &'a str, words: &str) -> Option<(&'a str, &'a str)> {
     let rest = message.strip_prefix(words)?.strip_prefix('`')?;
     // What is known is told behind the name, which may have any characters.
-    let end = rest.rfind("`, expected ").or_else(|| rest.rfind("`, there are ")).or_else(|| rest.rfind('`'))?;
+    let told = rest.rfind("`, expected ").max(rest.rfind("`, there are "));
+    let end = told.or_else(|| rest.rfind('`'))?;
     Some((rest.get(..end)?, rest.get(end + 1..)?))
 }
 
@@ -166,13 +175,24 @@ fn choice(known: &str) -> String {
 
 /// That which is most like this name, of those that are known.
 fn like(name: &str, known: &str) -> Option<String> {
+    if name.chars().nth(LONGEST).is_some() {
+        return None;
+    }
     let names = offered(known).map(|other| (strsim::jaro_winkler(name, other), other));
     let like = names.filter(|(near, _)| *near > LIKE).max_by(|one, other| one.0.total_cmp(&other.0));
     like.map(|(_, like)| format!("perhaps `{like}` is meant"))
 }
 
 fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() { name.to_owned() } else { format!("{}.{name}", short(path)) }
+}
+
+/// A client's own words, as far as they are told to it.
+fn short(words: &str) -> Cow<'_, str> {
+    match words.char_indices().nth(LONGEST).and_then(|(end, _)| words.get(..end)) {
+        Some(begin) => format!("{begin}\u{2026}").into(),
+        None => words.into(),
+    }
 }
 
 /// What was found.
@@ -187,7 +207,7 @@ fn found_words(found: &str) -> String {
         (None, "newtype variant" | "struct variant" | "tuple variant") => "a name with a value".to_owned(),
         (None, other) => match other.split_once(' ') {
             Some(("boolean", value)) => value.trim_matches('`').to_owned(),
-            Some(("string", text)) => format!("the string {text}"),
+            Some(("string", text)) => format!("the string {}", short(text)),
             _ => other.to_owned(),
         },
     }
@@ -330,6 +350,29 @@ mod tests {
         }
         assert_eq!(wrong::<JobsQuery>("limits=7").hint.as_deref(), Some("perhaps `limit` is meant"));
         assert!(wrong::<EventsQuery>("job=7").detail.starts_with("`job`: "));
+    }
+
+    #[test]
+    fn of_long_words_the_beginning_is_told_and_nothing_is_like_them() {
+        let (long, edge) = ("plugin".repeat(100_000), "items".to_owned() + &"s".repeat(LONGEST - 5));
+        for json in [
+            format!(r#"{{"plugin":"echo","{long}":1}}"#),
+            format!(r#"{{"plugin":"echo","work":{{"of":"{long}"}}}}"#),
+            format!(r#"{{"plugin":"echo","fail_fast":"{long}"}}"#),
+            format!(r#"{{"plugin":"echo","options":{{"{long}":{{}}}}}}"#),
+            format!(r#"{{"plugin":"echo","limits":{{"{long}`, expected `a`, `b":1}}}}"#),
+        ] {
+            let unread = wrong::<Submission>(&json);
+            assert!(unread.detail.len() < 1000 && unread.detail.contains("pluginplugin"), "{unread:?}");
+            assert!(unread.detail.contains('\u{2026}') && unread.hint.is_none(), "{unread:?}");
+        }
+        let known = format!(", expected `{edge}`");
+        assert_eq!((&*short(&edge), like(&edge, &known).is_some()), (edge.as_str(), true));
+        let over = format!("{edge}s");
+        assert_eq!((&*short(&over), like(&over, &known)), (format!("{edge}\u{2026}").as_str(), None));
+        // What is known is what is told last, whatever the name has in it.
+        let message = "unknown field `a`, expected `b`, there are no fields";
+        assert_eq!(named(message, "unknown field "), Some(("a`, expected `b", ", there are no fields")));
     }
 
     #[test]
