@@ -89,11 +89,7 @@ pub(crate) async fn run(args: EventsArgs, colours: Colours, screen: Screen) -> R
         };
         let (events, seen) = match after {
             Some(after) => first(client.as_ref(), EventFilter { after, job }, limit).await?,
-            None => {
-                let events = client.last_events(job, None, limit).await?;
-                let seen = events.last().map_or(0, |event| event.seq);
-                (events, seen)
-            }
+            None => last(client.as_ref(), job, limit).await?,
         };
         match (paper.output, args.follow) {
             (Output::Table, _) => {
@@ -112,6 +108,15 @@ pub(crate) async fn run(args: EventsArgs, colours: Colours, screen: Screen) -> R
         Ok(Exit::Valid)
     })
     .await
+}
+
+/// So many of the last, and the number behind which those are that happen from now on. Where none are wanted, what follows
+/// is wanted.
+async fn last(client: &dyn Pigeon, job: Option<JobId>, limit: usize) -> Result<(Vec<Event>, u64), Failed> {
+    let mut events = client.last_events(job, None, limit.max(1)).await?;
+    let seen = events.last().map_or(0, |event| event.seq);
+    events.truncate(limit);
+    Ok((events, seen))
 }
 
 /// At most so many, the oldest first, and the number behind which there may be more.

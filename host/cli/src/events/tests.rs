@@ -70,6 +70,17 @@ async fn those_from_a_number_or_a_time_on_are_found_however_many_there_are() {
     assert_eq!(behind(&Fake::default(), NOW, None).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn who_wants_none_of_what_was_follows_from_its_end() {
+    let events = (1..=9).map(|seq| event(seq, EventKind::Swept, None, "")).collect();
+    let host = Fake { events, ..Fake::default() };
+    for (limit, first) in [(0, None), (1, Some(9)), (4, Some(6)), (20, Some(1))] {
+        let (events, seen) = last(&host, None, limit).await.unwrap();
+        assert_eq!((events.first().map(|event| event.seq), events.len(), seen), (first, limit.min(9), 9));
+    }
+    assert_eq!(last(&Fake::default(), None, 0).await.unwrap(), (Vec::new(), 0));
+}
+
 #[test]
 fn a_time_is_itself_or_how_long_ago_it_was() {
     assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1000));
