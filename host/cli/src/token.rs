@@ -14,7 +14,7 @@ use pigeon_api::{Deed, Done, JoinInfo, JoinSpec, NewJoinToken, Role, TokenInfo, 
 use crate::{
     confirm::confirm,
     connect::HostArgs,
-    deeds::each,
+    deeds::each_but_last,
     exit::{Exit, Failed},
     paint::{Colours, Paint},
     paper::{Output, OutputArgs, Paper},
@@ -160,7 +160,7 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
             visit(&host, &screen, async |host| {
                 let client = host.client();
                 let own = client.tokens().await?.into_iter().find(|token| token.yours && names.contains(&token.name));
-                if let Some(own) = own {
+                if let Some(own) = &own {
                     let what = format!(
                         "revoke token {}, the very one in use (after that it takes another to reach the server)",
                         own.name
@@ -169,12 +169,15 @@ pub(crate) async fn run(args: TokenArgs, colours: Colours, screen: Screen) -> Re
                         return Ok(Exit::Usage);
                     }
                 }
+                // With it goes what all else is done with, so that it goes last.
+                let last = own.map(|own| own.name);
                 let unknown = |error| Failed::from(error).or_hint(host.command("pigeon token list") + " names all");
                 let revoke = async |name: &String| {
                     client.revoke_token(name).await.map_err(unknown)?;
                     Ok((Deed::done(name, Done::Revoked), "revoked".to_owned()))
                 };
-                each("token", &names, &mut paper, &screen, revoke).await
+                let is_last = |name: &String| last.as_ref() == Some(name);
+                each_but_last("token", &names, &mut paper, &screen, is_last, revoke).await
             })
             .await
         }
