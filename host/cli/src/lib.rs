@@ -70,6 +70,10 @@ pub fn main() -> ExitCode {
         return exit;
     }
     let screen = Screen::new(color);
+    // Before anything is said.
+    if let Command::Process(args) = &command {
+        screen.set_talk(args.talk());
+    }
     let variables = std::env::vars_os().map(|(name, _)| name);
     environment::unread(variables).iter().for_each(|line| screen.warn(line));
     // A server has its own.

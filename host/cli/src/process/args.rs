@@ -11,7 +11,7 @@ use clap::Args;
 
 pub(crate) use job::JobArgs;
 
-use crate::{connect::HostArgs, report::Format, units};
+use crate::{connect::HostArgs, report::Format, screen::Talk, units};
 
 /// What is said of a new job, and means nothing for one that is there.
 const OF_NEW_JOBS: [&str; 20] = [
@@ -123,6 +123,15 @@ pub(crate) struct ProcessArgs {
 }
 
 impl ProcessArgs {
+    /// How much is to be said.
+    pub(crate) fn talk(&self) -> Talk {
+        match (self.quiet, self.no_progress) {
+            (true, _) => Talk::Quiet,
+            (false, true) => Talk::Notes,
+            (false, false) => Talk::All,
+        }
+    }
+
     /// The file that the report goes to; none for standard output.
     pub(crate) fn report(&self) -> Option<&Path> {
         self.output_file.as_deref().filter(|path| path.as_os_str() != "-")

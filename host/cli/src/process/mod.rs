@@ -45,7 +45,7 @@ use crate::{
     job_id,
     paint::{Colours, Paint},
     report::Format,
-    screen::{Screen, Talk},
+    screen::Screen,
     serve::Running,
     signals::Interrupts,
 };
@@ -100,11 +100,6 @@ const USUAL_MEMORY: u64 = pigeon_control::MOST_MEMORY;
 /// Run the command.
 pub(crate) async fn run(args: ProcessArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
     args.job.check()?;
-    screen.set_talk(match (args.quiet, args.no_progress) {
-        (true, _) => Talk::Quiet,
-        (false, true) => Talk::Notes,
-        (false, false) => Talk::All,
-    });
     let inputs = match args.resume {
         Some(_) => None,
         None => Some(Inputs::new(&args.work_files, args.job.rule(), args.job.max_item.0)?),

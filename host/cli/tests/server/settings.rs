@@ -60,3 +60,14 @@ fn a_variable_that_nobody_reads_is_told_of() {
     assert_eq!(printed.stderr.lines().collect::<Vec<_>>(), [format!("warning: {told}")]);
     assert!(printed.stdout.contains("listen = \"127.0.0.1:2\""), "{}", printed.stdout);
 }
+
+#[test]
+fn who_wants_it_quiet_is_not_told_of_variables() {
+    let place = Place::new();
+    place.write("one.txt", "one");
+    for (quiet, told) in [("--no-progress", true), ("--quiet", false)] {
+        let mut command = place.command(&["process", "-f", "one.txt", "-v", "echo", "--state-dir", "own", quiet]);
+        let output = ended(command.env("PIGEON_API_LISTN", "x").output().unwrap()).expect(0);
+        assert_eq!(output.stderr.contains("nothing reads"), told, "{output:?}");
+    }
+}
