@@ -76,7 +76,10 @@ impl Failed {
     /// Say first what it is about, unless it is named already.
     pub(crate) fn about(mut self, what: &str, name: impl fmt::Display) -> Self {
         let name = name.to_string();
-        if !self.message.contains(&name) {
+        let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_'));
+        let is_quoted = [format!("{name:?}"), format!("`{name}`")].iter().any(|quoted| self.message.contains(quoted));
+        let is_named = is_quoted || self.message.split(&format!("{what} {name}")).skip(1).any(|rest| !goes_on(rest));
+        if !is_named {
             self.message = format!("{what} {name}: {}", self.message);
         }
         self
@@ -236,6 +239,11 @@ mod tests {
         let told = |message: &str| Failed::usage(message).about("job", 1).to_string();
         assert_eq!(told("it has ended"), "job 1: it has ended");
         assert_eq!(told("job 1 is finished"), "job 1 is finished");
+        assert_eq!(told("there is no job 1"), "there is no job 1");
+        assert_eq!(told("there is no job \"1\""), "there is no job \"1\"");
+        assert_eq!(told("job 12 was before"), "job 1: job 12 was before");
+        let told = |message: &str| Failed::usage(message).about("schedule", "in").to_string();
+        assert_eq!(told("nothing is in there"), "schedule in: nothing is in there");
     }
 
     #[test]
