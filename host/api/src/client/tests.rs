@@ -172,7 +172,7 @@ async fn who_is_asked_to_come_later_does_and_not_for_ever() {
 #[tokio::test]
 async fn who_waits_for_a_control_host_can_say_so() {
     let (client, _) = server(vec![json("{\"plugins\":[]}")]).await;
-    let client = client.with_patience(Duration::from_millis(2500));
+    let client = client.with_patience(Duration::from_secs(4));
     let (told, heard) = std::sync::mpsc::channel();
     client.on_contact(move |contact| told.send(contact).unwrap());
     client.plugins().await.unwrap();

@@ -41,12 +41,13 @@ async fn a_run_that_outlasts_the_drain_is_left_to_others() {
     command.arg("--token-file").arg(host.token(1)).args(["--drain-seconds", "1"]);
     let mut agent = host.start_as(command);
     // It takes longer than the agent has.
-    let job = host.job(&["spin"]).await;
-    host.leased().await;
+    let job = host.job(&["busy:1000", "spin"]).await;
+    // Once the first has landed, the second has long been here, and is under way.
+    host.runs(job).await.next().await.unwrap();
     agent.signal(Signal::INT);
     assert_eq!(agent.ended().await.code(), Some(0), "{}", agent.log());
     assert!(agent.log().contains("the drain took too long"), "{}", agent.log());
-    assert_eq!(host.landed(job).await, 0);
+    assert_eq!(host.landed(job).await, 1);
     host.stop().await;
 }
 

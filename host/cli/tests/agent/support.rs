@@ -114,16 +114,6 @@ impl Host {
         status
     }
 
-    /// Waits until an agent has work.
-    pub(crate) async fn leased(&self) {
-        let leased = timeout(LONG, async {
-            while self.client.agents().await.unwrap().iter().all(|agent| agent.leases == 0) {
-                sleep(LOOK).await;
-            }
-        });
-        leased.await.unwrap();
-    }
-
     /// Runs with an outcome so far.
     pub(crate) async fn landed(&self, job: JobId) -> u64 {
         self.client.job(job).await.unwrap().total_runs

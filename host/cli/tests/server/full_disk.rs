@@ -12,8 +12,8 @@ const SCRIPT: &str = r#"
     "$0" context add here --state-dir host --use 2>/dev/null || exit 98
     "$0" process --detach -f small.txt -v echo >job 2>first; echo $? >first.code
     "$0" process --detach -f large.txt --items -v echo >/dev/null 2>large; echo $? >large.code
-    "$0" process --detach -f small.txt -v echo >/dev/null 2>small; echo $? >small.code
     dd if=/dev/zero of=host/others bs=64k >/dev/null 2>&1
+    "$0" process --detach -f small.txt -v echo >/dev/null 2>small; echo $? >small.code
     "$0" jobs cancel "$(cat job)" 2>cancel; echo $? >cancel.code
     "$0" jobs delete --yes "$(cat job)" 2>delete; echo $? >delete.code
     kill $server

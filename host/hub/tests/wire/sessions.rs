@@ -99,7 +99,7 @@ fn an_agent_of_a_hub_that_was_killed_learns_so_from_the_next_one() {
     };
     dies.block_on(first.control.joined());
     // Nothing of it runs any more: it cannot say good-bye.
-    dies.shutdown_background();
+    dies.shutdown_timeout(Duration::from_secs(60));
     drop(first);
     lives.block_on(async {
         let second = Host::start_with(address, ca, slow).await;
