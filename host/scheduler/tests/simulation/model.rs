@@ -140,12 +140,15 @@ impl Model {
         (job.retry, job.group) = (Some(retry), group);
     }
 
-    /// A job is owned no longer: what unreachable agents have of it ends without a word.
+    /// A job is owned no longer: what unreachable agents have of it ends without a word, and makes room for others.
     pub(crate) fn forgotten(&mut self, job: JobId) {
-        self.held.retain(|lease, held| {
-            assert!(held.job != job || held.orphan, "{lease:?} of a job that is forgotten was not cancelled");
-            held.job != job
-        });
+        self.held.retain(|_, held| held.job != job || !held.orphan);
+    }
+
+    /// Sees that nothing is left of a job that was forgotten.
+    pub(crate) fn has_nothing(&self, job: JobId) {
+        let left = self.held.iter().find(|(_, held)| held.job == job).map(|(lease, _)| lease);
+        assert!(left.is_none(), "{left:?} of a job that is forgotten was not cancelled");
     }
 
     /// Some run that has an outcome, and that no lease has.

@@ -122,8 +122,9 @@ impl World {
     pub(super) fn take_up_again(&mut self, job: usize) {
         let (now, id) = (self.now(), self.jobs[job].id);
         self.scheduler.forget(now, id);
-        self.act();
         self.model.forgotten(id);
+        self.act();
+        self.model.has_nothing(id);
         let (plan, appended, items) = (self.jobs[job].plan, self.jobs[job].appended, self.jobs[job].plan.items);
         for item in (0..appended).filter(|item| plan.is_misfit(*item)) {
             if self.below(2) == 0 {
