@@ -151,7 +151,7 @@ impl Connection {
 }
 
 /// Jobs of one item, at a steady pace, while an agent judges them: from the call to the answer that they are on disk. Beside
-/// them, at the same pace, a plain file is written and synced: a disk that stalls for a while stalls both.
+/// them, at the same pace, plain files are written and synced: a disk that stalls for a while stalls both.
 async fn submit(dir: &Path) {
     let host = Host::start(dir, 1).await;
     let plugin = host.plugin("echo").await;
@@ -161,20 +161,24 @@ async fn submit(dir: &Path) {
         let due = begun + Duration::from_secs(1) * number / a_second;
         sleep(due.saturating_duration_since(Instant::now()));
     };
-    // Of a file that has its length, as the write-ahead log: the file system has nothing to write down of it.
-    let file = File::create(dir.join("sync")).unwrap();
-    file.write_all_at(&[7; 4096], 0).unwrap();
-    file.sync_all().unwrap();
-    let disk = std::thread::spawn(move || {
-        let writes = (0..count).map(|number| {
-            due(number);
-            let started = Instant::now();
+    let disks: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            // Of a file that has its length, as the write-ahead log: the file system has nothing to write down of it.
+            let file = File::create(dir.join(format!("sync-{caller}"))).unwrap();
             file.write_all_at(&[7; 4096], 0).unwrap();
-            file.sync_data().unwrap();
-            started.elapsed()
-        });
-        writes.collect::<Vec<_>>()
-    });
+            file.sync_all().unwrap();
+            std::thread::spawn(move || {
+                let writes = (caller..count).step_by(CALLERS as usize).map(|number| {
+                    due(number);
+                    let started = Instant::now();
+                    file.write_all_at(&[7; 4096], 0).unwrap();
+                    file.sync_data().unwrap();
+                    started.elapsed()
+                });
+                writes.collect::<Vec<_>>()
+            })
+        })
+        .collect();
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let mut connection = Connection::new(&host.api);
@@ -193,7 +197,7 @@ async fn submit(dir: &Path) {
         .collect();
     let calls = callers.into_iter().flat_map(|caller| caller.join().unwrap());
     let (mut submits, mut pings): (Vec<_>, Vec<_>) = calls.unzip();
-    let mut syncs = disk.join().unwrap();
+    let mut syncs: Vec<_> = disks.into_iter().flat_map(|disk| disk.join().unwrap()).collect();
     let measured =
         [("an empty request", &mut pings), ("a plain write, synced", &mut syncs), ("submit of one item", &mut submits)];
     for (name, times) in measured {
