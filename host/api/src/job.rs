@@ -138,7 +138,8 @@ pub struct RetryPolicy {
     pub timeouts: u32,
     /// Attempts in all where the guest crashed: a trap, its memory, its stack.
     pub crashes: u32,
-    /// Wait before the second, in milliseconds; doubled before each further one, with jitter.
+    /// Shortest wait before another, in milliseconds. Waits are drawn evenly from this to a bound: before the second it is
+    /// twice this, and it doubles before each further one.
     #[serde(rename = "backoff_ms", alias = "backoff", with = "millis")]
     #[schema(value_type = f64)]
     pub backoff: Duration,

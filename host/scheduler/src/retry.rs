@@ -5,8 +5,9 @@
 //! a bound of 2 on timeouts and of 3 on transient failures, has its third attempt only if the second failed transiently.
 //! Deaths of agents are no failures, and are not counted here: two of them, alone, end a run whatever is left.
 //!
-//! Backoff doubles from attempt to attempt, with full jitter: the wait is drawn evenly from zero to the backoff, so
-//! that runs that failed together do not come back together.
+//! The wait is drawn evenly from the base to what is the most before that attempt, so that runs that failed together do
+//! not come back together. The most is twice the base before the second attempt, doubles with each further one, and is
+//! never more than the cap: a base and a cap that are the same are a wait without jitter.
 
 use std::time::Duration;
 
@@ -23,14 +24,14 @@ pub struct RetryPolicy {
     pub timeouts: u32,
     /// A crash of this attempt, or of a later one, is recorded.
     pub crashes: u32,
-    /// Longest wait before the second attempt.
+    /// Shortest wait; the longest before the second attempt is twice that, and doubles with each further one.
     pub base: Duration,
-    /// Longest wait before any.
+    /// Longest wait before any; the shortest as well, if the base is longer.
     pub cap: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Three attempts for what passes, waiting from 100 ms on and never more than 30 s; timeouts and crashes are final.
+    /// Three attempts for what passes, waiting 100 ms or more and never more than 30 s; timeouts and crashes are final.
     fn default() -> Self {
         let (base, cap) = (Duration::from_millis(100), Duration::from_secs(30));
         Self { transient: 3, timeouts: 1, crashes: 1, base, cap }
@@ -55,11 +56,12 @@ impl RetryPolicy {
     /// The wait after an attempt failed that was a run's `attempt`th (from 1), or `None` if that was the last.
     pub(crate) fn wait(&self, class: FailureClass, attempt: u32, rng: &mut ChaCha8Rng) -> Option<Duration> {
         (attempt < self.bound(class)).then(|| {
-            let doublings = attempt.saturating_sub(1).min(32);
-            let backoff = micros(self.base).saturating_mul(1 << doublings).min(micros(self.cap));
-            // Multiply and shift: even to within 2^-64 of the backoff, without a loop.
-            let drawn = (u128::from(rng.next_u64()) * (u128::from(backoff) + 1)) >> 64;
-            Duration::from_micros(u64::try_from(drawn).unwrap_or(backoff))
+            let cap = micros(self.cap);
+            let least = micros(self.base).min(cap);
+            let room = least.saturating_mul(1 << attempt.min(32)).min(cap) - least;
+            // Multiply and shift: even to within 2^-64 of the room, without a loop.
+            let drawn = (u128::from(rng.next_u64()) * (u128::from(room) + 1)) >> 64;
+            Duration::from_micros(least + u64::try_from(drawn).unwrap_or(room))
         })
     }
 }
@@ -71,20 +73,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_stay_under_a_doubling_backoff_and_end() {
-        let (base, cap) = (Duration::from_millis(100), Duration::from_millis(250));
+    fn waits_lie_between_the_base_and_a_most_that_doubles_and_end() {
+        let (base, cap) = (Duration::from_millis(100), Duration::from_millis(700));
         let policy = RetryPolicy { transient: 4, base, cap, ..RetryPolicy::NONE };
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        for (failures, most) in [(1, 100), (2, 200), (3, 250)] {
+        for (failures, most) in [(1, 200), (2, 400), (3, 700)] {
             let waits: Vec<_> =
                 (0..1000).filter_map(|_| policy.wait(FailureClass::Transient, failures, &mut rng)).collect();
             assert_eq!(waits.len(), 1000);
             let (least, longest) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
             assert!(*longest <= Duration::from_millis(most), "{longest:?}");
-            assert!(*longest > Duration::from_millis(most * 9 / 10), "{longest:?}");
-            assert!(*least < Duration::from_millis(most / 10), "{least:?}");
+            assert!(*longest > Duration::from_millis(most - most / 20), "{longest:?}");
+            assert!(*least >= base, "{least:?}");
+            assert!(*least < Duration::from_millis(100 + most / 20), "{least:?}");
         }
         assert_eq!(policy.wait(FailureClass::Transient, 4, &mut rng), None);
+    }
+
+    #[test]
+    fn a_base_that_leaves_no_room_is_the_wait_and_none_goes_above_the_cap() {
+        let wait = |base, cap| {
+            let (base, cap) = (Duration::from_secs(base), Duration::from_secs(cap));
+            let policy = RetryPolicy { transient: 9, base, cap, ..RetryPolicy::NONE };
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            (1..9).map(|attempt| policy.wait(FailureClass::Transient, attempt, &mut rng)).collect::<Vec<_>>()
+        };
+        assert_eq!(wait(60, 60), [Some(Duration::from_secs(60)); 8]);
+        assert_eq!(wait(60, 20), [Some(Duration::from_secs(20)); 8]);
+        assert_eq!(wait(0, 20), [Some(Duration::ZERO); 8]);
     }
 
     #[test]

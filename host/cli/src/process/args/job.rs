@@ -74,7 +74,7 @@ pub(crate) struct JobArgs {
         default_value_t = RetryPolicy::default().attempts, help_heading = "Retries")]
     pub(crate) max_attempts: u32,
 
-    /// Wait before the second attempt, doubled before each further one; MIN..MAX bounds it, a time alone is MIN
+    /// Wait before the second attempt: MIN to twice that, doubled before each further one and never above MAX
     #[arg(long, value_name = "MIN[..MAX]", value_parser = Backoff::from_str, default_value_t, help_heading = "Retries")]
     pub(crate) retry_backoff: Backoff,
 
