@@ -81,6 +81,12 @@ pub(crate) fn check(items: &[InlineItem], work: Option<Work>) -> Result<()> {
         let message = "a job was given a list of items with nothing in it";
         return Err(ApiError::new(ErrorKind::BadRequest, message).hint("leave `items` out to append them afterwards"));
     }
+    if let [InlineItem::Text(body) | InlineItem::Named { body, .. }] = items
+        && body.is_empty()
+    {
+        let message = "the only item of a job is empty: it needs at least one byte";
+        return Err(ApiError::new(ErrorKind::BadRequest, message).hint("an empty item can only be one of several"));
+    }
     let mut ids = HashSet::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let id = match item {
@@ -213,6 +219,10 @@ mod tests {
         assert_eq!(told(&[text("a"), text("b")], one), "a job of one item was given 2");
         assert_eq!(told(&[], one), "a job of one item was given 0");
         assert_eq!(told(&[], None), "a job was given a list of items with nothing in it");
+        for empty in [text(""), named("a", "")] {
+            assert_eq!(told(&[empty], None), "the only item of a job is empty: it needs at least one byte");
+        }
+        assert!(check(&[text(""), text("")], None).is_ok(), "an empty one among others is one like them");
         assert_eq!(told(&[text("a"), named("1", "b")], None), "two items have the id \"1\"");
     }
 

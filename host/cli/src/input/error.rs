@@ -68,7 +68,9 @@ impl InputError {
             InputError::Empty { given } | InputError::NoItem { given, blank: 0 } if given == super::STDIN => {
                 "nothing came on standard input".to_owned()
             }
-            InputError::Empty { .. } => "an item needs at least one byte; is this the file that was meant?".to_owned(),
+            InputError::Empty { .. } => {
+                "a single item needs at least one byte; is this the file that was meant?".to_owned()
+            }
             InputError::NoItem { blank: 0, .. } => "is this the file that was meant?".to_owned(),
             InputError::NoItem { blank, .. } => format!("there are only blank lines ({blank})"),
             InputError::NotUtf8 { .. } => {
