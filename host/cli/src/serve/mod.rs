@@ -166,6 +166,10 @@ fn state_dir(settings: &Settings) -> Result<PathBuf, Failed> {
     std::path::absolute(dir).map_err(|error| Failed::usage("failed to find the current folder").caused_by(error))
 }
 
+/// A file in the state folder from the first start on, until one that came up has said how to go on: one that fails, on a
+/// port that is taken, says nothing of that.
+const UNTOLD: &str = "untold";
+
 /// A control host that serves.
 struct Serving {
     app: Arc<App>,
@@ -191,7 +195,11 @@ impl Serving {
         if let Some(server) = &mut config.server {
             server.new_admin_token = args.new_admin_token;
         }
-        let first = !state_dir.join("ca").exists();
+        let untold = state_dir.join(UNTOLD);
+        if !state_dir.join("ca").exists() {
+            std::fs::write(&untold, "").map_err(|error| failed().caused_by(error))?;
+        }
+        let first = untold.exists();
         let app = App::build(config, inspector).await.map_err(|error| {
             let hint = hints::control(&error, &state_dir, settings.agents_listen);
             failed().caused_by(error).hint(hint)
@@ -245,6 +253,9 @@ impl Serving {
             token: self.app.take_first_token().is_some(),
         };
         told.lines().iter().for_each(|line| screen.say(line));
+        if first {
+            let _ = std::fs::remove_file(self.state_dir.join(UNTOLD));
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Told<'a> {
     pub(super) reached_as: &'a Option<String>,
     /// Of the CA.
     pub(super) fingerprint: Digest,
-    /// Whether the state folder was made.
+    /// Whether no start in this state folder has come up before.
     pub(super) first: bool,
     /// Whether a token that may do everything was made.
     pub(super) token: bool,

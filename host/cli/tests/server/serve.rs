@@ -39,6 +39,22 @@ fn the_first_start_says_what_it_made_and_tells_no_secret() {
 }
 
 #[test]
+fn a_start_that_failed_is_not_the_first_one() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["serve", "--state-dir", "host", "--listen", "127.0.0.1:0", "--api-listen", &address];
+    for _ in 0..2 {
+        let refused = place.run(&args).refused(4);
+        assert!(!refused.contains("first start"), "{refused}");
+    }
+    let first = place.serve(&[]).stop();
+    assert!(first.contains("first start") && first.contains("host/admin.token"), "{first}");
+    let second = place.serve(&[]).stop();
+    assert!(!second.contains("first start"), "{second}");
+}
+
+#[test]
 fn one_at_a_time_works_in_a_state_folder() {
     let place = Place::new();
     place.write("a.json", "1");
