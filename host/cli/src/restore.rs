@@ -1,8 +1,13 @@
 //! `pigeon restore`: a state directory, made of a backup.
 
-use std::{fs::File, io, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+use pigeon_control::StoreError;
 
 use crate::{
     dirs::quoted,
@@ -45,11 +50,7 @@ pub(crate) async fn run(args: RestoreArgs, screen: Screen) -> Result<Exit, Faile
         move || pigeon_control::restore(archive, &dir)
     });
     let restored = restored.await.map_err(|error| Failed::machinery("the restoring was lost").caused_by(error))?;
-    restored.map_err(|error| {
-        Failed::usage(format!("failed to restore {} into {}", file.display(), dir.display()))
-            .caused_by(error)
-            .hint("pigeon backup makes backups; --state-dir names a folder that is empty, or not there yet")
-    })?;
+    restored.map_err(|error| refused(error, &file, &dir))?;
     screen.note(&format!("restored into {}", dir.display()));
     screen.note(
         "its CA and its agents are as they were, and tokens that were kept are good again; there is no admin.token in \
@@ -59,4 +60,23 @@ pub(crate) async fn run(args: RestoreArgs, screen: Screen) -> Result<Exit, Faile
     screen.next("to go on:", &serve);
     screen.next("the same, if nobody has a token:", &format!("{serve} --new-admin-token"));
     Ok(Exit::Valid)
+}
+
+/// Why nothing was restored, and what to do.
+fn refused(error: StoreError, file: &Path, dir: &Path) -> Failed {
+    let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() };
+    match error {
+        StoreError::NoBackup { what } => Failed::usage(format!("{name} is no backup of Pigeon")).caused_by(what).hint(
+            "a backup is the one file that `pigeon backup FILE` makes of all that a control host keeps, while it goes on",
+        ),
+        StoreError::Archive { what } => Failed::usage(format!("{name} is no whole backup"))
+            .caused_by(what)
+            .hint("copy it again from where it was made, or take an older one; nothing was restored"),
+        StoreError::NotEmpty { .. } => {
+            Failed::usage(format!("failed to restore {name} into {}", dir.display()))
+                .caused_by(error)
+                .hint("--state-dir names a folder that is empty, or not there yet")
+        }
+        error => Failed::usage(format!("failed to restore {name} into {}", dir.display())).caused_by(error),
+    }
 }

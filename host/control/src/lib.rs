@@ -61,5 +61,5 @@ pub use error::ControlError;
 pub use fit::MOST_MEMORY;
 pub use metrics::Metrics;
 pub use pigeon_hub::ca::ServerCertificate;
-pub use pigeon_store::restore;
+pub use pigeon_store::{StoreError, restore};
 pub use registry::Inspector;

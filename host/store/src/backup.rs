@@ -159,7 +159,8 @@ impl<R: Read> Read for Exactly<R> {
 /// It gets its name when it is whole and on disk. Blocks.
 ///
 /// # Errors
-/// [`NotEmpty`](StoreError::NotEmpty), [`Archive`](StoreError::Archive) if it is no backup, was cut or was damaged,
+/// [`NotEmpty`](StoreError::NotEmpty), [`NoBackup`](StoreError::NoBackup) if it is something else,
+/// [`Archive`](StoreError::Archive) if it was cut, was damaged or is of a newer version,
 /// [`Corrupt`](StoreError::Corrupt) if its database is, and [`NewerSchema`](StoreError::NewerSchema) if a newer version wrote
 /// it. Then there is nothing in `dir`.
 pub fn restore(archive: impl Read, dir: &Path) -> Result<()> {
@@ -177,7 +178,13 @@ pub fn restore(archive: impl Read, dir: &Path) -> Result<()> {
     fs::create_dir_all(parent).map_err(|source| io_error("create", parent, source))?;
     let temporary = parent.join(format!(".{}.restoring", name.to_string_lossy()));
     remove(&temporary)?;
-    let restored = unpack(archive, &temporary).and_then(|()| {
+    let mut archive = Ending { content: archive, has_ended: false };
+    let unpacked = unpack(&mut archive, &temporary).map_err(|error| match error {
+        // Whatever was missed then, it is that there is no more of it.
+        StoreError::Archive { .. } if archive.has_ended => bad("it ends too early: it was cut"),
+        error => error,
+    });
+    let restored = unpacked.and_then(|()| {
         sqlite::check(&temporary)?;
         SqliteStore::check_whole(&temporary)?;
         SqliteStore::leap(&temporary)?;
@@ -202,8 +209,44 @@ fn bad(what: impl Into<String>) -> StoreError {
     StoreError::Archive { what: what.into() }
 }
 
+/// What is read of an archive says so in words of its own, where it is not that nothing can be read.
 fn unreadable(error: io::Error) -> StoreError {
-    bad(error.to_string())
+    match error.kind() {
+        io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            bad("it is damaged where the name and the size of a file ought to be")
+        }
+        _ => bad(error.to_string()),
+    }
+}
+
+/// Tells whether it was read to its end.
+struct Ending<R> {
+    content: R,
+    has_ended: bool,
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(buffer)?;
+        self.has_ended |= read == 0 && !buffer.is_empty();
+        Ok(read)
+    }
+}
+
+/// See that it begins as a backup does. Gives whether it has digests.
+fn begin(first: Option<io::Result<tar::Entry<'_, impl Read>>>) -> Result<bool> {
+    let other = |_| StoreError::NoBackup { what: "it does not begin as one" };
+    let mut first = first.ok_or(StoreError::NoBackup { what: "there is nothing in it" })?.map_err(other)?;
+    if first.path().map_err(other)? != Path::new(FORMAT) {
+        return Err(StoreError::NoBackup { what: "it does not begin as one" });
+    }
+    match &*read_short(&mut first, VERSION.len())? {
+        VERSION => Ok(true),
+        WITHOUT_DIGESTS => Ok(false),
+        part if VERSION.starts_with(part) => Err(bad("its beginning is not whole")),
+        newer if newer.starts_with(b"pigeon backup ") => Err(bad("a newer version of Pigeon made it")),
+        _ => Err(StoreError::NoBackup { what: "it does not begin as one" }),
+    }
 }
 
 fn unpack(archive: impl Read, dir: &Path) -> Result<()> {
@@ -211,12 +254,7 @@ fn unpack(archive: impl Read, dir: &Path) -> Result<()> {
     make_dir(dir, 0o700, &mut dirs)?;
     let mut archive = Archive::new(archive);
     let mut entries = archive.entries().map_err(unreadable)?;
-    let mut begin = entries.next().ok_or_else(|| bad("there is nothing in it"))?.map_err(unreadable)?;
-    let version = read_short(&mut begin, VERSION.len())?;
-    let digested = version == VERSION;
-    if begin.path().map_err(unreadable)? != Path::new(FORMAT) || !(digested || version == WITHOUT_DIGESTS) {
-        return Err(bad("it does not begin as one"));
-    }
+    let digested = begin(entries.next())?;
     let (mut digests, mut complete) = (Digests::default(), false);
     for entry in entries {
         let mut entry = entry.map_err(unreadable)?;

@@ -106,8 +106,14 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// An archive is no backup, or not all of one, or was damaged.
-    #[error("it is not a whole backup of a store: {what}")]
+    /// What ought to be a backup is something else.
+    #[error("it is no backup of Pigeon: {what}")]
+    NoBackup {
+        /// By what that is seen.
+        what: &'static str,
+    },
+    /// A backup is not whole, or was damaged.
+    #[error("it is not a whole backup: {what}")]
     Archive {
         /// What is wrong with it.
         what: String,

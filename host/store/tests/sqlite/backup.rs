@@ -193,15 +193,22 @@ async fn an_archive_that_was_cut_or_is_none_leaves_nothing() {
     let state = to.path().join("state");
     // The header of the last entry, what it says, and two blocks that say that it was the last.
     let cut = whole.len() - 4 * 512;
-    for (what, archive) in [
-        ("nothing", Vec::new()),
-        ("no archive", b"not an archive, but long enough to be looked at\n".repeat(100)),
-        ("cut in its database", whole[..4096].to_vec()),
-        ("without its end", whole[..cut].to_vec()),
-        ("another archive", another_archive(|_| {})),
+    let was_cut = "it is not a whole backup: it ends too early: it was cut";
+    let is_none = "it is no backup of Pigeon: it does not begin as one";
+    let is_empty = "it is no backup of Pigeon: there is nothing in it";
+    for (what, archive, told) in [
+        ("nothing", Vec::new(), is_empty),
+        ("no archive", b"not an archive, but long enough to be looked at\n".repeat(100), is_none),
+        ("a few words", b"not an archive".to_vec(), is_none),
+        ("cut in its first words", whole[..512 + 4].to_vec(), was_cut),
+        ("cut in its database", whole[..4096].to_vec(), was_cut),
+        ("cut in a header", whole[..1024 + 100].to_vec(), was_cut),
+        ("without its end", whole[..cut].to_vec(), was_cut),
+        ("an empty archive", another_archive(|_| {}), is_empty),
+        ("another archive", another_archive(|archive| put(archive, "photo.jpg", b"pigeon backup 2\n")), is_none),
     ] {
         let error = restore(Cursor::new(archive), &state).unwrap_err();
-        assert!(matches!(error, StoreError::Archive { .. }), "{what}: {error}");
+        assert_eq!(error.to_string(), told, "{what}");
         assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "{what}");
     }
     restore(Cursor::new(&whole), &state).unwrap();
@@ -251,7 +258,8 @@ fn an_archive_gets_no_further_than_its_directory() {
     let newer = another_archive(|archive| {
         put(archive, "backup", b"pigeon backup 3\n");
     });
-    assert!(matches!(restore(Cursor::new(newer), &state), Err(StoreError::Archive { .. })));
+    let error = restore(Cursor::new(newer), &state).unwrap_err();
+    assert!(error.to_string().contains("a newer version of Pigeon made it"), "{error}");
 }
 
 /// An archive with a bit of everything in it, and so many files that go with it.
@@ -299,7 +307,7 @@ fn refused(archive: &[u8], what: &str) -> String {
     let restored = restore(Cursor::new(archive), &to.path().join("state"));
     assert!(restored.is_err(), "{what} was restored");
     let error = restored.unwrap_err();
-    assert!(matches!(error, StoreError::Archive { .. }), "{what}: {error}");
+    assert!(matches!(error, StoreError::Archive { .. } | StoreError::NoBackup { .. }), "{what}: {error}");
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "{what}");
     error.to_string()
 }
