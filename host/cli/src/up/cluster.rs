@@ -43,6 +43,12 @@ pub(super) struct Cluster {
     pub(super) agents: BTreeMap<String, Member>,
     /// The context that was in use before this cluster's.
     pub(super) before: Option<String>,
+    /// How many agents there are to be, as was said last.
+    #[serde(default)]
+    pub(super) wanted: Option<u16>,
+    /// How many slots each of them is to have, if that was said then.
+    #[serde(default)]
+    pub(super) slots: Option<u16>,
 }
 
 /// An agent, and what it was started with.
@@ -201,6 +207,8 @@ mod tests {
             hub: Some(member.hub),
             agents: [("worker-1".to_owned(), member)].into(),
             before: Some("prod".to_owned()),
+            wanted: Some(1),
+            slots: None,
         };
         place.write(&cluster).unwrap();
         assert_eq!(place.read(&screen).unwrap(), cluster);

@@ -41,13 +41,15 @@ Examples:
   pigeon process -f orders.jsonl --items -v json
   pigeon status
   pigeon up --agents 5                    Two more; cores and memory are shared out anew
+  pigeon up                               What is gone of it is started again
   pigeon down                             Stop them, in order")]
 pub(crate) struct UpArgs {
-    /// How many agents there are to be
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
-    agents: u16,
+    /// How many agents there are to be [default: as many as the cluster had last, 2 if it is new]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
+    agents: Option<u16>,
 
-    /// Runs that each of them computes at once [default: the cores, shared out among them]
+    /// Runs that each of them computes at once [default: the cores, shared out among them; without --agents as it was
+    /// said last]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..))]
     slots: Option<u16>,
 
@@ -61,7 +63,12 @@ pub(crate) struct UpArgs {
 #[command(after_help = "\
 Examples:
   pigeon down
-  pigeon down --purge               With its queue, results, certificates and logs")]
+  pigeon down --purge               With its queue, results, certificates and logs
+
+What --purge leaves:
+  contexts that `pigeon context add` made: `pigeon context remove NAME`
+  what commands with --local keep, in $XDG_STATE_HOME/pigeon
+  plugins that were compiled, in $XDG_CACHE_HOME/pigeon")]
 pub(crate) struct DownArgs {
     /// Remove all that it keeps as well: its queue, results, certificates and logs
     #[arg(long)]

@@ -22,6 +22,7 @@ use crate::{
     screen::Screen,
     serve::Running,
     text::plural,
+    units::Size,
 };
 
 /// Far longer than a process takes to be there.
@@ -44,13 +45,31 @@ struct Wanted {
     memory: u64,
 }
 
+/// Agents of a cluster of which nobody ever said how many there are to be.
+const USUAL: u16 = 2;
+
+/// How many agents there are to be, and how many slots each is to have if that is said: what is not said now is as it was
+/// said last. Slots are of a number of agents: with another they are not said.
+fn said(cluster: &Cluster, agents: Option<u16>, slots: Option<u16>) -> (u16, Option<u16>) {
+    let there = u16::try_from(cluster.agents.len()).ok().filter(|there| *there > 0);
+    let slots = slots.or(cluster.slots.filter(|_| agents.is_none()));
+    (agents.or(cluster.wanted).or(there).unwrap_or(USUAL), slots)
+}
+
 /// Have so many agents, with so many slots each, and a server.
-pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen: &Screen) -> Result<(), Failed> {
+pub(super) async fn start(
+    place: &Place,
+    agents: Option<u16>,
+    slots: Option<u16>,
+    screen: &Screen,
+) -> Result<(), Failed> {
     let contexts = ContextsFile::of_user()?;
     may_have_context(&contexts, place)?;
     place.make()?;
     let _lock = place.lock()?;
     let mut cluster = place.read(screen)?;
+    let (agents, slots) = said(&cluster, agents, slots);
+    (cluster.wanted, cluster.slots) = (Some(agents), slots);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let shared = |all: u64| all / u64::from(agents.max(1));
     let wanted = Wanted {
@@ -77,13 +96,18 @@ pub(super) async fn start(place: &Place, agents: u16, slots: Option<u16>, screen
     all_in(place, &cluster, &client, &before, &mut started).await?;
     keep_context(&contexts, place, &mut cluster, context)?;
 
-    screen.note(&format!(
-        "{} of {} {} in; commands mean this cluster from now on",
-        plural(agents.into(), "agent"),
-        plural(wanted.slots.into(), "slot"),
-        if agents == 1 { "is" } else { "are" }
-    ));
-    screen.next("to judge something:", "pigeon process -f FILE -v json");
+    if agents == 0 {
+        screen.note("the server runs, without agents; commands mean this cluster from now on");
+        screen.next("to have agents that judge:", &place.command("pigeon up --agents 2"));
+    } else {
+        screen.note(&format!(
+            "{} of {} {} in; commands mean this cluster from now on",
+            plural(agents.into(), "agent"),
+            plural(wanted.slots.into(), "slot"),
+            if agents == 1 { "is" } else { "are" }
+        ));
+        screen.next("to judge something:", "pigeon process -f FILE -v json");
+    }
     screen.next("to see how it does:", "pigeon status");
     screen.next("to stop it:", &place.command("pigeon down"));
     Ok(())
@@ -147,7 +171,12 @@ async fn server(place: &Place, cluster: &mut Cluster, screen: &Screen) -> Result
         Some(running) => running,
         None => {
             // One that has not come so far as to say where it is, or no longer says so.
-            stop::end_server(place, cluster, screen).await?;
+            let was_there = cluster.server.is_some();
+            match (stop::end_server(place, cluster, screen).await?, was_there) {
+                (0, true) => screen.note("the server was gone: it is started again, and goes on where it was"),
+                (0, false) => {}
+                _ => screen.note("the server did not say where it is: it was stopped, and is started again"),
+            }
             match start_server(place, cluster, cluster.api, cluster.hub).await {
                 Ok(running) => running,
                 // Somebody else may listen there by now.
@@ -223,13 +252,8 @@ async fn members(
     };
     let (kept, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         std::mem::take(&mut cluster.agents).into_iter().partition(|(name, member)| fits(name, member));
-    let share = |member: &Member| (member.slots, member.memory) == (wanted.slots, wanted.memory);
-    let anew =
-        others.iter().filter(|(name, member)| names.contains(name) && member.process.is_alive() && !share(member));
-    let anew = anew.count();
-    if anew > 0 {
-        let agents = plural(anew as u64, "agent");
-        screen.note(&format!("started anew, in order: {agents}; cores and memory are shared out among all"));
+    for what in changes(&others, &names, wanted) {
+        screen.note(&what);
     }
     // Until they have ended they are not forgotten.
     cluster.agents = kept.iter().chain(&others).map(|(name, member)| (name.clone(), member.clone())).collect();
@@ -269,6 +293,36 @@ async fn members(
         started.insert(name.clone(), process);
     }
     Ok(started)
+}
+
+/// What becomes of agents that are not as they are to be, in words.
+fn changes(others: &BTreeMap<String, Member>, names: &[String], wanted: Wanted) -> Vec<String> {
+    let all = plural(wanted.agents.into(), "agent");
+    let (slots, memory) = (plural(wanted.slots.into(), "slot"), Size(wanted.memory));
+    let are = if wanted.agents == 1 { "is" } else { "are" };
+    let became = |name: &String, member: &Member| {
+        if !names.contains(name) {
+            format!("no longer of the cluster, for there {are} to be {all}")
+        } else if !member.process.is_alive() {
+            "gone, and started again".to_owned()
+        } else if (member.slots, member.memory) != (wanted.slots, wanted.memory) {
+            format!(
+                "stopped in order and started again, with {slots} and {memory} of memory each: this machine is shared out \
+                 among {all}"
+            )
+        } else {
+            "stopped in order and started again, for the server is at another address".to_owned()
+        }
+    };
+    let mut changes: Vec<(String, Vec<&str>)> = Vec::new();
+    for (name, member) in others {
+        let what = became(name, member);
+        match changes.iter_mut().find(|(other, _)| *other == what) {
+            Some((_, names)) => names.push(name),
+            None => changes.push((what, vec![name])),
+        }
+    }
+    changes.into_iter().map(|(what, names)| format!("{}: {what}", names.join(", "))).collect()
 }
 
 /// A join token for one agent, in a file that only this user can read.
@@ -324,4 +378,49 @@ async fn all_in(
         let _ = std::fs::remove_file(place.agent(name).join("join.token"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pid::ProcessId;
+
+    fn member(slots: u16, hub: u16) -> Member {
+        let process = ProcessId::of_self().unwrap();
+        Member { process, hub: SocketAddr::from(([127, 0, 0, 1], hub)), slots, memory: 1 << 30 }
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_it_was_said_last() {
+        let new = Cluster::default();
+        assert_eq!(said(&new, None, None), (2, None));
+        assert_eq!(said(&new, Some(0), Some(3)), (0, Some(3)));
+        let known = Cluster { wanted: Some(3), slots: Some(1), ..Cluster::default() };
+        assert_eq!(said(&known, None, None), (3, Some(1)));
+        assert_eq!(said(&known, None, Some(4)), (3, Some(4)));
+        assert_eq!(said(&known, Some(5), None), (5, None), "the machine is shared out anew");
+        let names = ["worker-1", "worker-2", "worker-3"].map(|name| (name.to_owned(), member(1, 1)));
+        let found = Cluster { agents: names.into(), ..Cluster::default() };
+        assert_eq!(said(&found, None, None), (3, None));
+    }
+
+    #[test]
+    fn each_agent_that_is_touched_is_named_with_the_reason() {
+        let wanted = Wanted { agents: 4, slots: 2, memory: 1 << 30 };
+        let names: Vec<String> = (1..=4).map(|number| format!("worker-{number}")).collect();
+        let mut gone = member(2, 1);
+        gone.process.pid = u32::MAX >> 1;
+        let others = [("1", member(1, 1)), ("2", member(1, 1)), ("3", gone), ("4", member(2, 7)), ("5", member(2, 1))];
+        let others = others.map(|(name, member)| (format!("worker-{name}"), member)).into();
+        assert_eq!(
+            changes(&others, &names, wanted),
+            [
+                "worker-1, worker-2: stopped in order and started again, with 2 slots and 1 GiB of memory each: this machine \
+                 is shared out among 4 agents",
+                "worker-3: gone, and started again",
+                "worker-4: stopped in order and started again, for the server is at another address",
+                "worker-5: no longer of the cluster, for there are to be 4 agents",
+            ]
+        );
+    }
 }

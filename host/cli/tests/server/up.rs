@@ -124,7 +124,8 @@ fn a_half_dead_cluster_is_made_whole_by_up_and_stopped_by_down() {
 
     // Fewer agents, each with more slots.
     let fewer = cluster.up(&["--agents", "1", "--slots", "2"]).expect(0);
-    assert!(fewer.stderr.contains("started anew, in order: 1 agent;"), "{fewer:?}");
+    assert!(fewer.stderr.contains("worker-1: stopped in order and started again, with 2 slots"), "{fewer:?}");
+    assert!(fewer.stderr.contains("worker-2: no longer of the cluster, for there is to be 1 agent"), "{fewer:?}");
     assert_eq!(cluster.ready(), ["worker-1"]);
     assert!(!is_alive(third["worker-2"]));
 
@@ -133,6 +134,30 @@ fn a_half_dead_cluster_is_made_whole_by_up_and_stopped_by_down() {
     cluster.down(&[]).expect(0);
     assert!(left.values().all(|pid| !is_alive(*pid)), "{left:?}");
     assert_eq!(cluster.current(), None);
+}
+
+#[test]
+fn a_cluster_keeps_its_number_and_what_was_gone_is_told() {
+    let cluster = Cluster::new();
+    cluster.up(&["--agents", "3", "--slots", "1"]).expect(0);
+    let first = cluster.processes();
+    kill(first["server"]);
+    kill(first["worker-3"]);
+    let up = cluster.up(&[]).expect(0);
+    for told in ["the server was gone: it is started again", "worker-3: gone, and started again", "3 agents of 1 slot"]
+    {
+        assert!(up.stderr.contains(told), "{told}: {up:?}");
+    }
+    let second = cluster.processes();
+    assert_eq!((&second["worker-1"], &second["worker-2"]), (&first["worker-1"], &first["worker-2"]), "they went on");
+    assert_eq!(cluster.ready(), ["worker-1", "worker-2", "worker-3"]);
+    let again = cluster.up(&[]).expect(0);
+    assert!(!again.stderr.contains("gone") && !again.stderr.contains("started again"), "{again:?}");
+
+    let none = cluster.up(&["--agents", "0"]).expect(0);
+    assert!(none.stderr.contains("the server runs, without agents"), "{none:?}");
+    assert!(!none.stderr.contains("slot"), "{none:?}");
+    cluster.down(&["--purge"]).expect(0);
 }
 
 #[test]
