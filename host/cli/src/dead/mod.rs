@@ -22,6 +22,9 @@ use crate::{
     visit::visit,
 };
 
+/// How many are named if nothing is said.
+const USUAL: u32 = 50;
+
 /// Runs that could not be judged: look at them, try them again, discard them
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -68,7 +71,7 @@ struct ListArgs {
     which: WhichArgs,
 
     /// At most so many
-    #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, default_value_t = USUAL)]
     limit: u32,
 
     /// Only those behind this one in the list: the next page
@@ -161,9 +164,8 @@ pub(crate) async fn run(args: DeadArgs, colours: Colours, screen: Screen) -> Res
 
 async fn list(args: ListArgs, colours: Colours, screen: &Screen) -> Result<Exit, Failed> {
     if args.limit == 0 {
-        return Err(
-            Failed::usage("at least one dead letter must be asked for, not 0").hint("--limit is 50 if not given")
-        );
+        return Err(Failed::usage("at least one dead letter must be asked for, not 0")
+            .hint(format!("--limit is {USUAL} if not given")));
     }
     let mut paper = Paper::open(args.output, colours)?;
     visit(&args.host, screen, async |host| {
@@ -176,7 +178,7 @@ async fn list(args: ListArgs, colours: Colours, screen: &Screen) -> Result<Exit,
             None => None,
         };
         let page = page(client, &filter, after, args.limit as usize).await?;
-        paper.show(&page, |page, view| table(page, &args.which, view))?;
+        paper.show(&page, |page, view| table(page, &args.which, args.limit, view))?;
         if page.dead.is_empty() && host.is_local() && paper.output == Output::Table {
             let results = host.command("pigeon jobs results JOB");
             screen.next("without a server none are kept; what could not be judged stands in", &results);
@@ -304,7 +306,7 @@ async fn page(
     Ok(DeadPage { dead, next })
 }
 
-fn table(page: &DeadPage, which: &WhichArgs, view: &View) -> String {
+fn table(page: &DeadPage, which: &WhichArgs, limit: u32, view: &View) -> String {
     if page.dead.is_empty() {
         let any = which.job.is_some() || which.code.is_some() || which.message.is_some();
         return if any {
@@ -340,17 +342,23 @@ fn table(page: &DeadPage, which: &WhichArgs, view: &View) -> String {
     }
     let mut text = grid.text(view.paint, view.width);
     if let Some(next) = page.next {
-        let more = format!("pigeon dead list{} --after {next}", same(which));
+        let more = format!("pigeon dead list{} --after {next}", same(which, limit));
         text.push_str(&format!("more: {}\n", view.command(more)));
     }
     text
 }
 
 /// The flags that ask for the same again.
-fn same(which: &WhichArgs) -> String {
+fn same(which: &WhichArgs, limit: u32) -> String {
     let flags = [("job", &which.job), ("code", &which.code), ("message", &which.message)];
     let flags = flags.into_iter().filter_map(|(flag, value)| value.as_ref().map(|value| (flag, value)));
-    flags.map(|(flag, value)| format!(" --{flag} {}", crate::dirs::quoted(&crate::text::printable(value)))).collect()
+    let mut same: String = flags
+        .map(|(flag, value)| format!(" --{flag} {}", crate::dirs::quoted(&crate::text::printable(value))))
+        .collect();
+    if limit != USUAL {
+        same.push_str(&format!(" --limit {limit}"));
+    }
+    same
 }
 
 #[cfg(test)]

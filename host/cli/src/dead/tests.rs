@@ -46,10 +46,19 @@ async fn letters_at_several_widths() {
     let page = page(&host(4), &DeadFilter::default(), None, 3).await.unwrap();
     let which = which(&["--message", "CPU time"]);
     for width in [40, 80, 160] {
-        let text = table(&page, &which, &view(width));
+        let text = table(&page, &which, USUAL, &view(width));
         assert_harmless(&text, width);
         insta::assert_snapshot!(format!("dead_{width}"), text);
     }
+}
+
+#[tokio::test]
+async fn the_next_page_is_as_long_as_this_one() {
+    let page = page(&host(3), &DeadFilter::default(), None, 1).await.unwrap();
+    let more = |limit| table(&page, &which(&["--code", "trap"]), limit, &view(160)).lines().last().unwrap().to_owned();
+    let next = page.next.unwrap();
+    assert_eq!(more(1), format!("more: pigeon dead list --code trap --limit 1 --after {next}"));
+    assert_eq!(more(USUAL), format!("more: pigeon dead list --code trap --after {next}"));
 }
 
 #[tokio::test]
@@ -96,9 +105,9 @@ fn all_are_meant_only_if_it_is_said() {
 #[test]
 fn an_empty_list_says_what_to_do() {
     let none = DeadPage { dead: Vec::new(), next: None };
-    let text = table(&none, &which(&[]), &view(80));
+    let text = table(&none, &which(&[]), USUAL, &view(80));
     assert_eq!(text, "no dead letter: runs that cannot be judged would stand here\n");
-    let text = table(&none, &which(&["--code", "x"]), &view(80));
+    let text = table(&none, &which(&["--code", "x"]), USUAL, &view(80));
     assert_eq!(text, "no such dead letter: pigeon dead list lists all\n");
 }
 
@@ -112,6 +121,6 @@ fn hostile_words_steer_nothing() {
     };
     let page = DeadPage { dead: vec![evil(1), evil(2)], next: Some(letter(2).id) };
     for width in [40, 80, 200] {
-        assert_harmless(&table(&page, &which(&[]), &view(width)), width);
+        assert_harmless(&table(&page, &which(&[]), USUAL, &view(width)), width);
     }
 }
