@@ -69,26 +69,33 @@ pub(crate) async fn run(args: AgentsArgs, colours: Colours, screen: Screen) -> R
     .await
 }
 
+/// As much of the end of an agent's id as tells it from others of its name: ids that were made within a minute begin alike.
+fn short(id: &str) -> &str {
+    id.char_indices().rev().nth(7).map_or(id, |(at, _)| &id[at..])
+}
+
 fn table(agents: &[AgentStatus], view: &View) -> String {
     if agents.is_empty() {
         return String::new();
     }
     let mut grid = Grid::new([
-        Column::left("NAME").kept().cut(10),
-        Column::left("STATE").kept(),
-        Column::left("HEALTH").kept(),
-        Column::right("SLOTS"),
-        Column::right("LEASES"),
-        Column::right("RUNS"),
-        Column::right("FAILURES"),
-        Column::left("SINCE"),
-        Column::left("ADDRESS"),
-        Column::left("VERSION"),
-        Column::left("WHY").cut(20),
+        Column::left("name").kept().cut(10),
+        Column::left("id").kept(),
+        Column::left("state").kept(),
+        Column::left("health").kept(),
+        Column::right("slots"),
+        Column::right("leases"),
+        Column::right("runs"),
+        Column::right("failures"),
+        Column::left("since"),
+        Column::left("address"),
+        Column::left("version"),
+        Column::left("why").cut(20),
     ]);
     for agent in agents {
         grid.row([
             cell(&agent.name).painted(Paint::strong),
+            cell(short(&agent.id)),
             cell(words::agent(agent.state)),
             cell(words::health(agent.health)).painted(words::health_tone(agent.health)),
             cell(number(agent.slots.into())),
@@ -102,4 +109,34 @@ fn table(agents: &[AgentStatus], view: &View) -> String {
         ]);
     }
     grid.text(view.paint, view.width)
+}
+
+#[cfg(test)]
+mod tests {
+    use pigeon_api::Health;
+
+    use super::*;
+    use crate::samples::{NOW, view};
+
+    #[test]
+    fn two_agents_of_one_name_can_be_told_apart() {
+        let agent = |id: &str| AgentStatus {
+            id: id.to_owned(),
+            name: "north".to_owned(),
+            state: AgentState::Ready,
+            since_ms: NOW - 60_000,
+            address: "127.0.0.1:7".to_owned(),
+            version: "0.1.0".to_owned(),
+            slots: 2,
+            leases: 0,
+            heard_ms: NOW,
+            runs: 17,
+            failures: 0,
+            health: Health::Good,
+            reasons: Vec::new(),
+        };
+        let agents =
+            ["01a1ffcc-cd90-7568-ab47-7bab643910cc", "01a1ffcc-cd91-7c20-9d11-04f2a95be731", "short"].map(agent);
+        insta::assert_snapshot!(table(&agents, &view(100)));
+    }
 }

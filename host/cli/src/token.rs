@@ -229,10 +229,10 @@ fn article(role: Role) -> String {
 
 fn table(tokens: &[TokenInfo], view: &View) -> String {
     let mut grid = Grid::new([
-        Column::left("NAME").kept().cut(10),
-        Column::left("ROLE").kept(),
-        Column::left("MADE"),
-        Column::left("ENDS"),
+        Column::left("name").kept().cut(10),
+        Column::left("role").kept(),
+        Column::left("made"),
+        Column::left("ends"),
     ]);
     for token in tokens {
         let ends = token.expires_ms.map_or_else(|| "when it is revoked".to_owned(), |ms| view.moment.relative(ms));

@@ -157,9 +157,9 @@ fn table(list: &ContextList, view: &View) -> String {
     }
     let mut grid = Grid::new([
         Column::left("").kept(),
-        Column::left("NAME").kept(),
-        Column::left("SERVER").kept().cut(20),
-        Column::left("KNOWN BY").cut(15),
+        Column::left("name").kept(),
+        Column::left("server").kept().cut(20),
+        Column::left("known by").cut(15),
     ]);
     for context in &list.contexts {
         grid.row([
