@@ -230,7 +230,10 @@ fn a_backup_of_a_server_at_work_is_a_state_directory_again() {
     let list = place.json(&["jobs", "list", "--state-dir", "again"]);
     assert_eq!(text(&list["jobs"][0], "id"), job, "{list}");
     place.write("cut.tar", &std::fs::read(place.path("queue.tar")).unwrap()[..1000]);
-    place.run(&["restore", "cut.tar", "--state-dir", "cut"]).refused(2);
+    let cut = place.run(&["restore", "cut.tar", "--state-dir", "cut"]).refused(2);
+    assert!(cut.contains("cut.tar is no whole backup") && cut.contains("it ends too early"), "{cut}");
+    let other = place.run(&["restore", "a.json", "--state-dir", "cut"]).refused(2);
+    assert!(other.contains("a.json is no backup of Pigeon") && other.contains("pigeon backup FILE"), "{other}");
     assert!(!place.path("cut").exists());
 }
 
