@@ -32,6 +32,9 @@ use crate::{
 /// How often it is looked whether jobs that the machinery failed for can go on.
 const MEND: Duration = Duration::from_secs(10);
 
+/// How often is written down what landed lately, while anything does: so much is lost if the process is killed.
+const KEEP: Duration = Duration::from_secs(1);
+
 /// A control host that is up: its hub accepts agents, and its [`client`](Self::client) takes work. Share it behind an
 /// `Arc`: whatever serves its clients needs it as long as it serves.
 pub struct App {
@@ -64,9 +67,11 @@ impl App {
         tokio::pin!(until);
         let mut mending = tokio::time::interval(MEND);
         mending.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keeping = tokio::time::interval(KEEP);
+        keeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept = Instant::now();
-        // Each one at a time, beside all else; both are done in small steps, so they may be cut off.
-        let (mut sweeping, mut mended) = (JoinSet::new(), JoinSet::new());
+        // Each one at a time, beside all else; all are done in small steps, so they may be cut off.
+        let (mut sweeping, mut mended, mut kept) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         loop {
             let sweep_at = swept + self.sweep_every();
             tokio::select! {
@@ -77,7 +82,6 @@ impl App {
                     if !self.core.is_up() && !self.core.closing.load(Relaxed) {
                         return Err(ControlError::OwnerLost);
                     }
-                    self.keep_figures();
                     if mended.is_empty() {
                         let core = self.core.clone();
                         mended.spawn(async move { core.mend().await });
@@ -85,6 +89,13 @@ impl App {
                 }
                 // Those that can go on do.
                 Some(_) = mended.join_next(), if !mended.is_empty() => {}
+                // Off this task: a disk may be slow.
+                _ = keeping.tick(), if kept.is_empty() => {
+                    if let Some(keep) = self.keep_figures() {
+                        kept.spawn_blocking(keep);
+                    }
+                }
+                Some(_) = kept.join_next(), if !kept.is_empty() => {}
                 // Something may have had its time. The setting may have changed since: then this comes early or late once.
                 () = tokio::time::sleep_until(sweep_at), if sweeping.is_empty() => {
                     sweeping.spawn(sweep(self.core.clone(), self.config().retention));
@@ -215,11 +226,11 @@ impl App {
         differ
     }
 
-    /// What landed lately outlives a control host that serves.
-    fn keep_figures(&self) {
-        if self.core.serving.is_some() {
-            self.core.figures.keep(&self.config().state_dir, clock::now_ms());
-        }
+    /// Writes down what landed lately, which outlives a control host that serves. It blocks.
+    fn keep_figures(&self) -> Option<impl FnOnce() + Send + 'static> {
+        self.core.serving.as_ref()?;
+        let (figures, dir) = (self.core.figures.clone(), self.config().state_dir.clone());
+        Some(move || figures.keep(&dir, clock::now_ms()))
     }
 
     fn config(&self) -> MutexGuard<'_, Config> {

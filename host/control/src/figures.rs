@@ -1,7 +1,7 @@
 //! What this process has counted since it started, and how much landed lately.
 //!
-//! What landed lately outlives the process, but for its last seconds: a control host that serves writes it down now and
-//! then, into a file that nobody misses.
+//! What landed lately outlives the process, but for about its last second: a control host that serves writes it down while
+//! it changes, into a file that nobody misses.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -36,6 +36,10 @@ pub(crate) struct Figures {
     pub(crate) leased: AtomicU64,
     runs: [AtomicU64; 3],
     lately: Mutex<Lately>,
+    /// Something landed that is not written down.
+    changed: AtomicBool,
+    /// One writes it down at a time.
+    keeping: Mutex<()>,
 }
 
 impl Figures {
@@ -46,6 +50,7 @@ impl Figures {
         }
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         lately.add(now_ms, verdicts.iter().sum(), verdicts[Verdict::Failure as usize]);
+        self.changed.store(true, Relaxed);
     }
 
     /// Runs that were recorded, by verdict.
@@ -63,8 +68,12 @@ impl Figures {
 }
 
 impl Figures {
-    /// Write down what landed lately.
+    /// Write down what landed lately, if anything did since the last time.
     pub(crate) fn keep(&self, dir: &Path, now_ms: u64) {
+        let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.changed.swap(false, Relaxed) {
+            return;
+        }
         let lately = {
             let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
             lately.pass(now_ms / STEP_MS);
@@ -73,6 +82,7 @@ impl Figures {
         let (path, new) = (dir.join(FILE), dir.join(FILE).with_extension("new"));
         let kept = lately.map_err(io::Error::from).and_then(|lately| fs::write(&new, lately));
         if let Err(error) = kept.and_then(|()| fs::rename(&new, &path)) {
+            self.changed.store(true, Relaxed);
             tracing::debug!(%error, "what landed lately is not written down");
         }
     }
@@ -155,5 +165,23 @@ mod tests {
         third.take_up(dir.path(), at(3));
         third.take_up(&dir.path().join("elsewhere"), at(3));
         assert_eq!(third.throughput(at(3)).runs, [0]);
+    }
+
+    #[test]
+    fn what_is_written_down_is_not_written_again_and_what_failed_is() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (path, elsewhere) = (dir.path().join(FILE), dir.path().join("elsewhere"));
+        let figures = Figures::default();
+        figures.keep(dir.path(), 1);
+        assert!(!path.exists());
+        figures.landed(1, [1, 0, 0]);
+        figures.keep(&elsewhere, 2);
+        figures.keep(dir.path(), 3);
+        fs::remove_file(&path).unwrap();
+        figures.keep(dir.path(), 4);
+        assert!(!path.exists());
+        figures.landed(5, [1, 0, 0]);
+        figures.keep(dir.path(), 6);
+        assert!(path.exists());
     }
 }

@@ -57,7 +57,9 @@ impl App {
         // It was told to end; with it goes its hold on the store.
         let _ = journal.await;
         core.jobs.clear();
-        self.keep_figures();
+        if let Some(keep) = self.keep_figures() {
+            keep();
+        }
         if !serves {
             self.forget().await;
         }

@@ -51,6 +51,24 @@ async fn figures_are_those_of_all_jobs_that_are_kept() {
 }
 
 #[tokio::test]
+async fn what_landed_lately_is_written_down_again_while_it_changes() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let file = dir.path().join("throughput.json");
+    let written = async {
+        for _ in 0..2 {
+            ended(&app).await;
+            while !file.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            std::fs::remove_file(&file).unwrap();
+        }
+    };
+    app.run(written).await.unwrap();
+    stop(app).await;
+}
+
+#[tokio::test]
 async fn the_oldest_run_is_as_old_as_its_item() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
