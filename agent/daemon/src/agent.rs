@@ -60,6 +60,9 @@ pub enum AgentError {
     /// The hub does not want it (any more).
     #[error("the hub refused this agent: {0}")]
     Refused(String),
+    /// Another process has its identity as well, and the hub knows only the one that came last.
+    #[error("another process has connected to the hub with this agent's identity")]
+    Elsewhere,
     /// No socket can be opened.
     #[error("failed to open a UDP socket")]
     Socket(#[from] std::io::Error),
@@ -219,6 +222,7 @@ async fn live<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &Cancellatio
         match session.ended {
             Ended::Left => return Ok(()),
             Ended::Refused(reason) => return Err(AgentError::Refused(reason)),
+            Ended::Elsewhere => return Err(AgentError::Elsewhere),
             Ended::Broken(reason) => tracing::warn!(hub = %shared.config.hub, "not connected: {reason}"),
         }
         // Told to stop while there is no hub: stay for what is not delivered, until that is overdue.

@@ -33,7 +33,7 @@ pub enum IdentityError {
     /// A file cannot be read or written.
     #[error("failed to {attempt} {path}")]
     Io {
-        /// What was attempted: `read`, `write`.
+        /// What was attempted: `read`, `write`, `lock`.
         attempt: &'static str,
         /// On what.
         path: PathBuf,
@@ -139,7 +139,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
+pub(crate) fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     move |source| IdentityError::Io { attempt, path, source }
 }

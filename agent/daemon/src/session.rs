@@ -8,7 +8,7 @@ use std::{
 use pigeon_protocol::{
     close, frame,
     limits::{MAX_BEAT_MS, MAX_FRAME},
-    message::{Beat, Credit, Draining, Hello, ToAgent, ToHub, Welcome, to_agent, to_hub},
+    message::{Beat, Credit, Draining, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
     version::{ALPN, Minor, SERVER_NAME},
 };
 use quinn::{ConnectionError, SendStream};
@@ -44,6 +44,8 @@ pub(crate) enum Ended {
     Broken(String),
     /// The hub does not want this agent.
     Refused(String),
+    /// Another process has connected with this agent's identity.
+    Elsewhere,
 }
 
 /// Whether the hub was reached at all is what decides how long the next pause is.
@@ -104,7 +106,7 @@ async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, patience: Durat
             };
             match message.say {
                 Some(to_agent::Say::Welcome(welcome)) => return Ok((send, reader, welcome)),
-                Some(to_agent::Say::Refused(refused)) => return Err(refusal(refused.reason, refused.try_again)),
+                Some(to_agent::Say::Refused(refused)) => return Err(refused_by(refused)),
                 _ => {}
             }
         }
@@ -145,6 +147,11 @@ fn hello<L: Lanes>(shared: &Shared<L>) -> Hello {
 
 fn refusal(reason: String, try_again: bool) -> Ended {
     if try_again { Ended::Broken(reason) } else { Ended::Refused(reason) }
+}
+
+/// What the hub's refusal means.
+fn refused_by(words: Refused) -> Ended {
+    if words.elsewhere { Ended::Elsewhere } else { refusal(words.reason, words.try_again) }
 }
 
 /// What the end of a connection means.
@@ -265,7 +272,7 @@ impl<L: Lanes> Live<L> {
             Some(to_agent::Say::Drain(drain)) => {
                 self.drain("the hub asked for it", Duration::from_millis(drain.grace_ms)).await?;
             }
-            Some(to_agent::Say::Refused(refused)) => return Err(refusal(refused.reason, refused.try_again)),
+            Some(to_agent::Say::Refused(refused)) => return Err(refused_by(refused)),
             // A second welcome says nothing new; the rest is from a newer hub.
             Some(to_agent::Say::Welcome(_)) | None => {}
         }

@@ -31,5 +31,8 @@ pub const MAX_COMPONENT: u64 = 128 << 20;
 /// Greatest sum of the values of a job's options, in bytes.
 pub const MAX_OPTIONS: u64 = 16 << 20;
 
+/// Longest name of an agent, and longest of its labels, in bytes.
+pub const MAX_NAME: usize = 256;
+
 /// Longest time between two beats, in milliseconds.
 pub const MAX_BEAT_MS: u64 = 30_000;

@@ -170,6 +170,9 @@ pub struct Refused {
     /// Whether it may try again later.
     #[prost(bool, tag = "2")]
     pub try_again: bool,
+    /// Another process has connected with this agent's identity. An older hub does not say so.
+    #[prost(bool, tag = "3")]
+    pub elsewhere: bool,
 }
 
 /// The beat was heard.

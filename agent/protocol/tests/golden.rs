@@ -122,8 +122,10 @@ fn the_control_stream() {
     golden("to-hub-credit", to_hub(to_hub::Say::Credit(Credit { received: 17, batches: 4 })));
     golden("to-hub-draining", to_hub(to_hub::Say::Draining(Draining { reason: "SIGTERM".into() })));
     golden("to-agent-welcome", to_agent(to_agent::Say::Welcome(Welcome { minor: 1, session: 2, beat_ms: 10_000 })));
-    let refused = Refused { reason: "revoked".into(), try_again: true };
+    let refused = Refused { reason: "revoked".into(), try_again: true, elsewhere: false };
     golden("to-agent-refused", to_agent(to_agent::Say::Refused(refused)));
+    let elsewhere = Refused { reason: "elsewhere".into(), try_again: false, elsewhere: true };
+    golden("to-agent-refused-elsewhere", to_agent(to_agent::Say::Refused(elsewhere)));
     golden("to-agent-beat-heard", to_agent(to_agent::Say::BeatHeard(BeatHeard { number: 9, unknown: vec![300] })));
     golden("to-agent-cancel", to_agent(to_agent::Say::Cancel(Cancel { leases: vec![1, 2] })));
     golden("to-agent-drain", to_agent(to_agent::Say::Drain(Drain { grace_ms: 5000 })));

@@ -5,6 +5,7 @@ use pigeon_protocol::{
     enrol::{EnrolReply, EnrolRequest},
     frame,
     id::{AgentId, Digest},
+    limits::MAX_NAME,
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
@@ -16,9 +17,6 @@ use crate::{
 
 /// Longest request, in bytes: a secret, a name, and a signing request of some hundred bytes.
 const MAX_REQUEST: usize = 16 << 10;
-
-/// Longest name of an agent, in bytes.
-pub(crate) const MAX_NAME: usize = 256;
 
 /// Serve one request. The permit bounds how many are served at once.
 pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permit: OwnedSemaphorePermit) {

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use pigeon_protocol::{
     close, frame,
     id::{IncarnationId, LeaseId},
-    limits::MAX_FRAME,
+    limits::{MAX_FRAME, MAX_NAME},
     message::{BeatHeard, Cancel, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
     version::Minor,
 };
@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     batch,
     collect::Context,
-    enrol::MAX_NAME,
     handler::{HubEvent, SessionEnd},
     hub::{PATIENCE, Shared},
     request,
@@ -34,7 +33,7 @@ use crate::{
     transport::{Reader, code},
 };
 
-/// Most labels of an agent, and the longest, in bytes.
+/// Most labels of an agent.
 const MAX_LABELS: usize = 64;
 
 /// Most slots of an agent, and most runs in flight.
@@ -175,17 +174,20 @@ impl Session {
                 // Asked to end, by control or by a newer session of the same agent.
                 () = self.entry.ending.asked.cancelled() => {
                     let (end, try_again) = self.entry.ending.why();
+                    let elsewhere = end == SessionEnd::Died;
                     let reason = match &end {
                         SessionEnd::Disconnected(reason) => reason.clone(),
+                        // It lives, where it hears this.
+                        SessionEnd::Died => "another process has connected with this agent's identity".to_owned(),
                         _ => "the agent has connected anew".to_owned(),
                     };
-                    return Goodbye { end, words: Some(Refused { reason, try_again }) };
+                    return Goodbye { end, words: Some(Refused { reason, try_again, elsewhere }) };
                 }
                 // The hub shuts down.
                 () = shared.stop.cancelled() => {
                     let reason = "the hub shuts down".to_owned();
                     let end = SessionEnd::Disconnected(reason.clone());
-                    return Goodbye { end, words: Some(Refused { reason, try_again: true }) };
+                    return Goodbye { end, words: Some(Refused { reason, try_again: true, elsewhere: false }) };
                 }
                 // The connection is gone.
                 error = self.connection.closed() => return gone(error),
@@ -283,7 +285,7 @@ impl Session {
             Ok(error) => gone(error),
             Err(_) => {
                 let reason = reason.to_string();
-                let words = Refused { reason: reason.clone(), try_again: false };
+                let words = Refused { reason: reason.clone(), try_again: false, elsewhere: false };
                 Goodbye { end: SessionEnd::Misbehaved(reason), words: Some(words) }
             }
         }

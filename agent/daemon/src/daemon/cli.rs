@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, num::IntErrorKind, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
-use pigeon_protocol::enrol::{JoinToken, ParseTokenError};
+use pigeon_protocol::{
+    enrol::{JoinToken, ParseTokenError},
+    limits::MAX_NAME,
+};
 
 use super::measure::{self, MeasureError};
 
@@ -34,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     cache_key: Option<PathBuf>,
     /// The name to show this agent by; if not given, the host's.
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: Option<String>,
     /// Runs that compute at once; if not given, one a core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -56,8 +59,17 @@ pub(crate) struct Args {
     pub(crate) drain_seconds: u64,
 }
 
+/// What no hub would take is refused before one is asked.
+fn name(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=MAX_NAME => Ok(text.to_owned()),
+        _ => Err(format!("a name has 1 to {MAX_NAME} bytes")),
+    }
+}
+
 fn label(text: &str) -> Result<String, String> {
     match text.split_once('=') {
+        _ if text.len() > MAX_NAME => Err(format!("a label has at most {MAX_NAME} bytes")),
         Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
         _ => Err("a label is KEY=VALUE".to_owned()),
     }
@@ -215,6 +227,20 @@ mod tests {
         assert!(parse(&["--label", "novalue"]).is_err());
         assert!(parse(&["--token", "pgn1.secret"]).is_err(), "a token is never an argument");
         assert_eq!(parse(&["--label", "a=b", "--label", "c=d=e"]).unwrap().labels, ["a=b", "c=d=e"]);
+    }
+
+    #[test]
+    fn a_name_and_a_label_are_as_long_as_a_hub_takes_them() {
+        let (long, longer) = ("n".repeat(MAX_NAME), "n".repeat(MAX_NAME + 1));
+        assert_eq!(parse(&["--name", &long]).unwrap().name().unwrap(), long);
+        for wrong in ["", &longer] {
+            let error = parse(&["--name", wrong]).unwrap_err().to_string();
+            assert!(error.contains("a name has 1 to 256 bytes"), "{error}");
+        }
+        let label = |room: usize| format!("a={}", "v".repeat(room - 2));
+        parse(&["--label", &label(MAX_NAME)]).unwrap();
+        let error = parse(&["--label", &label(MAX_NAME + 1)]).unwrap_err().to_string();
+        assert!(error.contains("a label has at most 256 bytes"), "{error}");
     }
 
     #[test]

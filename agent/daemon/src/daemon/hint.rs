@@ -1,6 +1,9 @@
 //! What to do about an error that ends the daemon.
 
-use super::cli::{HubError, TokenError};
+use super::{
+    cli::{HubError, TokenError},
+    lock::FolderInUse,
+};
 use crate::{AgentError, EnrolError, IdentityError};
 
 /// The next step, where one is known.
@@ -15,6 +18,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
                     "write the token there that the control host issued, whole and for this user alone to read"
                 }
             })
+        } else if cause.is::<FolderInUse>() {
+            Some("give this agent another with --state-dir")
         } else if cause.is::<HubError>() {
             Some("is the name in --hub right, and can this machine look it up? An address will do as well")
         } else if let Some(error) = cause.downcast_ref::<EnrolError>() {
@@ -42,6 +47,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<&'static str> {
             match cause.downcast_ref::<AgentError>() {
                 Some(AgentError::Refused(_)) => Some(
                     "to enrol it anew, move the folder identity of its state folder aside and give it a join token",
+                ),
+                Some(AgentError::Elsewhere) => Some(
+                    "was its state folder copied, to this machine or another? Each agent needs its own: stop all but one of them, and let the others enrol anew, each with an empty --state-dir and a join token",
                 ),
                 _ => None,
             }

@@ -5,6 +5,7 @@
 
 mod cli;
 mod hint;
+mod lock;
 mod logging;
 pub mod measure;
 mod notify;
@@ -19,7 +20,7 @@ use pigeon_runtime::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::cli::Args;
+use self::{cli::Args, lock::FolderLock};
 pub use self::{logging::Log, notify::Systemd};
 use crate::{Agent, AgentConfig, Identity, enrol};
 
@@ -58,6 +59,8 @@ fn run(args: Args, compile: Vec<OsString>) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args, compile: Vec<OsString>) -> anyhow::Result<()> {
+    // Before anything is asked of the hub: of two agents with one identity it knows only the last.
+    let _alone = FolderLock::take(&args.state_dir)?;
     let hub = args.hub().await?;
     let identity = identity(&args, hub).await?;
     let runtime = Runtime::new(runtime_config(&args, compile)?)?;
@@ -104,11 +107,14 @@ fn drain(stop: &CancellationToken, systemd: &mut Systemd) -> bool {
 /// The identity in the state folder, or a new one for the join token.
 async fn identity(args: &Args, hub: SocketAddr) -> anyhow::Result<Identity> {
     if let Some(identity) = Identity::load(&args.state_dir)? {
+        tracing::info!(hub = %args.hub, address = %hub, "connecting to the hub");
         return Ok(identity);
     }
     let token = args.token()?;
     // A token may be good for one use: what it buys must not be lost.
     Identity::prepare(&args.state_dir)?;
+    // It may be silent for long.
+    tracing::info!(hub = %args.hub, address = %hub, "enrolling with the hub");
     let identity = enrol(hub, &token, &args.name()?).await?;
     identity.save(&args.state_dir)?;
     tracing::info!(agent = %identity.agent, hub = %hub, "enrolled");

@@ -59,7 +59,7 @@ fn a_length_over_the_bound_is_refused_before_its_bytes_come() {
 
 #[test]
 fn a_message_of_exactly_the_bound_passes_and_one_more_does_not() {
-    let mut lease = crate::message::Refused { reason: String::new(), try_again: false };
+    let mut lease = crate::message::Refused { reason: String::new(), ..Default::default() };
     lease.reason = "x".repeat(MAX_FRAME - 4);
     let frame = encode(&lease).unwrap();
     assert_eq!(frame.len(), HEADER + MAX_FRAME);

@@ -116,7 +116,7 @@ async fn another_life_of_the_same_agent_ends_the_first() {
     let (session, _) = host.control.joined().await;
     let second = host.agent_as(identity, FakeLanes::default());
     assert_eq!(host.control.left(session).await, SessionEnd::Died);
-    assert!(matches!(first.task.await.unwrap(), Err(AgentError::Refused(_))));
+    assert!(matches!(first.task.await.unwrap(), Err(AgentError::Elsewhere)));
     second.stop().await.unwrap();
 }
 
