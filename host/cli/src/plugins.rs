@@ -95,7 +95,7 @@ pub(crate) async fn run(args: PluginsArgs, colours: Colours, screen: Screen) -> 
 /// A plugin by its name; a component by its path, which is looked at here and not kept.
 async fn find(host: &Host, named: &str) -> Result<PluginInfo, Failed> {
     let Some(component) = read_component(named)? else {
-        return find_validator(host.client().as_ref(), named, host.is_local()).await;
+        return find_validator(host.client().as_ref(), named).await;
     };
     let runtime = match host.embedded() {
         Some(embedded) => embedded.runtime().clone(),

@@ -86,6 +86,12 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
 
 /// What a client is told when the store could not do something.
 pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> ApiError {
+    if let StoreError::UnknownJob(_) = error {
+        // That says all: what was attempted says no more.
+        return ApiError::new(ErrorKind::NotFound, error.to_string()).hint(
+            "it may have been removed, or forgotten some time after its end; `pigeon jobs list` names those there are",
+        );
+    }
     let kind = match &error {
         StoreError::DiskFull { .. } => ErrorKind::Exhausted,
         StoreError::Busy { .. }
@@ -96,7 +102,6 @@ pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> Ap
         | StoreError::BodiesGone(_)
         | StoreError::ChunkGap { .. }
         | StoreError::StaleEpoch { .. } => ErrorKind::Conflict,
-        StoreError::UnknownJob(_) => ErrorKind::NotFound,
         _ => ErrorKind::Internal,
     };
     let hint = store_hint(&error);
@@ -104,5 +109,18 @@ pub(crate) fn store_error(attempted: impl Into<String>, error: StoreError) -> Ap
     match hint {
         Some(hint) => told.hint(hint),
         None => told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_not_there_is_said_not_to_be() {
+        let job: pigeon_protocol::id::JobId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        let told = store_error(format!("failed to look up job {job}"), StoreError::UnknownJob(job));
+        assert_eq!((told.kind, told.message), (ErrorKind::NotFound, format!("there is no job {job}")));
+        assert!(told.hint.is_some());
     }
 }

@@ -22,6 +22,10 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::{clock, error::store_error};
 
+/// Names that are suggested for one that nobody has, and that are told where none is close.
+const MOST_CLOSE: usize = 3;
+const MOST_NAMED: usize = 10;
+
 /// Finds out what a component is.
 #[async_trait]
 pub trait Inspector: Send + Sync + 'static {
@@ -84,11 +88,13 @@ impl Registry {
             Some((name, version)) => (name, Some(version)),
             None => (reference, None),
         };
+        let mut other = None;
         if let Some(built_in) = pigeon_plugins::BUILT_IN.iter().find(|built_in| built_in.name == name) {
             let info = self.built_in(built_in).await?;
             if version.is_none_or(|version| version == info.metadata.version) {
                 return Ok(info);
             }
+            other = Some(info.metadata.version);
         }
         let records = self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))?;
         // The store lists the newest first.
@@ -97,7 +103,17 @@ impl Registry {
             .find(|record| record.name == name && version.is_none_or(|version| version == record.version))
         {
             Some(record) => info_of(record),
-            None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no validator named {reference:?}"))),
+            None => {
+                let named = records.iter().find(|record| record.name == name).map(|record| record.version.clone());
+                let hint = match other.or(named) {
+                    Some(version) => format!("there is `{name}@{version}`; `pigeon plugins list` names all"),
+                    None => {
+                        let built_in = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name);
+                        suggestion(name, built_in.chain(records.iter().map(|record| &*record.name)).collect())
+                    }
+                };
+                Err(ApiError::new(ErrorKind::NotFound, format!("there is no validator named {reference:?}")).hint(hint))
+            }
         }
     }
 
@@ -229,6 +245,24 @@ impl Registry {
     }
 }
 
+/// What to do about a name that nobody has.
+fn suggestion(name: &str, mut names: Vec<&str>) -> String {
+    names.sort_unstable();
+    names.dedup();
+    let lower = name.to_lowercase();
+    let like = names.iter().map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), *other));
+    let mut close: Vec<(f64, &str)> = like.filter(|(score, _)| *score > 0.7).collect();
+    close.sort_by(|one, other| other.0.total_cmp(&one.0));
+    close.truncate(MOST_CLOSE);
+    if close.is_empty() {
+        let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
+        names.truncate(MOST_NAMED);
+        return format!("there are {}{more}; `pigeon process` takes the path of a component as well", names.join(", "));
+    }
+    let close: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+    format!("did you mean {}? `pigeon plugins list` names all", close.join(" or "))
+}
+
 /// What a stored manifest says of its plugin. The state directory is as trustworthy as this process.
 fn info_of(record: &PluginRecord) -> Result<PluginInfo> {
     let damaged =
@@ -236,4 +270,23 @@ fn info_of(record: &PluginRecord) -> Result<PluginInfo> {
     let signed = SignedManifest::decode(record.manifest.clone()).map_err(|error| damaged().caused_by(error))?;
     let manifest = Manifest::decode(signed.manifest).map_err(|error| damaged().caused_by(error))?;
     serde_json::from_str(&manifest.metadata).map_err(|error| damaged().caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_names_are_suggested() {
+        let suggested = |name| suggestion(name, vec!["gexpr", "json", "json", "echo"]);
+        assert_eq!(suggested("gexp"), "did you mean `gexpr`? `pigeon plugins list` names all");
+        assert_eq!(suggested("JSON"), "did you mean `json`? `pigeon plugins list` names all");
+        assert_eq!(
+            suggested("qqq"),
+            "there are echo, gexpr, json; `pigeon process` takes the path of a component as well"
+        );
+        let many: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+        assert!(suggestion("qqq", many.iter().map(String::as_str).collect()).starts_with("there are 00, 01, 02,"));
+        assert!(suggestion("qqq", many.iter().map(String::as_str).collect()).contains(", 09, ...;"));
+    }
 }

@@ -58,7 +58,7 @@ pub(super) async fn submit(
 
     let (work, agents) = work(args, looked.one);
     let client = host.client();
-    let found = find(&client, chosen.is_local(), args, &given, screen);
+    let found = find(&client, args, &given, screen);
     let (plugin, enrolled) = tokio::join!(found, host.add_agents(agents));
     let plugin = plugin?;
     enrolled?;
@@ -93,13 +93,12 @@ pub(super) async fn submit(
 
 async fn find(
     client: &Client,
-    local: bool,
     args: &ProcessArgs,
     given: &std::collections::BTreeMap<String, String>,
     screen: &Screen,
 ) -> Result<pigeon_api::PluginInfo, Failed> {
     let name = args.validator.as_deref().unwrap_or_default();
-    let mut finding = pin!(validator::find(client.as_ref(), name, local));
+    let mut finding = pin!(validator::find(client.as_ref(), name));
     let found = match tokio::time::timeout(PATIENCE, &mut finding).await {
         Ok(found) => found,
         Err(_) => {

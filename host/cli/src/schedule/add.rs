@@ -7,6 +7,7 @@ use clap::Args;
 use jiff::{
     Timestamp,
     civil::DateTime,
+    fmt::temporal::Pieces,
     tz::{AmbiguousOffset, AmbiguousTimestamp, TimeZone},
 };
 use pigeon_api::{CatchUp, Chunk, ChunkBuilder, InlineItem, Overlap, ScheduleInfo, ScheduleSpec, Submission, When};
@@ -121,7 +122,7 @@ pub(super) async fn run(args: AddArgs, colours: Colours, screen: &Screen) -> Res
     let items = items.await.map_err(|error| Failed::machinery("the input's reader was lost").caused_by(error))??;
     visit(&args.host, screen, async |host| {
         let client = host.client();
-        let plugin = find_validator(client.as_ref(), &args.validator, host.is_local()).await?;
+        let plugin = find_validator(client.as_ref(), &args.validator).await?;
         check_options(&options, &plugin)?;
         let is_name = names_plugin(&args.validator);
         let job = Submission {
@@ -188,9 +189,14 @@ fn due(args: &WhenArgs, zone: Option<&str>, now: Timestamp, here: &TimeZone) -> 
             _ => Err(Failed::usage("--every is less than a millisecond").hint("such as --every 15m")),
         },
         WhenArgs { at: Some(text), .. } => {
-            let wrong = || {
-                Failed::usage(format!("{text:?} is no time"))
-                    .hint("write it like 2026-12-24T18:00:00Z, or '2026-12-24 18:00' where we are")
+            let last = Timestamp::MAX.to_zoned(TimeZone::UTC).date();
+            let wrong = || match Pieces::parse(text) {
+                // Written as times are, and none all the same.
+                Ok(pieces) if pieces.date() >= last => {
+                    Failed::usage(format!("{text} is too far away")).hint(format!("a time is before {last}"))
+                }
+                _ => Failed::usage(format!("{text:?} is no time"))
+                    .hint("write it like 2026-12-24T18:00:00Z, or '2026-12-24 18:00' where we are"),
             };
             let time = match text.parse::<Timestamp>() {
                 Ok(time) => time,

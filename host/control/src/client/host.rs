@@ -143,10 +143,14 @@ impl Client {
     }
 
     async fn must_be_plugin(&self, name: &str) -> Result<()> {
-        let named = !name.contains(['@', ':']);
-        match named && self.core.registry.resolve(name).await.is_ok() {
-            true => Ok(()),
-            false => Err(ApiError::new(ErrorKind::NotFound, format!("there is no plugin named {name:?}"))),
+        let none = || ApiError::new(ErrorKind::NotFound, format!("there is no plugin named {name:?}"));
+        if name.contains(['@', ':']) {
+            return Err(none().hint("limits are of all versions: name it without one"));
+        }
+        match self.core.registry.resolve(name).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+            Err(error) => Err(error.hint.map_or_else(none, |hint| none().hint(hint))),
         }
     }
 

@@ -22,6 +22,10 @@ fn times_are_those_of_the_zone_that_is_meant() {
     assert_eq!(at("2026-11-18 12:00", Some("UTC")), Ok(When::At { ms: noon }));
     assert_eq!(at("2026-11-18T11:00:00Z", None), Err("2026-11-18T11:00:00Z is past".to_owned()));
     assert_eq!(at("tomorrow", None), Err("\"tomorrow\" is no time".to_owned()));
+    let far = "9999-12-31T23:59:59Z";
+    assert_eq!(at(far, None), Err(format!("{far} is too far away")));
+    assert_eq!(at("9999-12-31 23:59", Some("UTC")), Err("9999-12-31 23:59 is too far away".to_owned()));
+    assert_eq!(at("9999-13-31", None), Err("\"9999-13-31\" is no time".to_owned()));
     assert_eq!(at("2026-11-19 12:00", Some("Mars/Olympus")), Err("there is no time zone \"Mars/Olympus\"".to_owned()));
 
     // Clocks are put forward and back.

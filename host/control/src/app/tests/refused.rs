@@ -76,3 +76,24 @@ async fn chunks_that_could_not_be_leased_are_too_large() {
     }
     stop(app).await;
 }
+
+#[tokio::test]
+async fn what_is_not_there_is_said_not_to_be() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    app.client.publish(Bytes::from_static(b"mine")).await.unwrap();
+    let job: JobId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+    for error in [app.client.job(job).await.err().unwrap(), app.client.delete(job).await.err().unwrap()] {
+        assert_eq!((error.kind, &*error.message), (ErrorKind::NotFound, &*format!("there is no job {job}")));
+        assert!(error.hint.is_some() && std::error::Error::source(&error).is_none());
+    }
+    for (named, near) in [("mnie", "did you mean `mine`?"), ("mine@2.0.0", "there is `mine@1.0.0`;")] {
+        let error = app.client.plugin(named).await.err().unwrap();
+        let hint = error.hint.unwrap();
+        assert!(error.kind == ErrorKind::NotFound && hint.starts_with(near), "{hint}");
+    }
+    let error = app.client.plugin_limits("mnie").await.err().unwrap();
+    assert_eq!(error.message, "there is no plugin named \"mnie\"");
+    assert!(error.hint.unwrap().starts_with("did you mean `mine`?"));
+    stop(app).await;
+}
