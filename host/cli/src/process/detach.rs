@@ -2,9 +2,11 @@
 
 use std::io::{self, Write as _};
 
-use pigeon_api::Stop;
-
-use super::{Accepted, Ways, cuts::Cut};
+use super::{
+    Accepted, Ways,
+    away::{self, Paused},
+    cuts::Cut,
+};
 use crate::{
     connect::Host,
     exit::{Exit, Failed},
@@ -30,9 +32,12 @@ pub(super) async fn detach(
             fed = feed.run(client.as_ref(), job, host.is_local()) => fed?,
             () = interrupts.first() => {
                 // What is there would be run, and then wait for the rest: better that all of it waits.
-                client.stop(job, Stop::Pause).await?;
-                screen.warn("interrupted: the job is paused, and a part of its input is missing");
-                screen.next("to go on:", &ways.again);
+                if away::pause(host, job).await? == Paused::Unheard {
+                    away::tell(true, ways, screen);
+                } else {
+                    screen.warn("interrupted: the job is paused, and a part of its input is missing");
+                    screen.next("to go on:", &ways.again);
+                }
                 return Ok(Exit::Interrupted);
             }
         };

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Stop, Waiting, Watch};
+use pigeon_api::{JobEvent, JobId, JobState, Pigeon, Waiting, Watch};
 use tokio::time::Instant;
 
 use super::{
+    away::{self, Paused},
     cuts::Cut,
     feed::{Fed, Feed},
     target::Target,
@@ -38,6 +39,12 @@ pub(super) struct Driven {
     pub(super) input: Option<Vec<Cut>>,
     /// Attempts that were followed by another.
     pub(super) retried: u64,
+    /// Whether the input was not read to its end.
+    pub(super) unread: bool,
+    /// Whether it was to be stopped, and nobody answered.
+    pub(super) away: bool,
+    /// Whether it had to wait for too long.
+    pub(super) waited: bool,
     /// What was wrong with us.
     pub(super) machinery: Option<Failed>,
 }
@@ -58,6 +65,18 @@ impl Driven {
                 self.machinery.get_or_insert(error);
                 false
             }
+        }
+    }
+
+    /// The job is paused: whoever had that done is told so.
+    fn paused(&mut self, host: &Host, screen: &Screen) {
+        if self.interrupted && !host.is_local() {
+            screen.warn(&format!("the job is paused: runs under way have {} s to end", GRACE.as_secs()));
+        }
+        if self.waited {
+            let hint =
+                "it is paused, and waits for whoever resumes it; `pigeon agents list` shows who could work at it";
+            self.machinery = self.machinery.take().map(|failed| failed.hint(hint));
         }
     }
 
@@ -102,11 +121,12 @@ pub(super) async fn drive(
             // Ctrl-C first: a busy job must not drown it.
             biased;
             () = interrupts.first(), if !driven.interrupted => {
-                let paused = if host.is_local() { "" } else { " the job is paused," };
-                screen.warn(&format!(
-                    "interrupted:{paused} runs under way have {} s to end; once more stops at once",
-                    GRACE.as_secs()
-                ));
+                let what = if host.is_local() || deadline.is_some() {
+                    format!("runs under way have {} s to end", GRACE.as_secs())
+                } else {
+                    "the server is asked to pause the job".to_owned()
+                };
+                screen.warn(&format!("interrupted: {what}; once more stops at once"));
                 driven.interrupted = true;
             }
             () = sleep_until(deadline), if deadline.is_some() => return driven,
@@ -155,7 +175,10 @@ pub(super) async fn drive(
             }
             waited = waits.next(), if !driven.is_stopping() => match waited {
                 Waited::For(reason) => screen.note(&reason),
-                Waited::TooLong(failed) => driven.machinery = Some(failed),
+                Waited::TooLong(failed) => {
+                    driven.waited = true;
+                    driven.machinery = Some(failed);
+                }
             },
             state = &mut done, if held && !driven.is_stopping() => {
                 driven.state = Some(state);
@@ -168,12 +191,21 @@ pub(super) async fn drive(
         }
         if driven.is_stopping() && deadline.is_none() {
             // What was not read is read on resumption.
+            driven.unread = feeding;
             feeding = false;
-            deadline = Some(Instant::now() + GRACE);
-            if let Err(error) = client.stop(job, Stop::Pause).await {
-                driven.machinery.get_or_insert(error.into());
-                return driven;
+            match away::pause(host, job).await {
+                Ok(Paused::Yes) => driven.paused(host, screen),
+                Ok(Paused::Ended) => {}
+                Ok(Paused::Unheard) => {
+                    driven.away = true;
+                    return driven;
+                }
+                Err(error) => {
+                    driven.machinery.get_or_insert(error.into());
+                    return driven;
+                }
             }
+            deadline = Some(Instant::now() + GRACE);
         }
     }
 }

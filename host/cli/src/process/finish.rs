@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use pigeon_api::{ApiError, ItemResult, JobId, JobState, JobStatus, Work};
 use tokio::sync::mpsc;
 
-use super::{Client, Sources, Ways, cuts::Cut, drive::Driven, target::Target};
+use super::{Client, Sources, Ways, away, cuts::Cut, drive::Driven, target::Target};
 use crate::{
     exit::{Exit, Failed},
     report::{self, Count, Ending, Format, Setting},
@@ -27,19 +27,38 @@ pub(super) async fn finish(
     target: &mut Target,
     screen: &Screen,
 ) -> Result<Exit, Failed> {
-    let mut status = match client.job(job).await {
-        Ok(status) => status,
+    if driven.away {
+        away::tell(driven.unread, ways, screen);
+        return driven.machinery.map_or(Ok(Exit::Interrupted), Err);
+    }
+    let asked = client.job(job);
+    let asked = if driven.interrupted { away::in_time(asked).await } else { asked.await.map(Some) };
+    let mut status = match asked {
+        Ok(Some(status)) => status,
+        Ok(None) => {
+            screen.warn("the server does not answer: there is no report");
+            screen.next("to go on:", &ways.again);
+            return driven.machinery.map_or(Ok(Exit::Interrupted), Err);
+        }
         // What went wrong first is what should be told.
         Err(error) => return Err(driven.machinery.unwrap_or_else(|| error.into())),
     };
     let cuts = driven.input.unwrap_or_default();
+    let items = sources.as_ref().and_then(|sources| sources.items);
+    let lacks = match items {
+        _ if status.state != JobState::Cancelled => false,
+        Some(items) => status.items < items,
+        // One that has ended is not taken up: it only tells how far it came.
+        None => client.resume(job).await.is_ok_and(|point| !point.sealed),
+    };
     if cuts.is_empty() {
-        plan(&mut status, sources.as_ref().and_then(|sources| sources.items));
+        plan(&mut status, items);
     }
-    let ending = match (&driven.machinery, cuts.as_slice()) {
-        (Some(_), _) => Ending::Machinery,
-        (None, []) => Ending::Usual,
-        (None, _) => Ending::Cut,
+    let ending = match &driven.machinery {
+        Some(_) if driven.waited => Ending::Waited,
+        Some(_) => Ending::Machinery,
+        None if lacks || !cuts.is_empty() => Ending::Cut,
+        None => Ending::Usual,
     };
     let report = Report { sources, retried: driven.retried, ending };
     let reported = write(&client, &status, report, target).await;
@@ -48,7 +67,7 @@ pub(super) async fn finish(
     } else if !status.state.is_final() {
         screen.next("to go on:", &ways.again);
     }
-    let exit = if driven.interrupted {
+    let exit = if driven.interrupted || status.state == JobState::Cancelled {
         Exit::Interrupted
     } else if driven.machinery.is_some() || reported.is_err() {
         Exit::Machinery
@@ -75,13 +94,19 @@ pub(super) async fn finish(
 pub(crate) async fn report_again(client: &Client, job: JobId, target: &mut Target) -> Result<(), Failed> {
     let mut status = client.job(job).await?;
     let sources: Option<Sources> = serde_json::from_value(status.request.sources.clone()).ok();
-    plan(&mut status, sources.as_ref().and_then(|sources| sources.items));
-    write(client, &status, Report { sources, retried: 0, ending: Ending::Usual }, target).await
+    let items = sources.as_ref().and_then(|sources| sources.items);
+    let lacks = status.state == JobState::Cancelled && items.is_some_and(|items| status.items < items);
+    plan(&mut status, items);
+    let ending = if lacks { Ending::Cut } else { Ending::Usual };
+    write(client, &status, Report { sources, retried: 0, ending }, target).await
 }
 
 /// A job that stopped before all items were there was to run the others too.
 fn plan(status: &mut JobStatus, items: Option<u64>) {
-    let stopped = matches!(status.state, JobState::Open | JobState::Interrupted | JobState::Paused | JobState::Stopped);
+    let stopped = match status.state {
+        JobState::Open | JobState::Interrupted | JobState::Paused | JobState::Stopped | JobState::Cancelled => true,
+        JobState::Sealed | JobState::Finished => false,
+    };
     if let (true, Some(items), Work::Many { iterations, .. }) = (stopped, items, status.request.work)
         && let Some(missing) = items.checked_sub(status.items)
     {

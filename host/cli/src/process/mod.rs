@@ -12,6 +12,7 @@
 
 mod apart;
 mod args;
+mod away;
 mod cuts;
 mod detach;
 mod drive;
@@ -81,6 +82,8 @@ struct Ways {
     again: String,
     /// To end it.
     cancel: String,
+    /// To see how it stands.
+    show: String,
 }
 
 impl Ways {
@@ -165,7 +168,11 @@ async fn go(
     let again = chosen.command(&format!("pigeon process --resume {}", accepted.job));
     target.accepted(again.clone());
     interrupts.accepted(again.clone());
-    let ways = Ways { again, cancel: chosen.command(&format!("pigeon jobs cancel {}", accepted.job)) };
+    let ways = Ways {
+        again,
+        cancel: chosen.command(&format!("pigeon jobs cancel {}", accepted.job)),
+        show: chosen.command(&format!("pigeon jobs show {}", accepted.job)),
+    };
     if args.detach {
         return detach::detach(host, accepted, &ways, screen, &mut interrupts).await;
     }

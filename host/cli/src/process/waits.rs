@@ -86,9 +86,7 @@ impl Waits {
                 && since.elapsed() >= patience
             {
                 let waited = units::in_units(patience);
-                return Waited::TooLong(Failed::machinery(format!("the job has waited for {waited}: {reason}")).hint(
-                    "it is paused, and waits for whoever resumes it; `pigeon agents list` shows who could work at it",
-                ));
+                return Waited::TooLong(Failed::machinery(format!("the job has waited for {waited}: {reason}")));
             }
             if self.told.as_ref() != Some(&reason) {
                 self.told = Some(reason.clone());

@@ -61,6 +61,8 @@ pub(crate) enum Ending {
     Usual,
     /// A part of its input is missing.
     Cut,
+    /// It had to wait for too long.
+    Waited,
     /// The machinery failed.
     Machinery,
 }

@@ -145,10 +145,15 @@ impl<'a> Table<'a> {
         if missing > 0 {
             let why = match (status.state, self.setting.ending) {
                 (JobState::Stopped, _) => "the job was stopped at its first error",
+                (JobState::Cancelled, _) => "the job was cancelled",
+                (_, Ending::Waited) => "the job had to wait for too long",
                 (_, Ending::Machinery) => "the machinery failed",
+                (JobState::Paused, _) => "the job is paused",
                 _ => "the job was interrupted",
             };
             writeln!(out, "{}", paint.warn(&format!("{} not run: {why}", plural(missing, "run"))))?;
+        } else if status.state == JobState::Cancelled {
+            writeln!(out, "{}", paint.warn("the job was cancelled"))?;
         }
         Ok(())
     }

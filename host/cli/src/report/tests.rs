@@ -155,8 +155,16 @@ fn a_table_of_a_part_never_says_that_all_is_valid() {
     };
     assert!(end(&status, Ending::Usual).contains("all valid"));
     assert!(end(&status, Ending::Cut).contains("a part of the input is missing"));
-    (status.state, status.planned_runs) = (JobState::Interrupted, 5000);
-    for (ending, why) in [(Ending::Usual, "the job was interrupted"), (Ending::Machinery, "the machinery failed")] {
+    status.planned_runs = 5000;
+    for (state, ending, why) in [
+        (JobState::Interrupted, Ending::Usual, "the job was interrupted"),
+        (JobState::Interrupted, Ending::Machinery, "the machinery failed"),
+        (JobState::Paused, Ending::Usual, "the job is paused"),
+        (JobState::Paused, Ending::Waited, "the job had to wait for too long"),
+        (JobState::Cancelled, Ending::Usual, "the job was cancelled"),
+        (JobState::Cancelled, Ending::Cut, "the job was cancelled"),
+    ] {
+        status.state = state;
         let end = end(&status, ending);
         assert!(!end.contains("all valid") && end.contains(&format!("3,800 runs not run: {why}")), "{end}");
     }

@@ -1,11 +1,11 @@
 //! `pigeon process` on a server: the same output and exit codes, and what only a server can do.
 
-use std::process::Stdio;
+use std::{io::Write as _, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Agent, Place, Serving, ended, until};
+use crate::support::{Agent, Place, Serving, end_of, ended, until};
 
 /// A server in use.
 fn served() -> (Place, Serving) {
@@ -104,6 +104,7 @@ fn a_job_without_agents_says_so_and_is_paused_when_its_time_is_over() {
     place.write("a.json", "[1]");
     let waited = place.run(&["process", "-f", "a.json", "-v", "json", "--wait-timeout", "3s"]).refused(4);
     assert!(waited.contains("no agent is in") && waited.contains("has waited for 3s"), "{waited}");
+    assert!(waited.contains("it is paused, and waits for whoever resumes it"), "{waited}");
     let jobs = place.json(&["jobs", "list"]);
     assert_eq!(jobs.to_string().matches("\"paused\"").count(), 1, "{jobs}");
 
@@ -147,6 +148,50 @@ fn an_interrupted_job_is_paused_there_and_goes_on_when_it_is_resumed() {
     let resumed: Vec<&str> = again.split(' ').chain(["-o", "json"]).collect();
     let report = place.run(&resumed).json(0);
     assert_eq!((report["planned_runs"].as_u64(), report["total_runs"].as_u64()), (Some(400), Some(400)));
+    serving.stop();
+}
+
+#[test]
+fn whoever_is_interrupted_while_the_server_is_away_leaves_and_changes_nothing() {
+    let (place, serving) = served();
+    place.write("a.json", "[1]");
+    let running = serving.running().unwrap();
+    let mut command = place.command(&["process", "-f", "a.json", "-v", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the job", || place.json(&["jobs", "list"]).to_string().contains("\"state\":\"sealed\""));
+    // SIGKILL.
+    drop(serving);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let left = end_of(child, "process").expect(130);
+    assert!(left.stderr.contains("the server does not answer, so the job is not stopped"), "{left:?}");
+    assert!(left.stderr.contains("to see how it stands: pigeon jobs show "), "{left:?}");
+    assert!(!left.stderr.contains("the job is paused"), "{left:?}");
+
+    let address = |name: &str| running[name].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let (hub, api) = (address("agents"), address("api"));
+    let again = ["serve", "--state-dir", "host", "--listen", &hub, "--api-listen", &api];
+    let serving = Serving::start_as(&place, place.command(&again));
+    assert_eq!(place.json(&["jobs", "show", "last"])["state"], "sealed");
+    let _agent = place.agent(&serving, "worker-1");
+    place.run(&["jobs", "wait", "last", "--timeout", "2m"]).expect(0);
+    serving.stop();
+}
+
+#[test]
+fn a_job_that_somebody_cancels_while_its_input_comes_is_said_to_be_cancelled_and_cut() {
+    let (place, serving, _agent) = working();
+    let mut command = place.command(&["process", "-f", "-", "--split", "jsonl", "-v", "json"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"1\n2\n").unwrap();
+    until("the runs", || place.json(&["jobs", "list"]).to_string().contains("\"total_runs\":2,"));
+    place.run(&["jobs", "cancel", "last"]).expect(0);
+    let cut = end_of(child, "process").expect(130);
+    drop(input);
+    for cut in [cut, place.run(&["process", "--resume", "last"]).expect(130)] {
+        assert!(cut.stdout.contains("a part of the input is missing"), "{cut:?}");
+        assert!(cut.stdout.contains("the job was cancelled") && !cut.stdout.contains("all valid"), "{cut:?}");
+    }
     serving.stop();
 }
 

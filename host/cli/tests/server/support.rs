@@ -34,16 +34,7 @@ impl Place {
     #[track_caller]
     pub(crate) fn run(&self, args: &[&str]) -> Ended {
         let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        let (sender, done) = mpsc::channel();
-        std::thread::spawn(move || sender.send(child.wait_with_output()));
-        match done.recv_timeout(LONG) {
-            Ok(output) => ended(output.unwrap()),
-            Err(_) => {
-                kill_process(pid, Signal::KILL).unwrap();
-                panic!("`pigeon {}` did not end: {:#?}", args.join(" "), ended(done.recv().unwrap().unwrap()));
-            }
-        }
+        end_of(child, &args.join(" "))
     }
 
     /// What it prints as JSON.
@@ -67,6 +58,21 @@ impl Ended {
         assert!(ended.stderr.lines().any(|line| line.starts_with("error: ")), "{ended:#?}");
         assert!(ended.stderr.lines().any(|line| line.starts_with("hint: ")), "{ended:#?}");
         ended.stderr
+    }
+}
+
+/// What comes of a command that was begun. One that does not end is ended.
+#[track_caller]
+pub(crate) fn end_of(child: Child, what: &str) -> Ended {
+    let pid = Pid::from_child(&child);
+    let (sender, done) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match done.recv_timeout(LONG) {
+        Ok(output) => ended(output.unwrap()),
+        Err(_) => {
+            kill_process(pid, Signal::KILL).unwrap();
+            panic!("`pigeon {what}` did not end: {:#?}", ended(done.recv().unwrap().unwrap()));
+        }
     }
 }
 
