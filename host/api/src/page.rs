@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     AgentStatus, ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ErrorKind, Event, EventFilter,
-    JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, ScheduleInfo, TokenInfo, Watch, text,
+    JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, RunResult, ScheduleInfo, TokenInfo, Watch, text,
 };
 
 /// Entries of a page if nothing is said.
@@ -97,6 +97,13 @@ pub struct EventPage {
 pub struct PluginList {
     /// By name, the newest version first.
     pub plugins: Vec<PluginInfo>,
+}
+
+/// Runs of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunList {
+    /// In the order in which they landed.
+    pub runs: Vec<RunResult>,
 }
 
 /// All schedules.

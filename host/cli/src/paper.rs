@@ -122,8 +122,7 @@ impl Paper {
     /// # Errors
     /// As [`write`](Self::write).
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failed> {
-        let text = serde_json::to_string(value).map_err(not_json)?;
-        self.write(text + "\n")
+        self.write(json_text(value)? + "\n")
     }
 
     /// Write for people or for programs, as was asked for.
@@ -179,6 +178,14 @@ impl Paper {
     pub(crate) fn is_gone(&self) -> bool {
         self.gone
     }
+}
+
+/// A value as JSON on one line, a part of a longer document.
+///
+/// # Errors
+/// If it can be no JSON.
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String, Failed> {
+    serde_json::to_string(value).map_err(not_json)
 }
 
 fn not_json(error: serde_json::Error) -> Failed {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pigeon_api::{
     page::{
         AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
-        ScheduleList, TokenList,
+        RunList, ScheduleList, TokenList,
     },
     report::{Report, ReportError, ReportItem, ReportPlugin, ReportRun, ReportWorker},
     *,
@@ -49,6 +49,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("problem", written([problem(), Problem::of_status(404, "No such page", "")])),
         ("report", written([report()])),
         ("report-run", written([report_run(), ReportRun { worker: None, failure: None, ..report_run() }])),
+        ("run-list", written([RunList { runs: vec![run_result()] }])),
         ("run-result", written([run_result()])),
         ("schedule-info", written([schedule()])),
         ("schedule-list", written([ScheduleList { schedules: vec![schedule()] }])),

@@ -10,7 +10,7 @@ use pigeon_api::{
     RunResult, ScheduleInfo, ScheduleSpec, Submission, TokenInfo,
     page::{
         AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
-        ScheduleList, TokenList,
+        RunList, ScheduleList, TokenList,
     },
 };
 use serde_json::{Map, Value, json};
@@ -102,6 +102,7 @@ schemas! {
     "problem" => Problem,
     "report" => Report,
     "report-run" => ReportRun,
+    "run-list" => RunList,
     "run-result" => RunResult,
     "schedule-info" => ScheduleInfo,
     "schedule-list" => ScheduleList,

@@ -7,11 +7,14 @@ use super::{JobArg, landed::landed};
 use crate::{
     exit::{Exit, Failed},
     paint::Colours,
-    paper::{Output, OutputArgs, Paper},
+    paper::{self, Output, OutputArgs, Paper},
     screen::Screen,
     text::{View, printable, wall},
     visit::visit,
 };
+
+/// How the document begins: it may be too long to be held.
+const BEGIN: &str = "{\n  \"runs\": [";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -43,6 +46,7 @@ pub(super) async fn run(args: LogsArgs, colours: Colours, screen: &Screen) -> Re
         let client = client.as_ref();
         let job = args.job.find(client).await?;
         let (mut runs, mut told) = (0_u64, 0_u64);
+        let document = paper.output == Output::Json && !args.follow;
         landed(client, job, true, args.follow, |some| {
             let meant = some.iter().filter(|run| args.item.as_ref().is_none_or(|item| *item == run.item));
             let mut text = String::new();
@@ -51,16 +55,24 @@ pub(super) async fn run(args: LogsArgs, colours: Colours, screen: &Screen) -> Re
                 if run.log.is_empty() && run.failure.is_none() {
                     continue;
                 }
-                told += 1;
                 match paper.output {
                     Output::Table => text.push_str(&entry(run, &paper.view)),
+                    Output::Json if document => {
+                        text.push_str(if told == 0 { BEGIN } else { "," });
+                        text.push_str("\n    ");
+                        text.push_str(&paper::json_text(run)?);
+                    }
                     Output::Json => paper.json_line(run)?,
                 }
+                told += 1;
             }
             paper.write(text)?;
             Ok(!paper.is_gone())
         })
         .await?;
+        if document {
+            paper.write(if told == 0 { format!("{BEGIN}]\n}}\n") } else { "\n  ]\n}\n".to_owned() })?;
+        }
         if told == 0 {
             match (&args.item, runs) {
                 (None, 0) => screen.note("no run has landed"),

@@ -139,6 +139,19 @@ fn what_could_not_be_judged_is_looked_at_tried_again_and_discarded() {
     assert_eq!(place.run(&["dead", "show", "last:0", "--raw"]).expect(0).stdout, "trap:1");
     let logs = place.run(&["jobs", "logs", "last", "--item", "deeds.txt:1"]).expect(0).stdout;
     assert!(logs.contains("failure deeds.txt:1") && !logs.contains("deeds.txt:3"), "{logs}");
+    let runs = |more: &[&str]| {
+        let logs = place.json(&[&["jobs", "logs", "last"], more].concat());
+        logs["runs"].as_array().unwrap().iter().map(|run| text(run, "item").to_owned()).collect::<Vec<_>>()
+    };
+    let mut failed = runs(&[]);
+    failed.sort();
+    assert_eq!(failed, ["deeds.txt:1", "deeds.txt:3"]);
+    assert_eq!(runs(&["--item", "deeds.txt:3"]), ["deeds.txt:3"]);
+    assert!(runs(&["--item", "deeds.txt:2"]).is_empty());
+    let nobody = place.run(&["jobs", "logs", "last", "--item", "nope"]).expect(0);
+    assert!(nobody.stderr.contains("no run of nope has landed"), "{nobody:?}");
+    let followed = place.run(&["jobs", "logs", "last", "--follow", "-o", "json"]).expect(0).stdout;
+    assert_eq!(followed.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 2, "{followed}");
 
     let retried = place.run(&["dead", "retry", "last:0"]).expect(0);
     assert!(retried.stderr.contains("tried again: 1 run"), "{retried:?}");
