@@ -67,6 +67,9 @@ pub enum StoreError {
     /// There is something of that kind and name already.
     #[error("there is one of the name {0:?} already")]
     NameTaken(String),
+    /// An agent may not join with this token.
+    #[error(transparent)]
+    NoJoin(#[from] crate::JoinRefusal),
     /// The job is not finished.
     #[error("job {0} is not finished")]
     NotFinished(JobId),
@@ -141,8 +144,8 @@ impl StoreError {
     /// failed.
     pub fn is_refusal(&self) -> bool {
         use StoreError::{
-            BodiesGone, ChunkGap, Finished, JobExists, KeyTaken, NameTaken, NoBodies, NotFinished, Sealed, StaleEpoch,
-            Stopped, UnknownJob,
+            BodiesGone, ChunkGap, Finished, JobExists, KeyTaken, NameTaken, NoBodies, NoJoin, NotFinished, Sealed,
+            StaleEpoch, Stopped, UnknownJob,
         };
         matches!(
             self,
@@ -151,6 +154,7 @@ impl StoreError {
                 | JobExists(_)
                 | KeyTaken(_)
                 | NameTaken(_)
+                | NoJoin(_)
                 | NotFinished(_)
                 | BodiesGone(_)
                 | Sealed(_)

@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod agents;
 mod backup;
 mod bodies;
 mod codec;
@@ -49,6 +50,7 @@ mod store;
 mod tally;
 
 pub use access::{ScheduleRecord, TokenRecord};
+pub use agents::{AgentRecord, AgentSeen, Certified, JoinRefusal, JoinTokenRecord, Mark};
 pub use backup::{Backup, restore};
 pub use bodies::{Bodies, DirBodies};
 pub use commits::{COMMIT_BOUNDS, Commits};

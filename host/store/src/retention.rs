@@ -17,14 +17,17 @@ pub struct Retention {
     pub max_bytes: Option<u64>,
     /// How long the log of events is kept.
     pub events: Duration,
+    /// How long an agent that is away is remembered, from the end of its certificate on: as long as it could be renewed. So
+    /// long one that was revoked is known to be.
+    pub agents: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Retention {
-    /// Results for 7 days, bodies until the job is finished, events for 30 days, however much that is.
+    /// Results for 7 days, bodies until the job is finished, events and agents for 30 days, however much that is.
     fn default() -> Self {
-        Self { results: 7 * DAY, keep_bodies: false, max_bytes: None, events: 30 * DAY }
+        Self { results: 7 * DAY, keep_bodies: false, max_bytes: None, events: 30 * DAY, agents: 30 * DAY }
     }
 }
 

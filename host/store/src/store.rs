@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
+use pigeon_protocol::id::{AgentId, Digest, Epoch, JobId, RunIndex};
 
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts,
-    JobFilter, JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded,
-    Result, Retention, ScheduleRecord, StoredEvent, Swept, Tally, TokenRecord,
+    AgentRecord, AgentSeen, Appended, Attempts, Backup, Batch, Certified, ChunkInfo, Claim, Commits, DeadQuery,
+    DeadRow, ItemName, Items, JobCounts, JobFilter, JobRecord, JobState, JoinTokenRecord, LandedBatch, Mark, NewEvent,
+    NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, ScheduleRecord, StoredEvent, Swept, Tally,
+    TokenRecord,
 };
 
 /// The durable queue and registry.
@@ -19,6 +20,10 @@ use crate::{
 /// them are seen in that order; those that wait at the same time are committed together.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// This store, for a change that the log tells of: these events are on disk with it, or neither is. They are left out where
+    /// it is refused, or changes nothing. Of a change in several steps they go with the one that others see first.
+    fn telling(&self, events: Vec<NewEvent>) -> Box<dyn Store>;
+
     /// Register a plugin, or take a new manifest for a component that is here already.
     async fn put_plugin(&self, plugin: PluginRecord, component: Bytes) -> Result<()>;
 
@@ -184,4 +189,39 @@ pub trait Store: Send + Sync + 'static {
 
     /// Remove what need not be kept at the time `now_ms`, and jobs that somebody owns never.
     async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept>;
+
+    /// Keep a token with which agents join. Refused with [`NameTaken`](crate::StoreError::NameTaken) if there is one of that
+    /// id or secret.
+    async fn put_join_token(&self, token: JoinTokenRecord) -> Result<()>;
+
+    /// The tokens with which agents join, in the order in which they were made.
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenRecord>>;
+
+    /// Forget a token with which agents join; whether there was one.
+    async fn remove_join_token(&self, id: &str) -> Result<bool>;
+
+    /// Remember a new agent that joins with the token of this hash: that is used once, and the agent has its labels. Refused
+    /// with [`NoJoin`](crate::StoreError::NoJoin) if the token is not good for it.
+    async fn join_agent(&self, token: Digest, certified: Certified) -> Result<()>;
+
+    /// Remember that an agent's certificate was renewed.
+    async fn renew_agent(&self, certified: Certified) -> Result<()>;
+
+    /// Remember that an agent came in, whether it was known or not. Gives all that is known of it now.
+    async fn see_agent(&self, seen: AgentSeen) -> Result<AgentRecord>;
+
+    /// Remember when an agent left.
+    async fn agent_left(&self, agent: AgentId, at_ms: u64) -> Result<()>;
+
+    /// An agent, as it is remembered.
+    async fn agent(&self, agent: AgentId) -> Result<Option<AgentRecord>>;
+
+    /// All agents, those that came or left last before the others.
+    async fn agents(&self) -> Result<Vec<AgentRecord>>;
+
+    /// Remember that an agent is revoked, for good. Gives who said so first; nothing if the agent is not known.
+    async fn revoke_agent(&self, agent: AgentId, mark: Mark) -> Result<Option<Mark>>;
+
+    /// Remember that an agent shall take nothing, or is to take work again; whether it is known.
+    async fn set_agent_drained(&self, agent: AgentId, mark: Option<Mark>) -> Result<bool>;
 }

@@ -1,5 +1,5 @@
 //! A process that dies while it accepts jobs with their items, takes outcomes back, removes jobs, sweeps and takes backups: each of these is done or it
-//! is not, and what was begun is finished by whoever comes next.
+//! is not, and what was begun is finished by whoever comes next. The log tells of what was done, and of nothing else.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -30,6 +30,7 @@ const KEEP: Retention = Retention {
     keep_bodies: true,
     max_bytes: None,
     events: Duration::from_secs(1 << 30),
+    agents: Duration::from_secs(1 << 30),
 };
 
 fn id(number: u64) -> JobId {
@@ -67,6 +68,17 @@ fn batch(claim: &Claim, runs: impl Iterator<Item = u64>, fails: impl Fn(u64) -> 
     Batch { job: claim.job(), epoch: claim.epoch(), worker: "a".into(), landed_ms: 1, outcomes }
 }
 
+fn event(kind: &str, number: u64) -> NewEvent {
+    NewEvent {
+        at_ms: number,
+        author: String::new(),
+        kind: kind.to_owned(),
+        job: Some(id(number)),
+        subject: None,
+        message: String::new(),
+    }
+}
+
 fn fails_at_first(run: u64) -> bool {
     run.is_multiple_of(4)
 }
@@ -98,21 +110,15 @@ async fn work(store: &SqliteStore, number: u64) {
         key: Some(number.to_string()),
         author: String::new(),
     };
-    let event = NewEvent {
-        at_ms: number,
-        author: String::new(),
-        kind: "job-submitted".to_owned(),
-        job: Some(job.id),
-        subject: None,
-        message: number.to_string(),
-    };
+    let telling = |kind: &str, number| store.telling(vec![event(kind, number)]);
     let at_once = is_accepted_at_once(number);
-    let created =
-        if at_once { store.create_with(job, items(number), Bytes::new()).await } else { store.create(job).await };
+    let created = match at_once {
+        true => telling("accepted", number).create_with(job, items(number), Bytes::new()).await,
+        false => telling("accepted", number).create(job).await,
+    };
     let claim = created.unwrap();
     let (job, epoch) = (claim.job(), claim.epoch());
     tell("accepted", number);
-    store.put_events(vec![event]).await.unwrap();
     if !at_once {
         store.append(job, epoch, 0, items(number), Bytes::new()).await.unwrap();
         store.seal(job, epoch, Bytes::new()).await.unwrap();
@@ -120,18 +126,18 @@ async fn work(store: &SqliteStore, number: u64) {
     for first in 0..2 {
         store.record(batch(&claim, (first..RUNS).step_by(2), fails_at_first)).await.unwrap();
     }
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
+    telling("finished", number).finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
     tell("finished", number);
     let failed = (0..RUNS).filter(|run| fails_at_first(*run));
-    let taken = store.take_back(job, epoch, failed.clone().map(RunIndex).collect()).await.unwrap();
+    let taken = telling("taken", number).take_back(job, epoch, failed.clone().map(RunIndex).collect()).await.unwrap();
     assert_eq!(taken, RUNS / 4);
     tell("taken", number);
     store.record(batch(&claim, failed, |_| false)).await.unwrap();
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
+    telling("finished", number).finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
     tell("whole", number);
     drop(claim);
     if let Some(before) = number.checked_sub(1).filter(|_| number.is_multiple_of(2)) {
-        match store.delete(id(before)).await {
+        match telling("deleted", before).delete(id(before)).await {
             Ok(()) => tell("deleted", before),
             // A former life left it as it was.
             Err(StoreError::NotFinished(_)) => {}
@@ -181,6 +187,12 @@ async fn check(dir: &Path, told: &Told) {
     for number in &told.deleted {
         assert!(!there.contains(number), "{number} was deleted");
     }
+    let log = store.events(0, None, 10_000).await.unwrap();
+    let about = |kind| log.iter().map(|stored| &stored.event).filter(move |event| event.kind == kind);
+    let deleted: BTreeSet<u64> = about("deleted").map(|event| event.at_ms).collect();
+    assert_eq!(about("deleted").count(), deleted.len());
+    let gone: BTreeSet<u64> = about("accepted").map(|event| event.at_ms).filter(|it| !there.contains(it)).collect();
+    assert_eq!(deleted, gone);
     let mut dead = 0;
     for record in &jobs {
         let (job, number) = (record.job.id, record.job.created_ms);
@@ -202,6 +214,16 @@ async fn check(dir: &Path, told: &Told) {
         assert!(record.sealed.is_some() || !is_accepted_at_once(number));
         if record.chunks > 0 {
             assert_eq!(store.items(job, 0).await.unwrap(), items(number));
+        }
+        let log = store.events(0, Some(job), 10).await.unwrap();
+        let log: Vec<&str> = log.iter().map(|stored| &*stored.event.kind).collect();
+        assert!(["accepted", "finished", "taken", "finished"].starts_with(&log), "{log:?}");
+        let has_ended = record.state == JobState::Completed;
+        match log.len() {
+            1 => assert!(!has_ended),
+            2 => assert!(has_ended && failures.len() == 50),
+            3 => assert!(!has_ended && failures.is_empty()),
+            told => assert!(told == 4 && has_ended && failures.is_empty()),
         }
         match record.state {
             JobState::Completed if told.taken.contains(&number) => {

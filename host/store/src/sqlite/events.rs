@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pigeon_protocol::id::JobId;
 use rusqlite::{Connection, Row, params};
 
-use super::{int, number};
+use super::{int, number, writer::Work};
 use crate::{NewEvent, Result, StoreError, StoredEvent};
 
 /// Events that are removed in one transaction.
@@ -28,6 +28,21 @@ pub(super) fn put(connection: &Connection, events: &[NewEvent]) -> Result<u64> {
     let mut select =
         connection.prepare_cached("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'")?;
     Ok(number(select.query_row([], |row| row.get(0))?))
+}
+
+/// A deed that these events tell of, unless it changes nothing: then there is nothing to tell.
+pub(super) fn telling<T>(
+    events: Vec<NewEvent>,
+    mut deed: impl FnMut(&mut Work) -> Result<T>,
+) -> impl FnMut(&mut Work) -> Result<T> {
+    move |work| {
+        let before = work.connection.total_changes();
+        let done = deed(work)?;
+        if !events.is_empty() && work.connection.total_changes() > before {
+            put(&work.connection, &events)?;
+        }
+        Ok(done)
+    }
 }
 
 /// Events behind a number.

@@ -13,6 +13,7 @@
 //! at the same time: SQLite orders their writes, and kernel locks give each job one owner.
 
 mod access;
+mod agents;
 mod backup;
 mod checkpoint;
 mod chunks;
@@ -50,7 +51,7 @@ use self::{
     spool::{Appender, Spools},
     writer::Writer,
 };
-use crate::{Bodies, DirBodies, Result, StoreError, bodies::io_error};
+use crate::{Bodies, DirBodies, NewEvent, Result, StoreError, bodies::io_error};
 
 /// The database's name in its directory.
 const DATABASE: &str = "pigeon.db";
@@ -81,8 +82,10 @@ pub enum Access {
 
 /// The embedded store: a directory with one SQLite file, and files by digest beside it. Cheap to clone; the last clone
 /// to be dropped waits for what was asked to be written.
+///
+/// Beside it stand the events that its changes are told by: see [`Store::telling`](crate::Store::telling).
 #[derive(Debug, Clone)]
-pub struct SqliteStore(Arc<Inner>);
+pub struct SqliteStore(Arc<Inner>, Vec<NewEvent>);
 
 #[derive(Debug)]
 struct Inner {
@@ -134,7 +137,7 @@ impl SqliteStore {
         let readers = Readers::new(database.clone());
         let appender = Appender::new(spools.clone(), options.max_bytes);
         let writer = Writer::start(connection, appender, database.clone(), options.dead_letters)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             readers,
             _checkpoints: checkpoints,
             writer,
@@ -145,7 +148,8 @@ impl SqliteStore {
             state: dir.to_owned(),
             database,
             _directory: directory,
-        })))
+        };
+        Ok(Self(Arc::new(inner), Vec::new()))
     }
 }
 

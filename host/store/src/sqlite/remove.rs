@@ -20,8 +20,8 @@ use pigeon_protocol::id::JobId;
 use rusqlite::{Connection, params, types::Value};
 use tokio::task::spawn_blocking;
 
-use super::{Inner, jobs, writer::Work};
-use crate::{Result, StoreError};
+use super::{Inner, events, jobs, writer::Work};
+use crate::{NewEvent, Result, StoreError};
 
 /// Jobs that are removed side by side: each is locked meanwhile.
 pub(super) const AT_ONCE: usize = 128;
@@ -77,7 +77,7 @@ struct Step {
 
 impl Inner {
     /// Remove a finished job; or the rest of one that is gone, where its removal was begun and failed.
-    pub(super) async fn delete(self: &Arc<Self>, job: JobId) -> Result<()> {
+    pub(super) async fn delete(self: &Arc<Self>, job: JobId, told: Vec<NewEvent>) -> Result<()> {
         // Before the lock's file is made.
         self.readers.read(move |connection| jobs::must_be_there(connection, job)).await?;
         let _lock = self.locks.job(job)?;
@@ -85,7 +85,7 @@ impl Inner {
             jobs::must_be_there(&work.connection, job)?;
             jobs::leave(&work.connection, job, None)?.ok_or(StoreError::NotFinished(job))
         };
-        self.writer.write(leave).await?;
+        self.writer.write(events::telling(told, leave)).await?;
         if let Some(_removing) = self.locks.removing()? {
             self.remove_locked(vec![Due { job, why: Why::Gone }]).await?;
         }

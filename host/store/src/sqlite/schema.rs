@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// What makes each version out of the one before; the first out of nothing. A version that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
 
 /// The newest schema version that is known here.
 const KNOWN: u32 = MIGRATIONS.len() as u32;

@@ -4,29 +4,34 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
+use pigeon_protocol::id::{AgentId, Digest, Epoch, JobId, RunIndex};
 
 use super::{
-    Inner, SqliteStore, access,
+    Inner, SqliteStore, access, agents,
     chunks::{self, NewChunk, Packed},
     dead, events, jobs, outcomes, plugins,
     writer::Work,
 };
 use crate::{
-    Appended, Attempts, Backup, Batch, ChunkInfo, Claim, Commits, DeadQuery, DeadRow, ItemName, Items, JobCounts,
-    JobFilter, JobRecord, JobState, LandedBatch, NewEvent, NewJob, OutcomeRow, PluginRecord, Progress, Recorded,
-    Result, Retention, ScheduleRecord, Store, StoreError, StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
+    AgentRecord, AgentSeen, Appended, Attempts, Backup, Batch, Certified, ChunkInfo, Claim, Commits, DeadQuery,
+    DeadRow, ItemName, Items, JobCounts, JobFilter, JobRecord, JobState, JoinTokenRecord, LandedBatch, Mark, NewEvent,
+    NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, ScheduleRecord, Store, StoreError,
+    StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
 };
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn telling(&self, events: Vec<NewEvent>) -> Box<dyn Store> {
+        Box::new(Self(self.0.clone(), events))
+    }
+
     async fn put_plugin(&self, plugin: PluginRecord, component: Bytes) -> Result<()> {
         let named = self.0.put_bodies(vec![(plugin.digest, component)], false).await?;
         let put = move |work: &mut Work| {
             let _named = &named;
             plugins::put(&work.connection, &plugin)
         };
-        self.0.writer.write(put).await
+        self.write(put).await
     }
 
     async fn plugin(&self, digest: Digest) -> Result<Option<PluginRecord>> {
@@ -47,13 +52,13 @@ impl Store for SqliteStore {
     }
 
     async fn create(&self, job: NewJob) -> Result<Claim> {
-        self.0.create(job, |_, _| Ok(())).await
+        self.create_and(job, |_, _| Ok(())).await
     }
 
     async fn create_with(&self, job: NewJob, items: Items, note: Bytes) -> Result<Claim> {
         let chunk = self.0.prepare(0, &items, Bytes::new(), false).await?;
         let spooled = chunk.spooled_bytes();
-        let created = self.0.create(job, move |work, job| {
+        let created = self.create_and(job, move |work, job| {
             if chunk.count > 0 {
                 chunks::append(work, job, Epoch(1), &chunk)?;
             }
@@ -68,7 +73,7 @@ impl Store for SqliteStore {
         // Before the lock's file is made.
         self.job(job).await?;
         let lock = self.0.locks.job(job)?;
-        let epoch = self.0.writer.write(move |work| jobs::claim(&work.connection, job)).await?;
+        let epoch = self.write(move |work| jobs::claim(&work.connection, job)).await?;
         Ok(Claim::new(job, epoch, lock))
     }
 
@@ -87,7 +92,7 @@ impl Store for SqliteStore {
     async fn append(&self, job: JobId, epoch: Epoch, seq: u64, items: Items, cursor: Bytes) -> Result<Appended> {
         let chunk = self.0.prepare(seq, &items, cursor, true).await?;
         let spooled = chunk.spooled_bytes();
-        let appended = self.0.writer.write(move |work| chunks::append(work, job, epoch, &chunk)).await?;
+        let appended = self.write(move |work| chunks::append(work, job, epoch, &chunk)).await?;
         if appended.new {
             self.0.files.more(spooled);
         }
@@ -95,7 +100,7 @@ impl Store for SqliteStore {
     }
 
     async fn seal(&self, job: JobId, epoch: Epoch, note: Bytes) -> Result<()> {
-        self.0.writer.write(move |work| jobs::seal(&work.connection, job, epoch, &note)).await
+        self.write(move |work| jobs::seal(&work.connection, job, epoch, &note)).await
     }
 
     async fn chunks(&self, job: JobId) -> Result<Vec<ChunkInfo>> {
@@ -129,23 +134,23 @@ impl Store for SqliteStore {
     }
 
     async fn record(&self, mut batch: Batch) -> Result<Recorded> {
-        self.0.writer.write(move |work| work.record(&mut batch)).await
+        self.write(move |work| work.record(&mut batch)).await
     }
 
     async fn put_attempts(&self, job: JobId, epoch: Epoch, attempts: Vec<(RunIndex, Attempts)>) -> Result<()> {
-        self.0.writer.write(move |work| work.put_attempts(job, epoch, &attempts)).await
+        self.write(move |work| work.put_attempts(job, epoch, &attempts)).await
     }
 
     async fn put_worked(&self, job: JobId, epoch: Epoch, worked_ms: u64) -> Result<()> {
-        self.0.writer.write(move |work| jobs::put_worked(&work.connection, job, epoch, worked_ms)).await
+        self.write(move |work| jobs::put_worked(&work.connection, job, epoch, worked_ms)).await
     }
 
     async fn set_paused(&self, job: JobId, epoch: Epoch, paused: bool) -> Result<()> {
-        self.0.writer.write(move |work| jobs::set_paused(&work.connection, job, epoch, paused)).await
+        self.write(move |work| jobs::set_paused(&work.connection, job, epoch, paused)).await
     }
 
     async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
-        self.0.writer.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
+        self.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {
@@ -180,7 +185,7 @@ impl Store for SqliteStore {
     }
 
     async fn take_back(&self, job: JobId, epoch: Epoch, runs: Vec<RunIndex>) -> Result<u64> {
-        self.0.writer.write(move |work| work.take_back(job, epoch, &runs)).await
+        self.write(move |work| work.take_back(job, epoch, &runs)).await
     }
 
     async fn forget_dead(&self, job: JobId, runs: Vec<RunIndex>) -> Result<u64> {
@@ -188,11 +193,11 @@ impl Store for SqliteStore {
             let key = jobs::known_key(&work.connection, job)?;
             dead::forget(&work.connection, key, runs.iter().map(|run| run.0))
         };
-        self.0.writer.write(forget).await
+        self.write(forget).await
     }
 
     async fn delete(&self, job: JobId) -> Result<()> {
-        self.0.delete(job).await
+        self.0.delete(job, self.1.clone()).await
     }
 
     async fn put_events(&self, events: Vec<NewEvent>) -> Result<u64> {
@@ -208,7 +213,7 @@ impl Store for SqliteStore {
     }
 
     async fn put_token(&self, token: TokenRecord) -> Result<()> {
-        self.0.writer.write(move |work| access::put_token(&work.connection, &token)).await
+        self.write(move |work| access::put_token(&work.connection, &token)).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>> {
@@ -217,15 +222,15 @@ impl Store for SqliteStore {
 
     async fn remove_token(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
-        self.0.writer.write(move |work| access::remove_token(&work.connection, &name)).await
+        self.write(move |work| access::remove_token(&work.connection, &name)).await
     }
 
     async fn add_schedule(&self, schedule: ScheduleRecord) -> Result<()> {
-        self.0.writer.write(move |work| access::add_schedule(&work.connection, &schedule)).await
+        self.write(move |work| access::add_schedule(&work.connection, &schedule)).await
     }
 
     async fn put_schedule(&self, schedule: ScheduleRecord) -> Result<bool> {
-        self.0.writer.write(move |work| access::put_schedule(&work.connection, &schedule)).await
+        self.write(move |work| access::put_schedule(&work.connection, &schedule)).await
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRecord>> {
@@ -234,12 +239,12 @@ impl Store for SqliteStore {
 
     async fn remove_schedule(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
-        self.0.writer.write(move |work| access::remove_schedule(&work.connection, &name)).await
+        self.write(move |work| access::remove_schedule(&work.connection, &name)).await
     }
 
     async fn put_plugin_limits(&self, name: &str, limits: Option<Bytes>) -> Result<()> {
         let name = name.to_owned();
-        self.0.writer.write(move |work| access::put_plugin_limits(&work.connection, &name, limits.as_deref())).await
+        self.write(move |work| access::put_plugin_limits(&work.connection, &name, limits.as_deref())).await
     }
 
     async fn plugin_limits(&self) -> Result<Vec<(String, Bytes)>> {
@@ -261,28 +266,80 @@ impl Store for SqliteStore {
     async fn sweep(&self, now_ms: u64, retention: Retention) -> Result<Swept> {
         self.0.sweep(now_ms, retention).await
     }
+
+    async fn put_join_token(&self, token: JoinTokenRecord) -> Result<()> {
+        self.write(move |work| agents::put_token(&work.connection, &token)).await
+    }
+
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenRecord>> {
+        self.0.readers.read(agents::tokens).await
+    }
+
+    async fn remove_join_token(&self, id: &str) -> Result<bool> {
+        let id = id.to_owned();
+        self.write(move |work| agents::remove_token(&work.connection, &id)).await
+    }
+
+    async fn join_agent(&self, token: Digest, certified: Certified) -> Result<()> {
+        self.write(move |work| agents::join(&work.connection, token, &certified)).await
+    }
+
+    async fn renew_agent(&self, certified: Certified) -> Result<()> {
+        self.write(move |work| agents::certify(&work.connection, &certified)).await
+    }
+
+    async fn see_agent(&self, seen: AgentSeen) -> Result<AgentRecord> {
+        self.write(move |work| agents::seen(&work.connection, &seen)).await
+    }
+
+    async fn agent_left(&self, agent: AgentId, at_ms: u64) -> Result<()> {
+        self.write(move |work| agents::left(&work.connection, agent, at_ms)).await
+    }
+
+    async fn agent(&self, agent: AgentId) -> Result<Option<AgentRecord>> {
+        self.0.readers.read(move |connection| agents::one(connection, agent)).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentRecord>> {
+        self.0.readers.read(agents::all).await
+    }
+
+    async fn revoke_agent(&self, agent: AgentId, mark: Mark) -> Result<Option<Mark>> {
+        self.write(move |work| agents::revoke(&work.connection, agent, &mark)).await
+    }
+
+    async fn set_agent_drained(&self, agent: AgentId, mark: Option<Mark>) -> Result<bool> {
+        self.write(move |work| agents::set_drained(&work.connection, agent, mark.as_ref())).await
+    }
 }
 
-impl Inner {
+impl SqliteStore {
+    /// Do something in a transaction, and tell of it.
+    async fn write<T: Send + 'static>(&self, call: impl FnMut(&mut Work) -> Result<T> + Send + 'static) -> Result<T> {
+        self.0.writer.write(events::telling(self.1.clone(), call)).await
+    }
+
     /// Accept a job, and do something with it in the same transaction, which is not refused.
-    async fn create(
+    async fn create_and(
         &self,
         job: NewJob,
         mut then: impl FnMut(&mut Work, JobId) -> Result<()> + Send + 'static,
     ) -> Result<Claim> {
-        let (lock, id) = (self.locks.job(job.id)?, job.id);
+        let (lock, id) = (self.0.locks.job(job.id)?, job.id);
         let create = move |work: &mut Work| {
             jobs::create(&work.connection, &job)?;
             then(work, id)
         };
-        let created = self.writer.write(create).await;
+        let created = self.write(create).await;
         if let Err(StoreError::KeyTaken(_)) = created {
             // There is no job of this id, and nobody else asks for one.
-            self.locks.forget(id);
+            self.0.locks.forget(id);
         }
         created.map(|()| Claim::new(id, Epoch(1), lock))
     }
+}
 
+impl Inner {
     /// A chunk as it is written. `is_known` says whether its job's row is there already: then a sweep knows whose files of
     /// items they are.
     pub(super) async fn prepare(

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use tokio::task::spawn_blocking;
 
 use super::{
-    Inner, events, int, jobs,
+    Inner, agents, events, int, jobs,
     remove::{AT_ONCE, Due, Removed, Why},
     room::pragma,
     schema,
@@ -38,6 +38,8 @@ impl Inner {
         let outdated = self.readers.read(move |connection| events::outdated(connection, events_ms, now_ms)).await?;
         swept.events = self.forget_events(outdated).await?;
         self.writer.write(move |work| drop_plugins(&work.connection, before_ms)).await?;
+        let agents_ms = before(retention.agents);
+        self.writer.write(move |work| agents::forget(&work.connection, now_ms, agents_ms)).await?;
         swept.files = self.clone().drop_files().await?;
         swept.freed += self.clone().drop_spools().await?;
         self.clone().measure_files().await?;

@@ -231,6 +231,34 @@ pub(crate) async fn the_log_is_read_from_a_place_on(store: &impl Store) {
     assert_eq!(last(Some(4), Some(job), 9).await, [1]);
 }
 
+pub(crate) async fn a_change_is_told_with_itself_or_not_at_all(store: &impl Store) {
+    let (new, plugin) = (new_job(1, 1), plugin(b"listed", true));
+    let job = new.id;
+    let telling = |message: &str| store.telling(vec![event(10, Some(job), message), event(11, None, message)]);
+    let claim = telling("created").create_with(new.clone(), items(0..2), Bytes::new()).await.unwrap();
+    assert!(telling("refused").create(new).await.is_err());
+    let epoch = claim.epoch();
+    telling("nothing").seal(job, epoch, Bytes::new()).await.unwrap();
+    telling("stale").set_paused(job, Epoch(9), true).await.unwrap_err();
+    telling("paused").set_paused(job, epoch, true).await.unwrap();
+    telling("recorded").record(batch(&claim, "a", [outcome(0)])).await.unwrap();
+    telling("nothing").record(batch(&claim, "a", [outcome(0)])).await.unwrap();
+    telling("nothing").forget_dead(job, vec![RunIndex(0)]).await.unwrap();
+    telling("nothing").take_back(job, epoch, vec![RunIndex(1)]).await.unwrap();
+    telling("taken back").take_back(job, epoch, vec![RunIndex(0)]).await.unwrap();
+    telling("ended").finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap();
+    telling("refused").finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap_err();
+    telling("published").put_plugin(plugin.0, plugin.1).await.unwrap();
+    telling("nothing").remove_token("none").await.unwrap();
+    drop(claim);
+    telling("deleted").delete(job).await.unwrap();
+    telling("unknown").delete(job).await.unwrap_err();
+    let told = store.events(0, None, 99).await.unwrap();
+    let words: Vec<&str> = told.iter().map(|stored| &*stored.event.message).collect();
+    let expected = ["created", "paused", "recorded", "taken back", "ended", "published", "deleted"];
+    assert_eq!(words, expected.map(|word| [word; 2]).concat());
+}
+
 pub(crate) async fn old_events_go_and_their_numbers_are_not_given_again(store: &impl Store) {
     let events: Vec<_> = (0..3_000).map(|number| event(number / 1_000 * DAY_MS, None, "it happened")).collect();
     assert_eq!(store.put_events(events).await.unwrap(), 3_000);

@@ -3,11 +3,13 @@
 //! `suite!` makes a test of each case; it is given an expression that opens a new store, in which failures become dead
 //! letters, and what keeps it alive.
 
+mod agents;
 mod dead;
 mod kept;
 pub(crate) mod made;
 pub(crate) mod model;
 
+pub(crate) use agents::*;
 pub(crate) use dead::*;
 pub(crate) use kept::*;
 use std::{iter, sync::Arc, time::Duration};
@@ -65,12 +67,18 @@ macro_rules! suite {
             a_list_goes_on_behind_a_job_that_is_no_more,
             a_job_is_deleted_at_once,
             the_log_is_read_from_a_place_on,
+            a_change_is_told_with_itself_or_not_at_all,
             old_events_go_and_their_numbers_are_not_given_again,
             an_event_of_a_clock_that_was_ahead_keeps_no_others,
             tokens_are_kept_by_name,
             schedules_are_kept_by_name,
             limits_of_plugins_are_kept_by_name,
-            what_is_new_is_unknown_of_no_job
+            what_is_new_is_unknown_of_no_job,
+            a_join_token_is_good_for_its_uses_and_its_time,
+            no_more_join_at_once_than_may,
+            an_agent_is_remembered_from_its_enrolment_on,
+            an_agent_stays_drained_and_revoked,
+            agents_are_forgotten_when_their_certificates_can_no_longer_be_renewed
         );
     };
     ($open:expr, $($case:ident),*) => {

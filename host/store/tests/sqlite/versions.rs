@@ -34,9 +34,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&database).unwrap();
     let error = SqliteStore::open(dir.path(), Options::default()).unwrap_err();
-    let told = "the store has schema version 99, and this version of Pigeon knows 3 at most";
+    let told = "the store has schema version 99, and this version of Pigeon knows 4 at most";
     assert_eq!(error.to_string(), told);
-    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 3 }));
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 4 }));
     assert_eq!(std::fs::read(&database).unwrap(), before);
 }
 
@@ -80,7 +80,7 @@ async fn version_1_opens() {
     assert_eq!(jobs.len(), 1);
     check_active(&store, &jobs[0]).await;
     drop(store);
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), 4);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn version_2_opens() {
     assert_eq!((before.total().valid, before.total().failures), (2, 0));
     assert_eq!(other.tally(job).await.unwrap(), before);
     drop((claim, store, other));
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), 4);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn version_3_opens() {
     assert_eq!(store.schedules().await.unwrap()[0].spec, "daily");
     assert_eq!(store.plugin_limits().await.unwrap(), [("echo".to_owned(), "{}".into())]);
     drop((claim, store));
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), 4);
 }
 
 /// What there is in a database: each table, index and trigger, as it was made.
@@ -176,7 +176,7 @@ fn whichever_version_it_was_it_is_as_a_new_one_is() {
     let (store, dir) = crate::open();
     drop(store);
     let new = shape(dir.path());
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), 4);
     for sql in [include_str!("../version-1.sql"), include_str!("../version-2.sql"), include_str!("../version-3.sql")] {
         let (store, dir) = written(sql);
         drop(store);
