@@ -94,6 +94,7 @@ async fn deliver<L: Lanes>(
     reader: &mut Reader,
 ) -> Result<(), BatchError> {
     let before = lane.rewind();
+    let mut refused = false;
     let talk = async {
         while let Some(frame) = lane.next_frame().await {
             send.write_chunk(frame).await?;
@@ -106,6 +107,9 @@ async fn deliver<L: Lanes>(
         while !lane.delivered() {
             let recorded: Recorded = reader.need().await?;
             lane.recorded(before.saturating_add(recorded.count));
+            if recorded.refused > 0 && !std::mem::replace(&mut refused, true) {
+                tracing::info!(lease = lane.key.0.0, "the hub refuses outcomes of a lease: it is not ours (any more)");
+            }
         }
         shared.outbox.forget(lane);
         shared.changed.notify_one();

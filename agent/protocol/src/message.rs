@@ -261,6 +261,9 @@ pub struct Recorded {
     /// Counted from the stream's beginning.
     #[prost(uint64, tag = "1")]
     pub count: u64,
+    /// So many of those were refused. Counted likewise.
+    #[prost(uint64, tag = "2")]
+    pub refused: u64,
 }
 
 /// First on a request stream.

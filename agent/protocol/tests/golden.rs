@@ -149,7 +149,8 @@ fn the_batch_stream() {
     golden("lease-more", Lease { more: true, ..lease.clone() });
     golden("lease", lease);
     golden("from-batch", FromBatch { outcomes: vec![invalid(), failed(), valid(8)], end: true, begun: vec![9, 300] });
-    golden("recorded", Recorded { count: 5000 });
+    golden("recorded", Recorded { count: 5000, refused: 0 });
+    golden("recorded-refused", Recorded { count: 5000, refused: 300 });
 }
 
 #[test]

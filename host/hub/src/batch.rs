@@ -8,10 +8,12 @@ use pigeon_protocol::{
 };
 use prost::Message as _;
 use quinn::SendStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     collect::{About, CollectError, Context, collect},
     handler::{HubEvent, LeaseError, LeaseOrder},
+    offence::Offence,
     transport::{Reader, code},
 };
 
@@ -54,15 +56,34 @@ pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
     Ok(())
 }
 
-/// Send the lease and collect its outcomes, until its end or the session's.
-pub(crate) async fn serve(context: Context, connection: quinn::Connection, order: LeaseOrder) {
+/// Send the lease and collect its outcomes, until its end or the session's; `taken` fires when it is taken from its agent.
+/// False where it ended by the agent's fault.
+pub(crate) async fn serve(
+    context: Context,
+    connection: quinn::Connection,
+    order: LeaseOrder,
+    taken: CancellationToken,
+) -> bool {
     let about = About { lease: order.lease, fence: order.fence, job: order.job, kept: false };
-    let Err(error) = lease(&context, &connection, about, order).await else { return };
+    let Err(error) = lease(&context, &connection, about, order, taken).await else { return true };
     // Where the connection is gone, or goes, the session tells so for all its leases.
-    if connection.close_reason().is_none() && !context.closing.is_cancelled() {
-        let (session, reason) = (context.session, error.to_string());
-        context.handler.event(HubEvent::LeaseBroken { session, lease: about.lease, fence: about.fence, reason }).await;
+    if connection.close_reason().is_some() || context.closing.is_cancelled() {
+        return true;
     }
+    let (session, reason) = (context.session, error.to_string());
+    let offence = match &error {
+        CollectError::NotEnded => Some(Offence::SilentLease),
+        error => error.is_offence().then_some(Offence::LeaseStream),
+    };
+    match offence {
+        Some(offence) => {
+            let reason = format_args!("lease {}: {reason}", about.lease.0);
+            context.offences.of_agent(context.agent, offence, reason);
+        }
+        None => tracing::warn!(session = session.0, lease = about.lease.0, "a lease's stream broke: {reason}"),
+    }
+    context.handler.event(HubEvent::LeaseBroken { session, lease: about.lease, fence: about.fence, reason }).await;
+    offence.is_none()
 }
 
 async fn lease(
@@ -70,12 +91,24 @@ async fn lease(
     connection: &quinn::Connection,
     about: About,
     order: LeaseOrder,
+    taken: CancellationToken,
 ) -> Result<(), CollectError> {
     let (mut send, recv) =
         connection.open_bi().await.map_err(|error| CollectError::Write(quinn::WriteError::ConnectionLost(error)))?;
     let mut reader = Reader::new(recv, MAX_FRAME);
-    write(&mut send, order).await?;
-    let result = collect(context, about, &mut reader, &mut send).await;
+    let served = async {
+        write(&mut send, order).await?;
+        collect(context, about, &mut reader, &mut send).await
+    };
+    let overdue = async {
+        taken.cancelled().await;
+        tokio::time::sleep(context.patience).await;
+    };
+    let result = tokio::select! {
+        result = served => result,
+        // It was told to stop, and has not.
+        () = overdue => Err(CollectError::NotEnded),
+    };
     if result.is_err() {
         // Tell the agent that it keeps what was not acknowledged. Fails only where the stream is gone already.
         let _ = send.reset(code(close::ABANDONED));

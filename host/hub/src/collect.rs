@@ -3,7 +3,7 @@
 //! Each message is handed to control as it comes; some may be on their way to the disk at once, and they are
 //! acknowledged in the order in which they came.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use pigeon_protocol::{
@@ -15,7 +15,8 @@ use quinn::SendStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    handler::{HubHandler, Landed, Recorder},
+    handler::{HubHandler, Kept, Landed, Recorder},
+    offence::{Offence, Offences},
     transport::{ReadFailure, Reader},
 };
 
@@ -28,6 +29,9 @@ pub(crate) struct Context {
     pub(crate) session: SessionId,
     pub(crate) agent: AgentId,
     pub(crate) handler: Arc<dyn HubHandler>,
+    pub(crate) offences: Arc<Offences>,
+    /// How long the agent may do nothing where it has to.
+    pub(crate) patience: Duration,
     /// Fires when the session is to end: what was handed on is still acknowledged, nothing more is read.
     pub(crate) closing: CancellationToken,
 }
@@ -59,6 +63,24 @@ pub(crate) enum CollectError {
     /// Control could not record them; the agent keeps them.
     #[error("outcomes were not recorded")]
     NotRecorded,
+    /// The lease was taken from the agent, which did not end it.
+    #[error("the agent did not end the lease in time, as it was told to")]
+    NotEnded,
+    /// Nothing was asked in time, or the answer was not read.
+    #[error("nothing was asked in time, or the answer was not read")]
+    Silent,
+}
+
+impl CollectError {
+    /// Whether an agent that keeps to the protocol would not have brought this about, however it fares. Where its
+    /// connection broke, or its process ended, that is no offence.
+    pub(crate) fn is_offence(&self) -> bool {
+        match self {
+            Self::Read(ReadFailure::Frame(_) | ReadFailure::Stream(quinn::ReadError::Reset(_))) => true,
+            Self::EndedEarly | Self::NotEnded | Self::Silent => true,
+            Self::Read(_) | Self::Write(_) | Self::Unknown | Self::NotRecorded => false,
+        }
+    }
 }
 
 /// Take outcomes until the batch ends, and acknowledge each.
@@ -69,28 +91,39 @@ pub(crate) async fn collect(
     send: &mut SendStream,
 ) -> Result<(), CollectError> {
     let mut waiting = FuturesOrdered::new();
-    let (mut received, mut over) = (0u64, false);
+    let (mut received, mut refused, mut over) = (0u64, 0u64, false);
     while !(over && waiting.is_empty()) {
         tokio::select! {
             // Recorded: tell the agent, once for all that are recorded by now.
             Some(recorded) = waiting.next(), if !waiting.is_empty() => {
-                let mut count: u64 = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                let (mut count, mut more) = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                refused += more;
                 while let Some(Some(recorded)) = waiting.next().now_or_never() {
-                    count = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                    (count, more) = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
+                    refused += more;
                 }
-                // Never too long: it is a number.
-                if let Ok(frame) = frame::encode(&Recorded { count }) {
+                // Never too long: it is two numbers.
+                if let Ok(frame) = frame::encode(&Recorded { count, refused }) {
                     send.write_chunk(frame).await?;
                 }
             }
             // Outcomes: hand them on. This is safe to drop half way, see `Reader`.
             message = reader.message::<FromBatch>(), if !over && waiting.len() < UNRECORDED => {
                 let message = message?.ok_or(CollectError::EndedEarly)?;
-                received += message.outcomes.len() as u64;
+                let new = message.outcomes.len() as u64;
+                received += new;
                 over = message.end;
                 let (recorder, recorded) = Recorder::new();
                 let count = received;
-                waiting.push_back(recorded.map(move |recorded| recorded.map(|()| count)));
+                waiting.push_back(recorded.map(move |recorded| match recorded {
+                    Ok(Kept::Refused) => {
+                        let reason = format_args!("it answers for lease {}, which is not its own (any more)", about.lease.0);
+                        context.offences.of_agent(context.agent, Offence::NotHeld, reason);
+                        Ok((count, new))
+                    }
+                    Ok(Kept::Recorded) => Ok((count, 0)),
+                    Err(dropped) => Err(dropped),
+                }));
                 context
                     .handler
                     .landed(Landed {

@@ -11,6 +11,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     hub::{PATIENCE, Shared},
+    offence::Offence,
     tls,
     transport::{Reader, code},
 };
@@ -22,19 +23,19 @@ const MAX_REQUEST: usize = 16 << 10;
 pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permit: OwnedSemaphorePermit) {
     let address = connection.remote_address();
     let served = timeout(PATIENCE, async {
-        let (mut send, recv) = connection.accept_bi().await.map_err(|error| error.to_string())?;
+        let (mut send, recv) = connection.accept_bi().await.map_err(broken)?;
         let request: EnrolRequest = Reader::new(recv, MAX_REQUEST)
             .message()
             .await
-            .map_err(|error| error.to_string())?
-            .ok_or("nothing was asked")?;
+            .map_err(broken)?
+            .ok_or_else(|| broken("nothing was asked"))?;
         let answer = judge(shared, connection, &request);
         let reply = match &answer {
             Ok(reply) => reply.clone(),
-            Err(reason) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
+            Err((_, reason)) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
         };
-        let frame = frame::encode(&reply).map_err(|error| error.to_string())?;
-        send.write_chunk(frame).await.map_err(|error| error.to_string())?;
+        let frame = frame::encode(&reply).map_err(broken)?;
+        send.write_chunk(frame).await.map_err(broken)?;
         // Cannot fail: it was not finished before.
         let _ = send.finish();
         // Wait until the reply has arrived, or the peer has gone.
@@ -46,20 +47,28 @@ pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permi
     drop(permit);
     match served {
         Ok(Ok(())) => {}
-        Ok(Err(reason)) => shared.sessions.refused(address, reason),
-        Err(_) => shared.sessions.refused(address, "the enrolment took too long"),
+        Ok(Err((offence, reason))) => shared.sessions.refused(address, offence, reason),
+        Err(_) => shared.sessions.refused(address, Offence::Slow, "the enrolment took too long"),
     }
+}
+
+/// Why somebody gets no certificate: of what kind it is, and in words.
+type Refusal = (Offence, String);
+
+fn broken(reason: impl ToString) -> Refusal {
+    (Offence::Enrolment, reason.to_string())
 }
 
 /// Whoever shows a certificate may renew it, if it is not revoked. Everybody else needs a token. The words of a
 /// refusal go to the peer: they never say what was wrong with a token.
-fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, String> {
+fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, Refusal> {
     if request.name.is_empty() || request.name.len() > MAX_NAME {
-        return Err(format!("an agent's name has 1 to {MAX_NAME} bytes"));
+        return Err(broken(format_args!("an agent's name has 1 to {MAX_NAME} bytes")));
     }
     let agent = match tls::peer(connection) {
         Some(peer) if request.secret.is_empty() => {
-            shared.handler.0.admit(peer.agent, peer.certificate).map_err(|error| error.to_string())?;
+            let admitted = shared.handler.0.admit(peer.agent, peer.certificate);
+            admitted.map_err(|error| (Offence::RevokedCertificate, error.to_string()))?;
             peer.agent
         }
         _ => AgentId::new(),
@@ -68,14 +77,12 @@ fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest
     let certificate = shared
         .ca
         .agent(agent, &request.csr, shared.config.agent_certificates)
-        .map_err(|_| "the certificate signing request is not one".to_owned())?;
+        .map_err(|_| broken("the certificate signing request is not one"))?;
     let renewal = request.secret.is_empty() && tls::peer(connection).is_some();
     if !renewal && !shared.tokens.redeem(&request.secret) {
-        return Err(
-            "the join token is not valid (any more): it is wrong, expired or used up, or older than the control \
-                    host's last start"
-                .to_owned(),
-        );
+        let reason = "the join token is not valid (any more): it is wrong, expired or used up, or older than the control \
+                      host's last start";
+        return Err((Offence::Token, reason.to_owned()));
     }
     shared.handler.0.issued(agent, &request.name, Digest::of(&certificate));
     shared.sessions.enrolled();

@@ -149,11 +149,20 @@ pub struct Landed {
 /// Tells a session that outcomes need not be kept by their agent any more. Dropping it says that they must be: the
 /// agent then keeps them and delivers them once more in its next session.
 #[derive(Debug)]
-pub struct Recorder(pub(crate) oneshot::Sender<()>);
+pub struct Recorder(oneshot::Sender<Kept>);
+
+/// What became of outcomes that their agent need not keep any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// They are on disk, or others were there before them.
+    Recorded,
+    /// The lease is not the agent's, or not any more.
+    Refused,
+}
 
 impl Recorder {
     /// A recorder for tests of handlers, and what hears it.
-    pub fn new() -> (Self, oneshot::Receiver<()>) {
+    pub fn new() -> (Self, oneshot::Receiver<Kept>) {
         let (sender, receiver) = oneshot::channel();
         (Self(sender), receiver)
     }
@@ -161,7 +170,13 @@ impl Recorder {
     /// They are on disk, or refused for good.
     pub fn done(self) {
         // The session may have ended meanwhile: then nobody waits for this.
-        let _ = self.0.send(());
+        let _ = self.0.send(Kept::Recorded);
+    }
+
+    /// They are refused for good, for the agent does not hold the lease: it is told so.
+    pub fn refused(self) {
+        // As above.
+        let _ = self.0.send(Kept::Refused);
     }
 }
 

@@ -9,7 +9,11 @@ use pigeon_protocol::{
     version::{ALPN, ENROL_ALPN},
 };
 use quinn::crypto::rustls::QuicServerConfig;
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,6 +21,7 @@ use crate::{
     ca::{AGENT_CERTIFICATE_LIFETIME, CaError, CertificateAuthority},
     enrol,
     handler::{HubHandler, LeaseError, LeaseOrder, SessionEnd},
+    offence::{Offence, OffenceCounts},
     session,
     sessions::{Order, Sessions},
     tls,
@@ -26,6 +31,9 @@ use crate::{
 
 /// Time that a peer has for each step until it is in: the handshake, its first message.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether there is something to sum up.
+const SUMS: Duration = Duration::from_secs(10);
 
 /// How a hub is set up.
 #[derive(Debug, Clone)]
@@ -42,6 +50,9 @@ pub struct HubConfig {
     pub max_sessions: usize,
     /// Most handshakes and enrolments in progress at once.
     pub max_handshakes: usize,
+    /// How long an agent may take to end a lease that was taken from it, and how long it may read nothing of an answer,
+    /// before the stream is broken off.
+    pub patience: Duration,
 }
 
 impl HubConfig {
@@ -54,6 +65,7 @@ impl HubConfig {
             trusted_keys: Vec::new(),
             max_sessions: 10_000,
             max_handshakes: 256,
+            patience: Duration::from_secs(30),
         }
     }
 }
@@ -91,6 +103,8 @@ pub struct HubStats {
     pub refused: u64,
     /// Sessions ended because their agent broke the protocol.
     pub misbehaved: u64,
+    /// What peers did wrong, by kind: all of the two above, and what ends no session.
+    pub offences: OffenceCounts,
 }
 
 /// What all connections of a hub share.
@@ -192,6 +206,8 @@ impl Drop for Hub {
 /// Owns every connection's task. Ends when the hub stops and all of them have.
 async fn accept(shared: Arc<Shared>, link: Link) {
     let mut connections = JoinSet::new();
+    let mut summing = tokio::time::interval(SUMS);
+    summing.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             // The hub shuts down.
@@ -203,9 +219,12 @@ async fn accept(shared: Arc<Shared>, link: Link) {
             },
             // Ended connections are swept up, so that the set does not grow.
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            // What was done again and again may be told.
+            _ = summing.tick() => shared.sessions.offences.sum_up(false),
         }
     }
     while connections.join_next().await.is_some() {}
+    shared.sessions.offences.sum_up(true);
 }
 
 fn admit(shared: &Arc<Shared>, link: &Link, connections: &mut JoinSet<()>, incoming: quinn::Incoming) {
@@ -218,7 +237,7 @@ fn admit(shared: &Arc<Shared>, link: &Link, connections: &mut JoinSet<()>, incom
         return;
     }
     let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        shared.sessions.refused(address, "too many handshakes at once");
+        shared.sessions.refused(address, Offence::Busy, "too many handshakes at once");
         incoming.refuse();
         return;
     };
@@ -226,18 +245,18 @@ fn admit(shared: &Arc<Shared>, link: &Link, connections: &mut JoinSet<()>, incom
     connections.spawn(async move {
         let connection = match connecting {
             Ok(connecting) => timeout(PATIENCE, connecting).await,
-            Err(error) => return shared.sessions.refused(address, error),
+            Err(error) => return shared.sessions.refused(address, tls::offence(&error), error),
         };
         let connection = match connection {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return shared.sessions.refused(address, error),
-            Err(_) => return shared.sessions.refused(address, "the handshake took too long"),
+            Ok(Err(error)) => return shared.sessions.refused(address, tls::offence(&error), error),
+            Err(_) => return shared.sessions.refused(address, Offence::Slow, "the handshake took too long"),
         };
         match tls::alpn(&connection).as_deref() {
             Some(ALPN) => session::run(shared, connection, permit).await,
             Some(ENROL_ALPN) => enrol::serve(&shared, &connection, permit).await,
             // TLS has refused every other already.
-            _ => shared.sessions.refused(address, "no ALPN of ours"),
+            _ => shared.sessions.refused(address, Offence::Alpn, "no ALPN of ours"),
         }
     });
 }

@@ -7,7 +7,8 @@
 //!
 //! Reading order: `handler` (what is said in both directions), [`ca`] and [`tokens`] (who may come in), then the
 //! server itself: `hub` (accept), `session` (one agent), `batch` (one lease), `collect` (outcomes coming in), `request`
-//! (what agents ask), `enrol`; and below them `sessions`, `tls`, `transport`.
+//! (what agents ask), `enrol`; and below them `sessions`, `offence` and `telling` (what peers do wrong), `pace`, `tls`,
+//! `transport`.
 //!
 //! Invariant: this crate decides nothing about work and keeps none: it knows no queue and no store.
 
@@ -22,15 +23,20 @@ mod hub;
 mod batch;
 mod collect;
 mod enrol;
+mod offence;
+mod pace;
 mod request;
 mod session;
 mod sessions;
+mod telling;
 mod tls;
 mod transport;
 
 pub use ca::CertificateAuthority;
 pub use handler::{
-    HubEvent, HubHandler, JobAnswer, Landed, LeaseError, LeaseOrder, NotAdmitted, PluginAnswer, Recorder, SessionEnd,
+    HubEvent, HubHandler, JobAnswer, Kept, Landed, LeaseError, LeaseOrder, NotAdmitted, PluginAnswer, Recorder,
+    SessionEnd,
 };
 pub use hub::{Hub, HubConfig, HubError, HubHandle, HubStats};
+pub use offence::{Offence, OffenceCounts};
 pub use tokens::JoinTokens;

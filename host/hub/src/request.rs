@@ -13,24 +13,31 @@ use tokio::time::timeout;
 use crate::{
     collect::{About, CollectError, Context, collect},
     hub::PATIENCE,
+    offence::Offence,
     transport::{ReadFailure, Reader, code},
 };
 
-/// Serve one request stream. Whatever goes wrong is the asker's to notice: it may ask again.
-pub(crate) async fn serve(context: Context, mut send: SendStream, recv: RecvStream) {
+/// Serve one request stream. Whatever goes wrong is the asker's to notice: it may ask again. False where that was its
+/// fault.
+pub(crate) async fn serve(context: Context, mut send: SendStream, recv: RecvStream) -> bool {
     let mut reader = Reader::new(recv, MAX_FRAME);
     let served = match timeout(PATIENCE, reader.message::<Request>()).await {
         Ok(Ok(request)) => answer(&context, request.and_then(|request| request.ask), &mut send, &mut reader).await,
         Ok(Err(error)) => Err(error.into()),
         // Opened, and then silent.
-        Err(_) => Err(CollectError::EndedEarly),
+        Err(_) => Err(CollectError::Silent),
     };
-    if let Err(error) = served {
+    let Err(error) = served else { return true };
+    // Both fail only where the stream is over already.
+    let _ = send.reset(code(close::ABANDONED));
+    reader.stop(close::ABANDONED);
+    let offence = error.is_offence() && !context.closing.is_cancelled();
+    if offence {
+        context.offences.of_agent(context.agent, Offence::Request, format_args!("on a stream of its own: {error}"));
+    } else {
         tracing::debug!(session = context.session.0, "a request was not answered: {error}");
-        // Both fail only where the stream is over already.
-        let _ = send.reset(code(close::ABANDONED));
-        reader.stop(close::ABANDONED);
     }
+    !offence
 }
 
 async fn answer(
@@ -51,7 +58,12 @@ async fn answer(
         None => return Err(CollectError::Unknown),
     };
     pieces.retain(|piece| !piece.is_empty());
-    send.write_all_chunks(&mut pieces).await?;
+    let mut pieces = &mut pieces[..];
+    while !pieces.is_empty() {
+        let written =
+            timeout(context.patience, send.write_chunks(pieces)).await.map_err(|_| CollectError::Silent)??;
+        pieces = &mut pieces[written.chunks..];
+    }
     // Fails only where the stream is over already.
     let _ = send.finish();
     Ok(())
@@ -67,6 +79,7 @@ async fn plugin(context: &Context, digest: &[u8], offset: u64) -> Result<Vec<Byt
         None => None,
     };
     let Some(answer) = answer.filter(|answer| answer.component.len() as u64 <= MAX_COMPONENT) else {
+        context.offences.of_agent(context.agent, Offence::Request, "it asks for a plugin that cannot be had here");
         return Ok(vec![encode(&PluginHead::default())?]);
     };
     let size = answer.component.len();

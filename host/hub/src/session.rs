@@ -9,7 +9,11 @@
 //! Good-bye is the same whether the agent, control or the hub ends it: no stream is read any more, what was handed on
 //! is acknowledged, the connection is closed, and then `Left` is told, after everything else.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pigeon_protocol::{
     close, frame,
@@ -19,7 +23,11 @@ use pigeon_protocol::{
     version::Minor,
 };
 use quinn::{ConnectionError, SendStream};
-use tokio::{sync::OwnedSemaphorePermit, task::JoinSet, time::timeout};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +35,8 @@ use crate::{
     collect::Context,
     handler::{HubEvent, SessionEnd},
     hub::{PATIENCE, Shared},
+    offence::Offence,
+    pace::Pace,
     request,
     sessions::{Entry, Order},
     tls,
@@ -39,6 +49,9 @@ const MAX_LABELS: usize = 64;
 /// Most slots of an agent, and most runs in flight.
 const MAX_SLOTS: u32 = 65_536;
 
+/// Streams that an agent may garble or break off and stay, where it does nothing sensible between them.
+const STRIKES: u32 = 128;
+
 /// Serve a connection whose handshake is done. The permit is given back once the agent is in.
 pub(crate) async fn run(shared: Arc<Shared>, connection: quinn::Connection, permit: OwnedSemaphorePermit) {
     let address = connection.remote_address();
@@ -47,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, connection: quinn::Connection, perm
         Err(refusal) => {
             let why = if refusal.try_again { close::TRY_AGAIN } else { close::REFUSED };
             connection.close(code(why), refusal.reason.as_bytes());
-            return shared.sessions.refused(address, refusal.reason);
+            return shared.sessions.refused(address, refusal.offence, refusal.reason);
         }
     };
     drop(permit);
@@ -56,22 +69,30 @@ pub(crate) async fn run(shared: Arc<Shared>, connection: quinn::Connection, perm
 
 /// Not in.
 struct Refusal {
+    offence: Offence,
     reason: String,
     try_again: bool,
 }
 
 impl Refusal {
-    fn for_good(reason: impl ToString) -> Self {
-        Self { reason: reason.to_string(), try_again: false }
+    fn for_good(offence: Offence, reason: impl ToString) -> Self {
+        Self { offence, reason: reason.to_string(), try_again: false }
+    }
+
+    fn for_now(offence: Offence, reason: impl ToString) -> Self {
+        Self { offence, reason: reason.to_string(), try_again: true }
     }
 }
 
 async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Session, Refusal> {
-    let peer = tls::peer(connection).ok_or_else(|| Refusal::for_good("an agent's certificate is needed"))?;
+    let peer = tls::peer(connection)
+        .ok_or_else(|| Refusal::for_good(Offence::NoCertificate, "an agent's certificate is needed"))?;
     if peer.expired {
-        return Err(Refusal::for_good("the agent's certificate has expired: it may be renewed, and nothing else"));
+        let reason = "the agent's certificate has expired: it may be renewed, and nothing else";
+        return Err(Refusal::for_good(Offence::ExpiredCertificate, reason));
     }
-    shared.handler.0.admit(peer.agent, peer.certificate).map_err(Refusal::for_good)?;
+    let admitted = shared.handler.0.admit(peer.agent, peer.certificate);
+    admitted.map_err(|error| Refusal::for_good(Offence::RevokedCertificate, error))?;
 
     let hello = timeout(PATIENCE, async {
         let (send, recv) = connection.accept_bi().await.map_err(|error| error.to_string())?;
@@ -83,21 +104,23 @@ async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Sessio
     });
     let (send, reader, hello) = hello
         .await
-        .map_err(|_| Refusal { reason: "no hello came in time".to_owned(), try_again: true })?
-        .map_err(Refusal::for_good)?;
-    let (minor, incarnation) = check(&hello).map_err(Refusal::for_good)?;
+        .map_err(|_| Refusal::for_now(Offence::Slow, "no hello came in time"))?
+        .map_err(|error| Refusal::for_good(Offence::Hello, error))?;
+    let (minor, incarnation) = check(&hello).map_err(|error| Refusal::for_good(Offence::Hello, error))?;
     let entry = shared
         .sessions
         .enter(peer.agent, incarnation, shared.config.max_sessions)
-        .ok_or_else(|| Refusal { reason: "the hub has as many agents as it takes".to_owned(), try_again: true })?;
+        .ok_or_else(|| Refusal::for_now(Offence::Busy, "the hub has as many agents as it takes"))?;
     let context = Context {
         session: entry.id,
         agent: peer.agent,
         handler: Arc::clone(&shared.handler.0),
+        offences: Arc::clone(&shared.sessions.offences),
+        patience: shared.config.patience,
         closing: CancellationToken::new(),
     };
-    let (connection, tasks) = (connection.clone(), JoinSet::new());
-    Ok(Session { context, connection, entry, send, reader, hello, minor, tasks })
+    let (connection, tasks, leases) = (connection.clone(), JoinSet::new(), HashMap::new());
+    Ok(Session { context, connection, entry, send, reader, hello, minor, tasks, leases, strikes: 0 })
 }
 
 /// What a hello must be like.
@@ -134,7 +157,18 @@ struct Session {
     hello: Hello,
     minor: u32,
     /// Every task of this connection: leases and requests.
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Ended>,
+    /// Those that are leases, to be told when they are taken from the agent.
+    leases: HashMap<LeaseId, CancellationToken>,
+    /// Streams that the agent has garbled or broken off, less those that were in order.
+    strikes: u32,
+}
+
+/// A lease or a request is done.
+struct Ended {
+    lease: Option<LeaseId>,
+    /// Whether the agent did its part.
+    in_order: bool,
 }
 
 /// How a session came to its end, and what the agent is told.
@@ -157,8 +191,7 @@ impl Session {
             Err(goodbye) => goodbye,
         };
         if let SessionEnd::Misbehaved(reason) = &goodbye.end {
-            shared.sessions.misbehaved();
-            tracing::warn!(session = id.0, %agent, %address, "an agent broke the protocol: {reason}");
+            shared.sessions.misbehaved(agent, format_args!("it broke the protocol: {reason}"));
         }
         tracing::info!(session = id.0, %agent, end = ?goodbye.end, "a session has ended");
         shared.sessions.leave(id);
@@ -169,6 +202,8 @@ impl Session {
 
     /// The session's life, up to the reason why it ends.
     async fn serve(&mut self, shared: &Shared) -> Goodbye {
+        let mut pace = Pace::new(Instant::now());
+        let mut deaf: Option<Instant> = None;
         loop {
             tokio::select! {
                 // Asked to end, by control or by a newer session of the same agent.
@@ -192,9 +227,16 @@ impl Session {
                 // The connection is gone.
                 error = self.connection.closed() => return gone(error),
                 // The agent speaks. Safe to drop half way, see `Reader`.
-                message = self.reader.message::<ToHub>() => {
+                message = self.reader.message::<ToHub>(), if deaf.is_none() => {
                     let heard = match message {
-                        Ok(Some(message)) => self.hear(message).await,
+                        Ok(Some(message)) => {
+                            deaf = pace.heard(leases_of(&message), Instant::now());
+                            if deaf.is_some() {
+                                let reason = "it says more than there is to say, and is listened to more slowly";
+                                self.context.offences.of_agent(self.context.agent, Offence::Flood, reason);
+                            }
+                            self.hear(message).await
+                        }
                         // Its last words were said: it is about to close.
                         Ok(None) => Err(self.misbehaved("it ended its control stream and stayed").await),
                         Err(error) => Err(self.misbehaved(error).await),
@@ -203,6 +245,8 @@ impl Session {
                         return goodbye;
                     }
                 }
+                // It has said too much, and is listened to again.
+                () = sleep_until(deaf.unwrap_or_else(Instant::now).into()), if deaf.is_some() => deaf = None,
                 // Control orders.
                 Some(order) = self.entry.orders.recv() => {
                     if let Err(goodbye) = self.obey(order).await {
@@ -211,11 +255,17 @@ impl Session {
                 }
                 // The agent asks. QUIC's limit of streams bounds how many at once.
                 stream = self.connection.accept_bi() => if let Ok((send, recv)) = stream {
-                    self.tasks.spawn(request::serve(self.context.clone(), send, recv));
+                    let served = request::serve(self.context.clone(), send, recv);
+                    self.tasks.spawn(async { Ended { lease: None, in_order: served.await } });
                 },
                 // A lease or a request is done.
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => if let Err(error) = done {
-                    tracing::error!("a task of a session failed: {error}");
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
+                    Ok(ended) => {
+                        if let Err(goodbye) = self.ended(ended).await {
+                            return goodbye;
+                        }
+                    }
+                    Err(error) => tracing::error!("a task of a session failed: {error}"),
                 },
             }
         }
@@ -245,13 +295,30 @@ impl Session {
         }
     }
 
+    async fn ended(&mut self, Ended { lease, in_order }: Ended) -> Result<(), Goodbye> {
+        lease.and_then(|lease| self.leases.remove(&lease));
+        if in_order {
+            self.strikes = self.strikes.saturating_sub(1);
+            return Ok(());
+        }
+        self.strikes += 1;
+        match self.strikes < STRIKES {
+            true => Ok(()),
+            false => Err(self.misbehaved("it garbled or broke off too many streams").await),
+        }
+    }
+
     async fn obey(&mut self, order: Order) -> Result<(), Goodbye> {
         match order {
             Order::Lease(order) => {
-                self.tasks.spawn(batch::serve(self.context.clone(), self.connection.clone(), *order));
+                let (lease, taken) = (order.lease, CancellationToken::new());
+                self.leases.insert(lease, taken.clone());
+                let served = batch::serve(self.context.clone(), self.connection.clone(), *order, taken);
+                self.tasks.spawn(async move { Ended { lease: Some(lease), in_order: served.await } });
                 Ok(())
             }
             Order::Cancel(leases) => {
+                leases.iter().filter_map(|lease| self.leases.get(lease)).for_each(CancellationToken::cancel);
                 let ids: Vec<u64> = leases.iter().map(|&LeaseId(id)| id).collect();
                 // Ten bytes an id: a chunk is far below the longest message.
                 for leases in ids.chunks(10_000) {
@@ -317,6 +384,14 @@ impl Session {
         self.connection.close(code(why), reason.as_bytes());
         // A handler that waits for room is not waited for: its outcomes stay with the agent.
         self.tasks.shutdown().await;
+    }
+}
+
+/// How many leases a message names.
+fn leases_of(message: &ToHub) -> usize {
+    match &message.say {
+        Some(to_hub::Say::Beat(beat)) => beat.leases.len(),
+        _ => 0,
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     handler::{LeaseError, LeaseOrder, SessionEnd},
     hub::HubStats,
+    offence::{Offence, Offences},
 };
 
 /// Orders that may wait for a session to take them up.
@@ -78,6 +79,7 @@ pub(crate) struct Sessions {
     enrolled: AtomicU64,
     refused: AtomicU64,
     misbehaved: AtomicU64,
+    pub(crate) offences: Arc<Offences>,
 }
 
 impl Sessions {
@@ -131,19 +133,16 @@ impl Sessions {
         self.enrolled.fetch_add(1, Relaxed);
     }
 
-    /// Somebody did not come in. Counted always, and logged ever more seldom: whoever knocks all day must not fill the
-    /// journal.
-    pub(crate) fn refused(&self, address: SocketAddr, reason: impl Display) {
-        let count = self.refused.fetch_add(1, Relaxed) + 1;
-        if count.is_power_of_two() {
-            tracing::warn!(%address, count, "refused a connection: {reason}");
-        } else {
-            tracing::debug!(%address, count, "refused a connection: {reason}");
-        }
+    /// Somebody did not come in.
+    pub(crate) fn refused(&self, address: SocketAddr, offence: Offence, reason: impl Display) {
+        self.refused.fetch_add(1, Relaxed);
+        self.offences.of_address(address, offence, reason);
     }
 
-    pub(crate) fn misbehaved(&self) {
+    /// A session is ended because its agent broke the protocol.
+    pub(crate) fn misbehaved(&self, agent: AgentId, reason: impl Display) {
         self.misbehaved.fetch_add(1, Relaxed);
+        self.offences.of_agent(agent, Offence::Protocol, reason);
     }
 
     pub(crate) fn stats(&self) -> HubStats {
@@ -152,6 +151,7 @@ impl Sessions {
             enrolled: self.enrolled.load(Relaxed),
             refused: self.refused.load(Relaxed),
             misbehaved: self.misbehaved.load(Relaxed),
+            offences: self.offences.counts(),
         }
     }
 }

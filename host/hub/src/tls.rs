@@ -14,7 +14,7 @@ use pigeon_protocol::{
     version::{ALPN, ENROL_ALPN},
 };
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, UnixTime},
@@ -24,7 +24,7 @@ use rustls::{
     },
 };
 
-use crate::{ca::CertificateAuthority, hub::HubError};
+use crate::{ca::CertificateAuthority, hub::HubError, offence::Offence};
 
 /// How long after its end a certificate may still be renewed.
 pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -144,6 +144,30 @@ pub(crate) fn peer(connection: &quinn::Connection) -> Option<Peer> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let expired = now.as_secs() > not_after(der)?;
     Some(Peer { agent, certificate: Digest::of(der), expired })
+}
+
+/// What was wrong where a handshake failed: TLS says it by the alert that it sent.
+pub(crate) fn offence(error: &quinn::ConnectionError) -> Offence {
+    let alert = |alert: AlertDescription| u64::from(quinn_proto::TransportErrorCode::crypto(alert.into()));
+    let code = match error {
+        quinn::ConnectionError::TransportError(error) => u64::from(error.code),
+        quinn::ConnectionError::TimedOut => return Offence::Slow,
+        _ => return Offence::Handshake,
+    };
+    // One that another CA of the same name has issued is one with a bad signature.
+    let foreign = [
+        AlertDescription::UnknownCA,
+        AlertDescription::DecryptError,
+        AlertDescription::BadCertificate,
+        AlertDescription::UnsupportedCertificate,
+        AlertDescription::CertificateUnknown,
+    ];
+    match code {
+        code if code == alert(AlertDescription::NoApplicationProtocol) => Offence::Alpn,
+        code if code == alert(AlertDescription::CertificateExpired) => Offence::ExpiredCertificate,
+        code if foreign.into_iter().any(|foreign| code == alert(foreign)) => Offence::ForeignCertificate,
+        _ => Offence::Handshake,
+    }
 }
 
 /// The ALPN that was agreed on.

@@ -72,14 +72,14 @@ fn a_message_of_exactly_the_bound_passes_and_one_more_does_not() {
 
 #[test]
 fn raw_bytes_follow_where_they_are_asked_for() {
-    let mut bytes = BytesMut::from(&encode(&Recorded { count: 7 }).unwrap()[..]);
+    let mut bytes = BytesMut::from(&encode(&Recorded { count: 7, refused: 0 }).unwrap()[..]);
     bytes.extend_from_slice(b"body");
-    bytes.extend_from_slice(&encode(&Recorded { count: 8 }).unwrap());
+    bytes.extend_from_slice(&encode(&Recorded { count: 8, refused: 0 }).unwrap());
     let mut decoder = Decoder::new();
     decoder.push(bytes.freeze());
-    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 7 })));
+    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 7, refused: 0 })));
     assert_eq!(&decoder.raw(4)[..], b"body");
-    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 8 })));
+    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 8, refused: 0 })));
     assert!(decoder.raw(10).is_empty());
 }
 
@@ -96,5 +96,5 @@ fn unknown_fields_are_skipped() {
     // Field 15, varint 1, behind a known field.
     let mut decoder = Decoder::new();
     decoder.push(Bytes::from_static(&[4, 0, 0, 0, 0x08, 0x07, 0x78, 0x01]));
-    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 7 })));
+    assert_eq!(decoder.message(), Ok(Some(Recorded { count: 7, refused: 0 })));
 }

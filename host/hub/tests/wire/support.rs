@@ -57,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) plugin_asked: AtomicUsize,
     /// Whether outcomes are recorded as they come.
     pub(crate) records: AtomicBool,
+    /// Whether outcomes that were kept are refused: of leases that their agent does not hold.
+    pub(crate) refuses: AtomicBool,
     pub(crate) beats: AtomicUsize,
     /// The leases that the last beat named.
     pub(crate) held: Mutex<Vec<u64>>,
@@ -76,6 +78,7 @@ impl Control {
             component: Mutex::new(Bytes::from_static(&COMPONENT)),
             plugin_asked: AtomicUsize::new(0),
             records: AtomicBool::new(true),
+            refuses: AtomicBool::new(false),
             beats: AtomicUsize::new(0),
             held: Mutex::default(),
             recorders: Mutex::default(),
@@ -142,6 +145,12 @@ impl Control {
         self.heard.lock().unwrap().iter().any(|event| matches!(event, HubEvent::LeaseBroken { .. }))
     }
 
+    /// What has landed of a lease so far.
+    pub(crate) fn landed_of(&self, lease: u64) -> Vec<LeaseId> {
+        let landed = self.landed.lock().unwrap();
+        landed.iter().map(|landed| landed.lease).filter(|landed| landed.0 == lease).collect()
+    }
+
     pub(crate) fn landed_so_far(&self) -> usize {
         self.landed.lock().unwrap().iter().map(|landed| landed.outcomes.len()).sum()
     }
@@ -169,6 +178,8 @@ impl HubHandler for Control {
         self.landed.lock().unwrap().push(copy);
         if let Some(recorders) = &mut *self.recorders.lock().unwrap() {
             recorders.push(recorded);
+        } else if kept && self.refuses.load(SeqCst) {
+            recorded.refused();
         } else if self.records.load(SeqCst) {
             recorded.done();
         }
