@@ -24,6 +24,7 @@ pub mod frame;
 pub mod gather;
 pub mod id;
 mod items;
+pub mod label;
 pub mod limits;
 pub mod manifest;
 pub mod message;

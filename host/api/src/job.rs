@@ -31,6 +31,15 @@ pub struct JobRequest {
     pub priority: i32,
     /// Runs of this job that may be under way at once.
     pub max_parallel: Option<u32>,
+    /// Labels that an agent must have to work for it: each as it is (`gpu`, `arch=x86_64`), or the key of one that has a
+    /// value (`arch`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub require: Vec<String>,
+    /// Labels that an agent had better have: of those with room, who has more of them gets its work first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub prefer: Vec<String>,
     /// Lease nothing more after the first run that is invalid or failed.
     pub fail_fast: bool,
     /// Seed of the guests' randomness.
@@ -58,6 +67,8 @@ impl JobRequest {
             retry: RetryPolicy::default(),
             priority: 0,
             max_parallel: None,
+            require: Vec::new(),
+            prefer: Vec::new(),
             fail_fast: false,
             seed: 0,
             clock: Clock::Acceptance,
@@ -297,6 +308,11 @@ pub struct JobStatus {
 pub enum Waiting {
     /// No agent is in.
     NoAgent,
+    /// No agent that is in has the labels that it requires.
+    NoLabel {
+        /// Those that none has; all that it requires, where each of them is had by some agent, but not by one.
+        labels: Vec<String>,
+    },
     /// The agents have no room: they work for other jobs.
     AgentsBusy,
     /// All that is left waits for its next attempt, until this time in milliseconds since 1970.

@@ -40,6 +40,15 @@ pub struct Submission {
     #[serde(default)]
     #[schema(minimum = 1)]
     pub max_parallel: Option<u32>,
+    /// Labels that an agent must have to work for it: each as it is (`gpu`, `arch=x86_64`), or the key of one that has a
+    /// value (`arch`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub require: Vec<String>,
+    /// Labels that an agent had better have: of those with room, who has more of them gets its work first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub prefer: Vec<String>,
     /// Lease nothing more after the first run that is invalid or failed.
     #[serde(default)]
     pub fail_fast: bool,
@@ -80,6 +89,8 @@ impl Submission {
             retry: self.retry,
             priority: self.priority,
             max_parallel: self.max_parallel,
+            require: self.require,
+            prefer: self.prefer,
             fail_fast: self.fail_fast,
             seed: self.seed.unwrap_or(seed),
             clock: self.clock,
@@ -101,6 +112,8 @@ impl From<JobRequest> for Submission {
             retry: request.retry,
             priority: request.priority,
             max_parallel: request.max_parallel,
+            require: request.require,
+            prefer: request.prefer,
             fail_fast: request.fail_fast,
             seed: Some(request.seed),
             clock: request.clock,

@@ -26,7 +26,9 @@ pub(crate) const fn agent(state: AgentState) -> &'static str {
     match state {
         AgentState::Ready => "ready",
         AgentState::Draining => "draining",
+        AgentState::Drained => "drained",
         AgentState::Away => "away",
+        AgentState::Revoked => "revoked",
     }
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn waiting(waiting: &Waiting, view: &View) -> String {
     let at = |until_ms: i64| view.moment.until(until_ms);
     match waiting {
         Waiting::NoAgent => "no agent is in".to_owned(),
+        Waiting::NoLabel { labels } => format!("no agent with {}", labelled(labels)),
         Waiting::AgentsBusy => "all agents work for other jobs".to_owned(),
         Waiting::Backoff { until_ms } => format!("what is left failed and is tried again {}", at(*until_ms)),
         Waiting::Items => "all items that it has are done, and more may come: it is not sealed".to_owned(),
@@ -64,6 +67,14 @@ pub(crate) fn waiting(waiting: &Waiting, view: &View) -> String {
             format!("its plugin has begun as many runs as it may for now; the next {}", at(*until_ms))
         }
         Waiting::Nobody => "it was interrupted, and nobody works at it".to_owned(),
+    }
+}
+
+/// Labels that nobody has.
+fn labelled(labels: &[String]) -> String {
+    match labels {
+        [label] => format!("label {label}"),
+        labels => format!("the labels {}", labels.join(", ")),
     }
 }
 

@@ -28,12 +28,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pigeon_api::{AgentStatus, ApiError, ErrorKind, Waiting};
+use pigeon_api::{AgentDetail, AgentStatus, ApiError, ErrorKind, Waiting};
 use pigeon_hub::{HubEvent, HubHandle, Landed, LeaseError};
-use pigeon_protocol::id::{Digest, JobId, LeaseId, RunIndex, SessionId};
+use pigeon_protocol::{
+    id::{AgentId, Digest, JobId, LeaseId, RunIndex, SessionId},
+    message::Beat,
+};
 use pigeon_scheduler as scheduler;
 use pigeon_scheduler::{Action, Grant, GroupLimits, QueueView, Ruling, Scheduler, Time, Why};
-use pigeon_store::{ChunkInfo, Items, Store};
+use pigeon_store::{AgentRecord, ChunkInfo, Items, Mark, Store};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::JoinSet,
@@ -74,10 +77,18 @@ pub(crate) enum Command {
     Look(oneshot::Sender<Overview>),
     /// A plugin that an agent asked for cannot be had of our own store.
     Lacking(Digest, ApiError),
-    /// Something happened in the hub.
-    Hub(HubEvent),
+    /// Something happened in the hub; with what is remembered of an agent that came in.
+    Hub(HubEvent, Option<Box<AgentRecord>>),
     /// An agent lives; the answer is which of its leases are not its own.
-    Beat(SessionId, Vec<LeaseId>, oneshot::Sender<Vec<LeaseId>>),
+    Beat(SessionId, Beat, oneshot::Sender<Vec<LeaseId>>),
+    /// An agent's certificate was renewed, and ends then.
+    Renewed(AgentId, u64),
+    /// Somebody wants an agent to take nothing, or to take work again.
+    Drain(AgentId, Option<Mark>, oneshot::Sender<()>),
+    /// Nobody wants an agent any more.
+    Revoke(AgentId, Mark, oneshot::Sender<()>),
+    /// What is known of an agent?
+    Agent(AgentId, oneshot::Sender<Option<AgentDetail>>),
     /// Outcomes have landed. The permit bounds how many wait for the disk.
     Landed(Landed, OwnedSemaphorePermit),
 }
@@ -166,6 +177,11 @@ impl Owner {
         }
     }
 
+    /// These agents are remembered.
+    pub(crate) fn know(&mut self, agents: &[AgentRecord]) {
+        self.fleet.remember(agents);
+    }
+
     /// Decide until told to stop, then see the writes under way to their end.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(AT_ONCE);
@@ -251,13 +267,26 @@ impl Owner {
             // Who asked may have gone, here and below.
             Command::Waiting(id, answer) => drop(answer.send(self.waiting(id))),
             Command::Look(answer) => drop(answer.send(self.look())),
-            Command::Beat(session, leases, answer) => {
-                self.fleet.heard(session);
+            Command::Agent(agent, answer) => {
+                drop(answer.send(self.fleet.detail(agent, |session| self.scheduler.leases_of(session))));
+            }
+            Command::Renewed(agent, ends_ms) => self.fleet.renewed(agent, ends_ms),
+            Command::Drain(agent, mark, answer) => {
+                self.drain(now, agent, mark);
+                let _ = answer.send(());
+            }
+            Command::Revoke(agent, mark, answer) => {
+                self.revoke(now, agent, mark);
+                let _ = answer.send(());
+            }
+            Command::Beat(session, beat, answer) => {
+                self.fleet.beat(session, &beat);
+                let leases: Vec<_> = beat.leases.into_iter().map(LeaseId).collect();
                 // The session may have ended meanwhile.
                 let _ = answer.send(self.scheduler.beat(now, session, &leases));
             }
             Command::Lacking(plugin, error) => self.lacking(plugin, &error),
-            Command::Hub(event) => self.event(now, event),
+            Command::Hub(event, known) => self.event(now, event, known.as_deref()),
             Command::Landed(landed, permit) => self.landed(now, landed, permit),
         }
     }
@@ -287,6 +316,8 @@ impl Owner {
                 group: group(&job.plugin.metadata.name),
                 fail_fast: request.fail_fast,
                 max_agents,
+                require: request.require.clone(),
+                prefer: request.prefer.clone(),
                 progress,
             },
         );

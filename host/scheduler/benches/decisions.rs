@@ -51,6 +51,8 @@ fn run(agents: u64, items: u64, run_us: u64) -> (Duration, u64) {
         group: 0,
         fail_fast: false,
         max_agents: None,
+        require: Vec::new(),
+        prefer: Vec::new(),
         progress: Progress::default(),
     };
     scheduler.admit(now, admitted);
@@ -60,7 +62,7 @@ fn run(agents: u64, items: u64, run_us: u64) -> (Duration, u64) {
     scheduler.seal(now, job);
     let mut received = vec![0; agents as usize + 1];
     for session in 1..=agents {
-        let info = AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 1 };
+        let info = AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 1, labels: Vec::new() };
         scheduler.joined(now, SessionId(session), info);
         scheduler.credit(now, SessionId(session), 0, 2);
     }

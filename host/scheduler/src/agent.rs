@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use pigeon_protocol::id::{JobId, LeaseId, SessionId};
 
-use crate::event::AgentInfo;
+use crate::{
+    event::AgentInfo,
+    labels::{NeedId, sorted},
+};
 
 /// Most leases that a session may hold, whatever credit it claims.
 const LEASES: u64 = 4096;
@@ -18,7 +21,10 @@ const SLOTS: u32 = 4096;
 /// A session.
 #[derive(Debug)]
 pub(crate) struct Agent {
+    /// Its labels are sorted.
     pub(crate) info: AgentInfo,
+    /// The needs that it meets, sorted, each with how many of the preferred labels it lacks.
+    pub(crate) meets: Vec<(NeedId, u32)>,
     /// Its live leases.
     pub(crate) leases: BTreeSet<LeaseId>,
     /// Jobs that it is a member of.
@@ -41,9 +47,10 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn new(info: AgentInfo) -> Self {
-        let info = AgentInfo { slots: info.slots.clamp(1, SLOTS), ..info };
+        let labels = sorted(info.labels.iter());
         Self {
-            info,
+            info: AgentInfo { slots: info.slots.clamp(1, SLOTS), labels, ..info },
+            meets: Vec::new(),
             leases: BTreeSet::new(),
             jobs: BTreeSet::new(),
             alone: None,
@@ -91,6 +98,20 @@ impl Agent {
         self.leases.len() as u64 * 1024 / u64::from(self.info.slots)
     }
 
+    /// How many preferred labels it lacks; `None` if it does not meet the need at all.
+    pub(crate) fn lacks(&self, need: NeedId) -> Option<u32> {
+        if need == NeedId::NONE {
+            return Some(0);
+        }
+        let met = self.meets.binary_search_by_key(&need, |(met, _)| *met).ok()?;
+        self.meets.get(met).map(|(_, lacking)| *lacking)
+    }
+
+    /// Whether it has all labels that are required.
+    pub(crate) fn meets(&self, need: NeedId) -> bool {
+        self.lacks(need).is_some()
+    }
+
     /// Whether it can be given a suspect now.
     pub(crate) fn is_empty_handed(&self) -> bool {
         self.leases.is_empty() && self.room() > 0
@@ -109,7 +130,7 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent::new(AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 2 })
+        Agent::new(AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 2, labels: Vec::new() })
     }
 
     #[test]

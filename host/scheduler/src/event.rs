@@ -26,6 +26,11 @@ pub struct JobAdmitted {
     /// At most this many sessions work for it at once. A job of one item waits for so many to have joined before one
     /// of them takes a second place, but not longer than [`Config::place_grace`](crate::Config::place_grace).
     pub max_agents: Option<u32>,
+    /// Labels that a session must have to work for it: each as it is, or the key of one that has a value (`arch` stands for
+    /// any `arch=...`).
+    pub require: Vec<String>,
+    /// Labels that a session had better have: of those with room, who has more of them gets its work first.
+    pub prefer: Vec<String>,
     /// What an earlier owner achieved. Empty for a new job.
     pub progress: Progress,
 }
@@ -83,7 +88,7 @@ pub enum End {
 }
 
 /// What an agent told of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentInfo {
     /// Which agent.
     pub agent: AgentId,
@@ -92,6 +97,8 @@ pub struct AgentInfo {
     pub incarnation: IncarnationId,
     /// Runs that it computes at once.
     pub slots: u32,
+    /// What it is or has: `gpu`, `arch=x86_64`.
+    pub labels: Vec<String>,
 }
 
 /// Why a session ended.

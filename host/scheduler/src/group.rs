@@ -22,18 +22,15 @@
 //! Within a group jobs share as all jobs do. Towards the other jobs, a group that was shut makes good nothing of what
 //! they got meanwhile: its jobs stand together behind an offset, which is raised when the group opens.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use pigeon_protocol::id::JobId;
 
 use crate::{
     Scheduler, Time,
-    job::{Job, Listed, Rank},
+    job::{Job, Rank},
     ownership::Waiting,
+    ready::Ready,
     time::micros,
 };
 
@@ -46,43 +43,6 @@ pub struct GroupLimits {
     /// such time: a stretch of it may see what had been saved up, and what comes in. No runs mean 1, no time a
     /// microsecond.
     pub rate: Option<(u32, Duration)>,
-}
-
-/// Jobs that have work for every session.
-#[derive(Debug, Default)]
-pub(crate) struct Ready {
-    pub(crate) ranks: BTreeSet<Rank>,
-    /// The same, by how long they have waited.
-    pub(crate) waiting: BTreeSet<(Time, JobId)>,
-    /// What the jobs of a priority had been served when the last of them was; a job that comes begins there.
-    pub(crate) shares: BTreeMap<i32, u64>,
-}
-
-impl Ready {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ranks.is_empty()
-    }
-
-    pub(crate) fn insert(&mut self, listed: &Listed) {
-        self.ranks.insert(listed.rank);
-        self.waiting.insert((listed.waits_since, listed.rank.2));
-    }
-
-    pub(crate) fn remove(&mut self, listed: &Listed) {
-        self.ranks.remove(&listed.rank);
-        self.waiting.remove(&(listed.waits_since, listed.rank.2));
-    }
-
-    /// Where a job of this priority begins; `None` if none was served yet.
-    pub(crate) fn share(&self, priority: i32) -> Option<u64> {
-        self.shares.get(&priority).copied()
-    }
-
-    /// A job is served that had been served so much.
-    pub(crate) fn serve(&mut self, priority: i32, served: u64) {
-        let share = self.shares.entry(priority).or_insert(0);
-        *share = (*share).max(served);
-    }
 }
 
 /// A group that has limits.
@@ -154,11 +114,6 @@ impl Group {
         self.room().runs > 0
     }
 
-    /// The jobs that have work for every session, as they stand among those of other groups.
-    pub(crate) fn standing(&self) -> impl Iterator<Item = Rank> + '_ {
-        self.ready.ranks.iter().map(|rank| self.stands(*rank))
-    }
-
     /// How a job of it stands among those of other groups.
     pub(crate) fn stands(&self, (priority, served, job): Rank) -> Rank {
         (priority, served.saturating_add(self.offset(priority.0)), job)
@@ -171,9 +126,7 @@ impl Group {
 
     /// A job has come that was served so much. If it is the only one of its priority, it is put beside the others.
     pub(crate) fn comes(&mut self, priority: i32, served: u64, others: u64) {
-        let nobody = JobId::from_bytes([0; 16]);
-        let first = self.ready.ranks.range((Reverse(priority), 0, nobody)..).next();
-        if first.is_none_or(|(first, ..)| first.0 != priority) {
+        if !self.ready.has(priority) {
             self.begin(priority, served, others);
         }
     }
@@ -192,13 +145,9 @@ impl Group {
         }
         let open = self.is_open();
         if open && !self.was_open {
-            let mut from = Reverse(i32::MAX);
-            while let Some(&(priority, served, _)) =
-                self.ready.ranks.range((from, 0, JobId::from_bytes([0; 16]))..).next()
-            {
-                self.begin(priority.0, served, others.get(&priority.0).copied().unwrap_or(0));
-                let Some(next) = priority.0.checked_sub(1) else { break };
-                from = Reverse(next);
+            let firsts: Vec<Rank> = self.ready.lists().flat_map(|(_, list)| list.firsts()).collect();
+            for (Reverse(priority), served, _) in firsts {
+                self.begin(priority, served, others.get(&priority).copied().unwrap_or(0));
             }
         }
         self.was_open = open;

@@ -28,7 +28,7 @@
 //! A job is paused by stopping it and forgetting it once no lease is left, and resumed by admitting it with what was
 //! achieved. So are dead letters retried of a job that is finished; of one that is not, they are taken back.
 //!
-//! While nothing of it is leased, a job waits, and says for what: an agent, room at the agents, its group, the next
+//! While nothing of it is leased, a job waits, and says for what: an agent, one with its labels, room at the agents, its group, the next
 //! attempt at what failed, or items ([`Waiting`](crate::Waiting)).
 
 use std::{
@@ -40,7 +40,9 @@ use pigeon_protocol::id::{JobId, LeaseId, SessionId};
 
 use crate::{
     RetryPolicy, Time,
+    agent::Agent,
     event::{End, JobAdmitted, Why},
+    labels::NeedId,
     pace::Pace,
     places::Places,
     work::Work,
@@ -54,6 +56,7 @@ pub(crate) struct Job {
     pub(crate) max_agents: usize,
     pub(crate) retry: RetryPolicy,
     pub(crate) group: u64,
+    pub(crate) need: NeedId,
     pub(crate) fail_fast: bool,
     pub(crate) admitted: Time,
     pub(crate) work: Work,
@@ -84,7 +87,7 @@ pub(crate) struct Member {
 /// Who may take of a job that is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Every session.
+    /// Every session that meets its need.
     All,
     /// Only its members.
     Members,
@@ -102,7 +105,7 @@ pub(crate) struct Listed {
 }
 
 impl Job {
-    pub(crate) fn new(now: Time, job: JobAdmitted) -> Self {
+    pub(crate) fn new(now: Time, job: JobAdmitted, need: NeedId) -> Self {
         let work = Work::new(job.shape, job.progress);
         Self {
             priority: job.priority,
@@ -110,6 +113,7 @@ impl Job {
             max_agents: job.max_agents.map_or(usize::MAX, |most| most.max(1) as usize),
             retry: job.retry,
             group: job.group,
+            need,
             fail_fast: job.fail_fast,
             admitted: now,
             places: work.has_places().then(|| Places::new(work.places())),
@@ -136,8 +140,8 @@ impl Job {
     }
 
     /// Whether a session may work for it.
-    pub(crate) fn admits(&self, session: SessionId) -> bool {
-        !self.is_closed() || self.members.contains_key(&session)
+    pub(crate) fn admits(&self, session: SessionId, agent: &Agent) -> bool {
+        agent.meets(self.need) && (!self.is_closed() || self.members.contains_key(&session))
     }
 
     /// Who may take of it now, suspects left aside; `None` if there is nothing to take.

@@ -20,7 +20,8 @@
 //! What it promises, whatever agents and the network do: a run has one recorded outcome, never two; an outcome under
 //! a fence that is not that of a live lease of that session is refused; no lease outlives three beats of silence; a run
 //! is dead-lettered only after two agents died while they made nothing else; no more is leased of a group than its
-//! limits let out; no job and no run waits for ever while an agent that may make it has room.
+//! limits let out, and nothing to a session that lacks a label that the job requires; no job and no run waits for ever
+//! while an agent that may make it has room.
 //!
 //! Invariant: no I/O, no clock, no thread, no randomness but the seed that it was given. The same seed and the same
 //! events give the same actions.
@@ -36,11 +37,13 @@ mod ending;
 mod event;
 mod group;
 mod job;
+mod labels;
 mod landing;
 mod lease;
 mod ownership;
 mod pace;
 mod places;
+mod ready;
 mod retry;
 mod run_set;
 mod sessions;
@@ -84,8 +87,10 @@ pub struct Scheduler {
     hungry: BTreeSet<(u64, SessionId)>,
     /// Leases that all sessions have and take.
     lanes: u64,
-    /// Jobs with work for every session, of groups without limits.
-    ready: group::Ready,
+    /// What jobs need of sessions.
+    needs: labels::Needs,
+    /// Jobs with work for every session that meets their needs, of groups without limits.
+    ready: ready::Ready,
     /// Groups with limits.
     groups: BTreeMap<u64, group::Group>,
     /// Jobs with work for their members alone.
@@ -115,7 +120,8 @@ impl Scheduler {
             timers: timers::Timers::default(),
             hungry: BTreeSet::new(),
             lanes: 0,
-            ready: group::Ready::default(),
+            needs: labels::Needs::default(),
+            ready: ready::Ready::default(),
             groups: BTreeMap::new(),
             ready_to_members: BTreeSet::new(),
             suspicious: BTreeSet::new(),

@@ -16,7 +16,7 @@ use crate::{
 const BEGUN_TOLD: Duration = Duration::from_millis(200);
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
     /// Runs of the items appended so far.
     pub planned: u64,
@@ -45,10 +45,15 @@ pub struct QueueView {
 }
 
 /// Why nothing of a job is leased.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Waiting {
     /// No agent has joined.
     NoAgent,
+    /// No agent that is in has what it requires.
+    NoLabel {
+        /// The labels that none has; all that it requires, where each of them is had by some agent, but not by one.
+        labels: Vec<String>,
+    },
     /// The agents have no room: they work for other jobs, or have given no credit.
     AgentsBusy,
     /// All that is left waits for its next attempt.
@@ -76,7 +81,8 @@ impl Scheduler {
         self.pass(now);
         let id = job.job;
         if !self.jobs.contains_key(&id) {
-            let job = Job::new(self.now, job);
+            let need = self.take_need(&job.require, &job.prefer);
+            let job = Job::new(self.now, job, need);
             if job.places.is_some() {
                 self.timers.grace.insert((job.admitted + self.config.place_grace, id));
             }
@@ -149,7 +155,9 @@ impl Scheduler {
         self.cancel(leases, Ending::Over);
         self.reindex(id);
         self.dismiss_all(id);
-        self.jobs.remove(&id);
+        if let Some(job) = self.jobs.remove(&id) {
+            self.drop_need(job.need);
+        }
     }
 
     /// Where a job stands; `None` if it is not owned here.
@@ -162,6 +170,8 @@ impl Scheduler {
             None
         } else if self.agents.is_empty() {
             Some(Waiting::NoAgent)
+        } else if let (true, lacking @ [_, ..]) = (ready, self.lacking(job).as_slice()) {
+            Some(Waiting::NoLabel { labels: lacking.to_vec() })
         } else if ready {
             let group = self.groups.get(&job.group).and_then(|group| group.waiting(job));
             Some(group.unwrap_or(Waiting::AgentsBusy))

@@ -21,13 +21,17 @@ impl Scheduler {
             // The hub has not noticed yet that the former session is over.
             self.leave(former, Left::Unreachable);
         }
-        self.sessions.insert(info.agent, session);
-        self.agents.insert(session, Agent::new(info));
-        for lease in self.orphans.remove(&info.agent).unwrap_or_default() {
-            if self.leases.get(&lease).is_some_and(|lease| lease.incarnation == info.incarnation) {
-                self.adopt(lease, session);
-            } else {
+        let (id, incarnation) = (info.agent, info.incarnation);
+        let mut agent = Agent::new(info);
+        agent.meets = self.needs.met_by(&agent.info.labels);
+        self.needs.count(&agent, true);
+        self.sessions.insert(id, session);
+        self.agents.insert(session, agent);
+        for lease in self.orphans.remove(&id).unwrap_or_default() {
+            if self.leases.get(&lease).is_none_or(|lease| lease.incarnation != incarnation) {
                 self.end_lease(lease, Ending::Died);
+            } else if !self.adopt(lease, session) {
+                self.end_lease(lease, Ending::Returned);
             }
         }
         self.refresh(session);
@@ -64,6 +68,15 @@ impl Scheduler {
         self.refresh(session);
     }
 
+    /// An agent that took nothing more takes leases again.
+    pub fn resumed(&mut self, now: Time, session: SessionId) {
+        self.pass(now);
+        if let Some(agent) = self.agents.get_mut(&session) {
+            agent.draining = false;
+            self.refresh(session);
+        }
+    }
+
     /// A session is over.
     pub fn left(&mut self, now: Time, session: SessionId, left: Left) {
         self.pass(now);
@@ -96,8 +109,11 @@ impl Scheduler {
         let Some(agent) = self.agents.remove(&session) else { return };
         if let Some(listed) = agent.listed {
             self.hungry.remove(&listed);
+            self.needs.list(&agent, listed, false);
         }
         self.lanes -= agent.lanes;
+        self.needs.lanes(&agent, agent.lanes, 0);
+        self.needs.count(&agent, false);
         self.reserved.remove(&session);
         if self.sessions.get(&agent.info.agent) == Some(&session) {
             self.sessions.remove(&agent.info.agent);
@@ -125,10 +141,12 @@ impl Scheduler {
         self.dirty = true;
     }
 
-    /// A lease whose agent is back becomes the new session's.
-    fn adopt(&mut self, id: LeaseId, session: SessionId) {
-        let (Some(lease), Some(agent)) = (self.leases.get_mut(&id), self.agents.get_mut(&session)) else { return };
-        let Some(job) = self.jobs.get_mut(&lease.job) else { return };
+    /// A lease whose agent is back becomes the new session's. False if that has not the labels any more.
+    fn adopt(&mut self, id: LeaseId, session: SessionId) -> bool {
+        let (Some(lease), Some(agent)) = (self.leases.get_mut(&id), self.agents.get_mut(&session)) else {
+            return false;
+        };
+        let Some(job) = self.jobs.get_mut(&lease.job).filter(|job| agent.meets(job.need)) else { return false };
         lease.session = session;
         agent.leases.insert(id);
         agent.jobs.insert(lease.job);
@@ -137,6 +155,7 @@ impl Scheduler {
         }
         job.leased(session, id);
         self.reindex_of(id);
+        true
     }
 
     fn reindex_of(&mut self, lease: LeaseId) {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use pigeon_protocol::{
     enrol::{JoinToken, ParseTokenError},
+    label::{self, LabelError},
     limits::MAX_NAME,
 };
 
@@ -51,8 +52,9 @@ pub(crate) struct Args {
     /// Memory of one run.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1GiB")]
     pub(crate) max_memory: u64,
-    /// A label for placement; may be given several times.
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    /// A label for placement, such as gpu, zone=a or model:codellama:7b; may be given several times. arch=... and os=... are
+    /// those of this machine unless they are given.
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
     pub(crate) labels: Vec<String>,
     /// How long a drain may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -67,12 +69,8 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-fn label(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        _ if text.len() > MAX_NAME => Err(format!("a label has at most {MAX_NAME} bytes")),
-        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
-        _ => Err("a label is KEY=VALUE".to_owned()),
-    }
+fn label(text: &str) -> Result<String, LabelError> {
+    label::check(text).map(|()| text.to_owned())
 }
 
 /// See that it is a host and a port. What the host is called is looked up later.
@@ -224,9 +222,9 @@ mod tests {
         for option in ["--memory", "--max-memory", "--in-flight"] {
             assert!(parse(&[option, "0"]).is_err(), "{option}");
         }
-        assert!(parse(&["--label", "novalue"]).is_err());
+        assert!(parse(&["--label", "=value"]).is_err());
         assert!(parse(&["--token", "pgn1.secret"]).is_err(), "a token is never an argument");
-        assert_eq!(parse(&["--label", "a=b", "--label", "c=d=e"]).unwrap().labels, ["a=b", "c=d=e"]);
+        assert_eq!(parse(&["--label", "gpu", "--label", "c=d=e"]).unwrap().labels, ["gpu", "c=d=e"]);
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
         let label = |room: usize| format!("a={}", "v".repeat(room - 2));
         parse(&["--label", &label(MAX_NAME)]).unwrap();
         let error = parse(&["--label", &label(MAX_NAME + 1)]).unwrap_err().to_string();
-        assert!(error.contains("a label has at most 256 bytes"), "{error}");
+        assert!(error.contains("a label has 1 to 256 bytes"), "{error}");
     }
 
     #[test]

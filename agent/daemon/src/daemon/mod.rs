@@ -14,6 +14,7 @@ use std::{ffi::OsString, iter, net::SocketAddr, process::ExitCode, time::Duratio
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _};
+use pigeon_protocol::label::MAX_LABELS;
 use pigeon_runtime::{
     CacheConfig, CompileLimits, CompileMode, Runtime, RuntimeConfig, compile_child_main, this_program,
 };
@@ -22,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::{cli::Args, lock::FolderLock};
 pub use self::{logging::Log, notify::Systemd};
-use crate::{Agent, AgentConfig, Identity, enrol};
+use crate::{Agent, AgentConfig, AgentError, Identity, enrol};
+
+/// The exit code of a daemon whose agent the control host does not want (any more): it is of no use to start it again.
+pub const REFUSED: u8 = 77;
 
 /// What the daemon does, from its arguments to its exit code.
 ///
@@ -44,7 +48,10 @@ pub fn main(program: &'static str, before: &[&str], args: impl Iterator<Item = O
         Err(error) => {
             let hint = hint::hint(&error).map(|hint| format!("; hint: {hint}"));
             tracing::error!("{error:#}{}", hint.unwrap_or_default());
-            ExitCode::FAILURE
+            let refused = |cause: &(dyn std::error::Error + 'static)| {
+                matches!(cause.downcast_ref(), Some(AgentError::Refused(_) | AgentError::Elsewhere))
+            };
+            if error.chain().any(refused) { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -69,8 +76,10 @@ async fn serve(args: Args, compile: Vec<OsString>) -> anyhow::Result<()> {
     config.in_flight = args.in_flight().unwrap_or(config.in_flight);
     config.memory = args.memory;
     config.max_memory = args.max_memory;
-    config.labels = args.labels.clone();
-    config.labels.push(format!("arch={}", std::env::consts::ARCH));
+    config.add_labels(&args.labels);
+    if config.labels.len() > MAX_LABELS {
+        anyhow::bail!("an agent has at most {MAX_LABELS} labels, and this one has {}", config.labels.len());
+    }
     config.drain = Duration::from_secs(args.drain_seconds);
     config.state_dir = Some(args.state_dir.clone());
 

@@ -167,6 +167,8 @@ fn bounds(job: &JobStatus) -> String {
         bounds.push(format!("{} if crashed", retry.crashes));
     }
     bounds.extend(request.max_parallel.map(|most| format!("{} at once", plural(most.into(), "run"))));
+    bounds.extend(request.require.iter().map(|label| format!("only agents with {label}")));
+    bounds.extend(request.prefer.iter().map(|label| format!("agents with {label} first")));
     if request.priority != 0 {
         bounds.push(format!("priority {}", request.priority));
     }

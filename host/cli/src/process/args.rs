@@ -14,7 +14,7 @@ pub(crate) use job::JobArgs;
 use crate::{connect::HostArgs, report::Format, screen::Talk, units};
 
 /// What is said of a new job, and means nothing for one that is there.
-const OF_NEW_JOBS: [&str; 20] = [
+const OF_NEW_JOBS: [&str; 22] = [
     "items",
     "split",
     "max_item",
@@ -27,6 +27,8 @@ const OF_NEW_JOBS: [&str; 20] = [
     "fail_fast",
     "priority",
     "max_parallel",
+    "require",
+    "prefer",
     "max_attempts",
     "retry_backoff",
     "retry_on",

@@ -73,6 +73,8 @@ pub(super) async fn submit(
         retry: args.job.retry(),
         priority: args.job.priority,
         max_parallel: args.job.max_parallel,
+        require: args.job.require.clone(),
+        prefer: args.job.prefer.clone(),
         fail_fast: args.job.fail_fast,
         seed: args.job.seed.unwrap_or_else(|| args.key.as_deref().map_or_else(drawn_seed, seed_of)),
         clock,

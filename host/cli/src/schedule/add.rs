@@ -135,6 +135,8 @@ pub(super) async fn run(args: AddArgs, colours: Colours, screen: &Screen) -> Res
             retry: args.job.retry(),
             priority: args.job.priority,
             max_parallel: args.job.max_parallel,
+            require: args.job.require,
+            prefer: args.job.prefer,
             fail_fast: args.job.fail_fast,
             seed: args.job.seed,
             clock,

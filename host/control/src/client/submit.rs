@@ -11,7 +11,7 @@ use pigeon_protocol::{
     id::JobId,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_ITEMS},
 };
-use pigeon_store::{ChunkInfo, Items, JobRecord, NewJob, StoreError};
+use pigeon_store::{ChunkInfo, Items, JobRecord, NewEvent, NewJob, StoreError};
 
 use super::Client;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     core::Core,
     error::store_error,
     job::{self, Job, Pulse},
-    journal::About,
+    journal::{About, entry},
     owner::{Admission, Command},
     watch,
 };
@@ -37,6 +37,7 @@ impl Client {
         self.core.room.must_be()?;
         let items = items.as_ref().map(packed).transpose()?;
         let shape = job::shape(request.work, request.max_parallel)?;
+        job::check_labels(&request.require, &request.prefer)?;
         self.check_key(request.key.as_deref())?;
         let plugin = self.core.registry.pin(request.plugin).await?;
         job::check_grants(&plugin, &request.grants)?;
@@ -53,16 +54,21 @@ impl Client {
             key: request.key.clone(),
             author: self.author.to_string(),
         };
+        let about = format!("{} {}", plugin.metadata.name, plugin.metadata.version);
+        let submitted = About::job(new.id).and(&about);
+        let submitted = entry(&self.author, EventKind::JobSubmitted, submitted, "was submitted");
         let created = match &items {
-            None => self.core.store.create(new.clone()).await,
-            Some(items) => self.core.store.create_with(new.clone(), items.clone(), Bytes::new()).await,
+            None => self.core.journal.telling([submitted]).create(new.clone()).await,
+            Some(items) => {
+                let store = self.core.journal.telling([submitted, self.sealed(new.id)]);
+                store.create_with(new.clone(), items.clone(), Bytes::new()).await
+            }
         };
         let claim = match created {
             Ok(claim) => claim,
             Err(StoreError::KeyTaken(kept)) => return self.repeated(kept, &request).await,
             Err(error) => return Err(store_error("failed to accept the job", error)),
         };
-        let about = format!("{} {}", plugin.metadata.name, plugin.metadata.version);
         let job = Arc::new(Job::new(&new, 0, request, plugin, claim));
         let sealed = items.is_some();
         job.begin([0; 3], sealed);
@@ -74,12 +80,12 @@ impl Client {
             admitted => admitted?,
         }
         self.core.figures.submitted.fetch_add(1, Relaxed);
-        let note = |kind, about, words| self.core.journal.note(&self.author, kind, about, words);
-        note(EventKind::JobSubmitted, About::job(new.id).and(&about), "was submitted");
-        if sealed {
-            note(EventKind::JobSealed, About::job(new.id), "has all its items");
-        }
         Ok(new.id)
+    }
+
+    /// What the log says of a job that has all its items.
+    fn sealed(&self, job: JobId) -> NewEvent {
+        entry(&self.author, EventKind::JobSealed, About::job(job), "has all its items")
     }
 
     /// What the owner is told of the items that a job was accepted with.
@@ -204,10 +210,9 @@ impl Client {
             return Ok(());
         }
         let sealed = job.pulse().borrow().progress.sealed;
-        match self.core.store.seal(id, job.epoch(), Bytes::new()).await {
+        match self.core.journal.telling([self.sealed(id)]).seal(id, job.epoch(), Bytes::new()).await {
             Ok(()) if sealed => Ok(()),
             Ok(()) => {
-                self.core.journal.note(&self.author, EventKind::JobSealed, About::job(id), "has all its items");
                 job.change(|pulse| pulse.progress.sealed = true);
                 self.core.tell(Command::Sealed(id)).await
             }

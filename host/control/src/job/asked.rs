@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use pigeon_api::{ApiError, ErrorKind, PluginInfo, Result, Work};
-use pigeon_protocol::{id::Shape, limits::MAX_OPTIONS};
+use pigeon_protocol::{
+    id::Shape,
+    label::{self, MAX_WANTED},
+    limits::MAX_OPTIONS,
+};
 
 /// Most workers of a job. The owner keeps who has each of their places.
 const MOST_WORKERS: u32 = 100_000;
@@ -35,6 +39,26 @@ pub(crate) fn shape(work: Work, max_parallel: Option<u32>) -> Result<Shape> {
         );
     }
     Ok(Shape { places, iterations })
+}
+
+/// Labels that a job requires, or that it prefers.
+///
+/// # Errors
+/// With what is wrong, if they are too many, or one of them is none.
+pub(crate) fn check_labels(require: &[String], prefer: &[String]) -> Result<()> {
+    for (field, labels) in [("require", require), ("prefer", prefer)] {
+        if labels.len() > MAX_WANTED {
+            let message = format!("`{field}` names {} labels, and {MAX_WANTED} is the most", labels.len());
+            return Err(ApiError::new(ErrorKind::BadRequest, message).hint("have one label stand for several"));
+        }
+        for label in labels {
+            label::check(label).map_err(|error| {
+                ApiError::new(ErrorKind::BadRequest, format!("`{field}` names {label:?}: {error}"))
+                    .hint("a label is one that agents have, such as gpu or arch=x86_64, or its key, such as arch")
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Powers that a job may grant: those that its plugin asks for. No manifest grants any today, so whoever grants one goes
@@ -121,6 +145,17 @@ mod tests {
         assert_eq!(refused.message, "judge may not be granted \"http\": it does not ask for it");
         assert_eq!(refused.hint.as_deref(), Some("the powers that it asks for: llm"));
         assert!(granted(&["llmx"]).is_err() && granted(&[""]).is_err());
+    }
+
+    #[test]
+    fn labels_are_few_and_short() {
+        let some = |count: usize| vec!["gpu".to_owned(); count];
+        check_labels(&some(MAX_WANTED), &some(MAX_WANTED)).unwrap();
+        let refused = check_labels(&[], &some(MAX_WANTED + 1)).unwrap_err();
+        assert_eq!(refused.message, "`prefer` names 17 labels, and 16 is the most");
+        let refused = check_labels(&["a\nb".to_owned()], &[]).unwrap_err();
+        assert_eq!(refused.message, "`require` names \"a\\nb\": a label has no control characters");
+        assert_eq!(refused.kind, ErrorKind::BadRequest);
     }
 
     #[test]

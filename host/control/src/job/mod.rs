@@ -19,7 +19,7 @@ use pigeon_protocol::{
 use pigeon_store::{ChunkInfo, Claim, Items, NewJob};
 use tokio::sync::{RwLock, broadcast, watch};
 
-pub(crate) use self::asked::{check_grants, check_options, shape};
+pub(crate) use self::asked::{check_grants, check_labels, check_options, shape};
 use self::worked::Worked;
 use crate::{backlog::weight, fit::Fit};
 

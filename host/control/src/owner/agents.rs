@@ -2,20 +2,26 @@
 
 use pigeon_api::{EventKind, words::plural};
 use pigeon_hub::{HubEvent, SessionEnd};
-use pigeon_protocol::id::{IncarnationId, SessionId};
+use pigeon_protocol::id::{AgentId, SessionId};
 use pigeon_scheduler::{AgentInfo, Left, Time};
+use pigeon_store::{AgentRecord, Mark};
 
 use super::Owner;
-use crate::{fleet::Leaving, journal::About};
+use crate::{
+    fleet::{Joined, Joining, Leaving},
+    journal::About,
+};
 
 impl Owner {
-    pub(super) fn event(&mut self, now: Time, event: HubEvent) {
+    pub(super) fn event(&mut self, now: Time, event: HubEvent, known: Option<&AgentRecord>) {
         match event {
-            HubEvent::Joined { session, agent, hello, address } => {
-                // A hello without an incarnation never gets here: the hub has checked it.
-                let incarnation = IncarnationId::from_slice(&hello.incarnation).unwrap_or_default();
-                self.fleet.joined(session, agent, &hello, address);
-                self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots });
+            HubEvent::Joined { session, agent, hello, address, certificate: _, ends_ms } => {
+                let joining = Joining { session, agent, hello: &hello, address, ends_ms, known };
+                let Joined { incarnation, labels, drained } = self.fleet.joined(&joining);
+                self.scheduler.joined(now, session, AgentInfo { agent, incarnation, slots: hello.slots, labels });
+                if drained {
+                    self.scheduler.draining(now, session);
+                }
                 let slots = plural(hello.slots.into(), "slot");
                 let message = format!("came from {address}, with {slots} and version {}", hello.version);
                 self.note_agent(&hello.name, EventKind::AgentJoined, message);
@@ -29,11 +35,12 @@ impl Owner {
                 self.scheduler.draining(now, session);
             }
             HubEvent::LeaseBroken { session, lease, fence, reason } => {
-                tracing::warn!(lease = lease.0, reason, "a lease's stream broke");
+                // The hub has told of it, if nobody hears it too often.
+                tracing::debug!(lease = lease.0, reason, "a lease's stream broke");
                 self.attempts.remove(&lease);
                 self.scheduler.lease_ended(now, session, lease, fence);
             }
-            HubEvent::Left { session, end } => self.left(now, session, &end),
+            HubEvent::Left { session, end, .. } => self.left(now, session, &end),
         }
     }
 
@@ -64,6 +71,25 @@ impl Owner {
         }
         self.scheduler.left(now, session, left);
         self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+    }
+
+    /// Somebody wants an agent to take nothing, or to take work again.
+    pub(super) fn drain(&mut self, now: Time, agent: AgentId, mark: Option<Mark>) {
+        let drained = mark.is_some();
+        match self.fleet.drained(agent, mark) {
+            Some(session) if drained => self.scheduler.draining(now, session),
+            Some(session) => self.scheduler.resumed(now, session),
+            None => {}
+        }
+    }
+
+    /// Nobody wants an agent any more: what it was at goes to others at once, whether it hears of it or not.
+    pub(super) fn revoke(&mut self, now: Time, agent: AgentId, mark: Mark) {
+        if let Some(session) = self.fleet.revoked(agent, mark) {
+            self.scheduler.left(now, session, Left::Revoked);
+            self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+        }
+        self.tools.hub.disconnect_agent(agent, "the agent was revoked", false);
     }
 
     fn note_agent(&self, name: &str, kind: EventKind, message: String) {

@@ -13,6 +13,7 @@ impl Owner {
         let job = &self.jobs.get(&id)?.job;
         Some(match self.scheduler.job(id)?.waiting? {
             scheduler::Waiting::NoAgent => Waiting::NoAgent,
+            scheduler::Waiting::NoLabel { labels } => Waiting::NoLabel { labels },
             scheduler::Waiting::AgentsBusy => Waiting::AgentsBusy,
             scheduler::Waiting::Backoff { until } => Waiting::Backoff { until_ms: self.wall(until) },
             scheduler::Waiting::Items => Waiting::Items,

@@ -100,6 +100,7 @@ impl Schedules {
     /// such plugin, [`ErrorKind::Conflict`] if there is one of that name.
     pub(crate) async fn add(&self, spec: ScheduleSpec, author: &str) -> Result<ScheduleInfo> {
         check::check(&spec)?;
+        job::check_labels(&spec.job.require, &spec.job.prefer)?;
         let plugin = (self.client)(author).plugin(&spec.job.plugin).await?;
         job::check_grants(&plugin, &spec.job.grants)?;
         job::check_options(&plugin, &spec.job.options)?;

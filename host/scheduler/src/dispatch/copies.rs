@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pigeon_protocol::{
-    id::{LeaseId, RunIndex},
+    id::{LeaseId, RunIndex, SessionId},
     message::RunRange,
 };
 
@@ -33,10 +33,9 @@ impl Scheduler {
         if !job.may_lease() || job.work.is_ready() {
             return false;
         }
-        let other = |agent: &Agent| agent.info.agent != lease.agent;
-        let idle = self.hungry.iter().take(COPIES).map(|(_, session)| *session);
-        let mut idle = idle.filter(|session| job.admits(*session) && self.agents.get(session).is_some_and(other));
-        let Some(session) = idle.next() else { return false };
+        let may = |session: SessionId, agent: &Agent| agent.info.agent != lease.agent && job.admits(session, agent);
+        let idle = |session: &SessionId| self.agents.get(session).is_some_and(|agent| may(*session, agent));
+        let Some(session) = self.hungry(job.need).take(COPIES).find(idle) else { return false };
         let done = job.work.done();
         let undone = |run: &u64| !done.contains(RunIndex(*run));
         let open: Vec<u64> = lease.runs.open().flatten().filter(undone).collect();

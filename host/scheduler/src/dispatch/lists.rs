@@ -6,6 +6,7 @@ use pigeon_protocol::id::{JobId, SessionId};
 
 use crate::{
     Scheduler,
+    group::Group,
     job::{Listed, Scope},
 };
 
@@ -18,12 +19,17 @@ impl Scheduler {
         if listed != agent.listed {
             if let Some(listed) = agent.listed {
                 self.hungry.remove(&listed);
+                self.needs.list(agent, listed, false);
             }
-            self.hungry.extend(listed);
+            if let Some(listed) = listed {
+                self.hungry.insert(listed);
+                self.needs.list(agent, listed, true);
+            }
             agent.listed = listed;
         }
         let lanes = room + agent.leases.len() as u64;
         self.lanes = self.lanes - agent.lanes + lanes;
+        self.needs.lanes(agent, agent.lanes, lanes);
         agent.lanes = lanes;
         self.dirty = true;
     }
@@ -40,25 +46,27 @@ impl Scheduler {
         let scope = job.scope();
         if scope.is_some() && job.listed.is_none() {
             // It shares from now on; what others got while it had nothing to do is not made good.
-            let others = self.ready.share(job.priority).unwrap_or(0);
-            let share = group.as_ref().map_or(Some(others), |group| group.ready.share(job.priority)).unwrap_or(others);
-            job.served = job.served.max(share);
+            let others = self.ready.share(job.need, job.priority).unwrap_or(0);
+            let of_group = |group: &&mut Group| group.ready.share(job.need, job.priority);
+            job.served = job.served.max(group.as_ref().map_or(Some(others), of_group).unwrap_or(others));
             job.waits_since = self.now;
             if let Some(group) = &mut group {
                 group.comes(job.priority, job.served, others);
             }
+            let ready = group.as_mut().map_or(&mut self.ready, |group| &mut group.ready);
+            ready.comes(job.need, job.priority, job.served);
         }
         let rank = (Reverse(job.priority), job.served, id);
         let listed = scope.map(|scope| Listed { scope, rank, waits_since: job.waits_since });
         if listed != job.listed {
             let ready = group.map_or(&mut self.ready, |group| &mut group.ready);
             match job.listed {
-                Some(old) if old.scope == Scope::All => ready.remove(&old),
+                Some(old) if old.scope == Scope::All => ready.remove(job.need, &old),
                 Some(old) => _ = self.ready_to_members.remove(&old.rank),
                 None => {}
             }
             match listed {
-                Some(new) if new.scope == Scope::All => ready.insert(&new),
+                Some(new) if new.scope == Scope::All => ready.insert(job.need, &new),
                 Some(new) => _ = self.ready_to_members.insert(new.rank),
                 None => {}
             }
@@ -76,7 +84,7 @@ impl Scheduler {
         }
         let ready = group.map_or(&mut self.ready, |group| &mut group.ready);
         match job.listed.take() {
-            Some(old) if old.scope == Scope::All => ready.remove(&old),
+            Some(old) if old.scope == Scope::All => ready.remove(job.need, &old),
             Some(old) => _ = self.ready_to_members.remove(&old.rank),
             None => {}
         }

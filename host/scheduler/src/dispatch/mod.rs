@@ -1,9 +1,10 @@
 //! Who gets what: the decisions.
 //!
 //! Sessions with room stand in the order of their load, jobs with work in the order of their rank: higher priority
-//! first, and within a priority whoever got least of the agents' time so far. The least loaded session takes from the
-//! best job that it may work for, again and again, until either list is empty. A job that could have been served for
-//! too long and was not goes first for once, so that nobody starves.
+//! first, and within a priority whoever got least of the agents' time so far. The session that suits the best job best
+//! (the least loaded; where the job prefers labels, of those that lack the fewest) takes from the best job that it may
+//! work for, again and again, until no session is left that any job could use. A job that could have been served for too
+//! long and was not goes first for once, so that nobody starves.
 //!
 //! Before all that, suspects: each is made by a session that has nothing else, so sessions are set aside until their
 //! leases have ended, at most half of them. After all that, copies: a session that is left over repeats the lease that
@@ -78,31 +79,38 @@ impl Scheduler {
     fn serve_members(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let group = job.group;
-        let mut hungry: BTreeSet<(u64, SessionId)> = if job.members.len() < self.hungry.len() {
-            job.members.keys().filter_map(|session| self.agents.get(session)?.listed).collect()
-        } else {
-            self.hungry.iter().filter(|(_, session)| job.members.contains_key(session)).copied().collect()
+        let need = job.need;
+        let standing = |session: &SessionId| {
+            let agent = self.agents.get(session)?;
+            Some((agent.lacks(need)?, agent.listed?))
         };
-        while let Some((_, session)) = hungry.pop_first() {
+        let mut hungry: BTreeSet<(u32, (u64, SessionId))> = if job.members.len() < self.hungry.len() {
+            job.members.keys().filter_map(standing).collect()
+        } else {
+            let members = self.hungry.iter().map(|(_, session)| session);
+            members.filter(|session| job.members.contains_key(session)).filter_map(standing).collect()
+        };
+        while let Some((lacking, (_, session))) = hungry.pop_first() {
             if self.jobs.get(&id).is_none_or(|job| job.listed.is_none()) || self.room_of(group).runs == 0 {
                 break;
             }
             if self.serve(session) {
-                hungry.extend(self.agents.get(&session).and_then(|agent| agent.listed));
+                let listed = self.agents.get(&session).and_then(|agent| agent.listed);
+                hungry.extend(listed.map(|listed| (lacking, listed)));
             }
         }
     }
 
-    /// Serves sessions while any job is open to all of them.
+    /// Serves sessions while any job is open to all of them that meet its need.
     fn serve_all(&mut self) {
         let mut aside = Vec::new();
-        while !self.ready.is_empty() || self.groups.values().any(|group| !group.ready.is_empty() && group.is_open()) {
-            let Some((_, session)) = self.hungry.first().copied() else { break };
+        while let Some(session) = self.next_session() {
             if !self.serve(session)
                 && let Some(agent) = self.agents.get_mut(&session)
                 && let Some(listed) = agent.listed.take()
             {
                 self.hungry.remove(&listed);
+                self.needs.list(agent, listed, false);
                 aside.push(session);
             }
         }
@@ -134,10 +142,10 @@ impl Scheduler {
         let mut served = job.served;
         if let Some(group) = self.groups.get_mut(&job.group) {
             group.gave(answers.total());
-            group.ready.serve(job.priority, served);
+            group.ready.serve(job.need, job.priority, served);
             served = served.saturating_add(group.offset(job.priority));
         }
-        self.ready.serve(job.priority, served);
+        self.ready.serve(job.need, job.priority, served);
         job.served = job.served.saturating_add(time.unwrap_or(answers.total() * UNKNOWN_COST).max(1));
         job.waits_since = self.now;
 

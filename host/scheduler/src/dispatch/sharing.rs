@@ -2,7 +2,7 @@
 
 use pigeon_protocol::id::SessionId;
 
-use crate::{Config, Time, agent::Agent, group::Room, job::Job, work::Batch};
+use crate::{Config, Time, agent::Agent, group::Room, job::Job, labels::Needs, work::Batch};
 
 /// What a batch's size depends on beside its job and its session.
 pub(super) struct Sharing<'a> {
@@ -11,19 +11,21 @@ pub(super) struct Sharing<'a> {
     /// Leases that all sessions have and take.
     pub(super) lanes: u64,
     pub(super) sessions: usize,
+    pub(super) needs: &'a Needs,
 }
 
 impl Sharing<'_> {
     /// Takes a batch of a job for a session. `None` if the session may have none of it now.
     pub(super) fn draw(&self, job: &mut Job, session: SessionId, agent: &Agent, room: Room) -> Option<Batch> {
-        if !job.may_lease() || !job.admits(session) || room.runs == 0 {
+        if !job.may_lease() || !job.admits(session, agent) || room.runs == 0 {
             return None;
         }
         if job.places.is_some() {
             return self.draw_of_place(job, session, agent, room);
         }
-        let sessions = self.sessions.max(1) as u64;
-        let lanes = if job.is_closed() { self.lanes * job.members.len() as u64 / sessions } else { self.lanes };
+        let need = self.needs.of(job.need);
+        let (lanes, sessions) = need.map_or((self.lanes, self.sessions), |need| (need.lanes, need.sessions));
+        let lanes = if job.is_closed() { lanes * job.members.len() as u64 / sessions.max(1) as u64 } else { lanes };
         let lanes = lanes.min(job.max_parallel as u64).min(room.lanes);
         let runs = self.size(job, session, job.work.ready(), lanes).min(room.runs);
         job.work.take(runs, self.config.batch_bytes)

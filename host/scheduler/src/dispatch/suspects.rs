@@ -44,7 +44,8 @@ impl Scheduler {
 
     /// The first job with a suspect that a session may be given.
     fn suspect_for(&self, session: SessionId) -> Option<JobId> {
-        let fits = |job: &Job| job.admits(session) && self.may_suspect(job.group);
+        let agent = self.agents.get(&session)?;
+        let fits = |job: &Job| job.admits(session, agent) && self.may_suspect(job.group);
         self.suspicious.iter().find(|job| self.jobs.get(job).is_some_and(fits)).copied()
     }
 

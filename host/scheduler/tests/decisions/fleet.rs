@@ -22,7 +22,7 @@ pub(crate) struct Fleet {
 }
 
 pub(crate) fn info() -> AgentInfo {
-    AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 1 }
+    AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 1, labels: Vec::new() }
 }
 
 /// A job of many items, each run once, without bounds.
@@ -36,6 +36,8 @@ pub(crate) fn job() -> JobAdmitted {
         group: 0,
         fail_fast: false,
         max_agents: None,
+        require: Vec::new(),
+        prefer: Vec::new(),
         progress: Progress::default(),
     }
 }

@@ -2,5 +2,6 @@
 
 mod fleet;
 mod groups;
+mod labels;
 mod leasing;
 mod trouble;

@@ -165,7 +165,7 @@ fn a_suspect_is_made_by_an_agent_that_makes_nothing_else() {
 fn an_agent_that_comes_back_keeps_its_leases_and_delivers() {
     let mut fleet = Fleet::new(0, 0);
     let agent = info();
-    fleet.join(1, agent, 1);
+    fleet.join(1, agent.clone(), 1);
     fleet.submit(job(), 1);
     let grant = fleet.poll().pop().unwrap();
     fleet.scheduler.left(fleet.now, SessionId(1), Left::Unreachable);
@@ -182,11 +182,11 @@ fn an_agent_that_comes_back_keeps_its_leases_and_delivers() {
 fn an_agent_that_comes_back_in_another_life_has_died() {
     let mut fleet = Fleet::new(0, 0);
     let agent = info();
-    fleet.join(1, agent, 1);
+    fleet.join(1, agent.clone(), 1);
     let id = fleet.submit(job(), 1);
     fleet.poll();
     fleet.scheduler.left(fleet.now, SessionId(1), Left::Unreachable);
-    let reborn = AgentInfo { incarnation: IncarnationId::new(), ..agent };
+    let reborn = AgentInfo { incarnation: IncarnationId::new(), ..agent.clone() };
     fleet.join(2, reborn, 1);
     let suspect = fleet.poll().pop().unwrap();
     assert!(suspect.alone);

@@ -9,6 +9,8 @@ pub(crate) struct Agent {
     pub(crate) id: AgentId,
     pub(crate) incarnation: IncarnationId,
     pub(crate) slots: u32,
+    /// By the bits of their places.
+    pub(crate) labels: u8,
     /// Its process runs.
     pub(crate) alive: bool,
     /// Counts its lives: what was planned in a former one does not happen.
@@ -33,11 +35,12 @@ pub(crate) struct Lane {
 }
 
 impl Agent {
-    pub(crate) fn new(slots: u32, greedy: bool) -> Self {
+    pub(crate) fn new(slots: u32, labels: u8, greedy: bool) -> Self {
         Self {
             id: AgentId::new(),
             incarnation: IncarnationId::new(),
             slots,
+            labels,
             alive: true,
             life: 0,
             link: None,

@@ -5,7 +5,7 @@
 //! cease. Jobs are paused, forgotten and taken up again, some of their runs taken back; some share limits. Throughout, a [`model`] checks every ruling and every action; in the end every run of every job that was not
 //! stopped must have exactly one recorded outcome.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: a panic is the report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: a panic is the report")]
 
 mod agent;
 mod model;
@@ -41,7 +41,8 @@ fn job() -> impl Strategy<Value = JobPlan> {
     let misfits = prop::bool::weighted(0.3);
     let fates = (0u64..3, any::<bool>(), misfits, prop::bool::weighted(0.15));
     let turns = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2));
-    (shape, run_us, -2i32..3, bounds, fates, turns, retry()).prop_map(
+    let labels = (prop_oneof![2 => Just(0u8), 1 => 1u8..16], prop_oneof![2 => Just(0u8), 1 => 1u8..16]);
+    (shape, run_us, -2i32..3, bounds, fates, turns, retry(), labels).prop_map(
         |(
             (items, places, iterations),
             run_us,
@@ -50,6 +51,7 @@ fn job() -> impl Strategy<Value = JobPlan> {
             (poison, flaky, misfits, fail_fast),
             (paused, forgotten, taken_back),
             retry,
+            (require, prefer),
         )| {
             JobPlan {
                 items,
@@ -59,6 +61,8 @@ fn job() -> impl Strategy<Value = JobPlan> {
                 priority,
                 max_parallel,
                 max_agents,
+                require,
+                prefer,
                 poison,
                 flaky,
                 misfits,

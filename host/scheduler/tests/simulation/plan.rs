@@ -26,6 +26,9 @@ pub(crate) struct JobPlan {
     pub(crate) priority: i32,
     pub(crate) max_parallel: Option<u32>,
     pub(crate) max_agents: Option<u32>,
+    /// Which of what can be asked for it requires and prefers: see [`wanted`].
+    pub(crate) require: u8,
+    pub(crate) prefer: u8,
     /// Runs that kill the agent that makes them.
     pub(crate) poison: u64,
     pub(crate) flaky: bool,
@@ -95,6 +98,32 @@ impl JobPlan {
         };
         Landing { run: RunIndex(run), class, time_us: self.run_us }
     }
+}
+
+/// Labels that agents may have.
+const LABELS: [&str; 4] = ["gpu", "zone=a", "zone=b", "model:x=1"];
+
+/// What jobs may ask for, and which of the labels are that.
+const WANTED: [(&str, u8); 4] = [("gpu", 0b0001), ("zone", 0b0110), ("zone=b", 0b0100), ("model:x", 0b1000)];
+
+/// Labels, by the bits of their places.
+pub(crate) fn labels(mask: u8) -> Vec<String> {
+    let some = LABELS.iter().enumerate().filter(|(place, _)| mask & 1 << place != 0);
+    some.map(|(_, label)| (*label).to_owned()).collect()
+}
+
+/// What is asked for, by the bits of its place.
+pub(crate) fn wanted(mask: u8) -> Vec<String> {
+    asked(mask).map(|(label, _)| label.to_owned()).collect()
+}
+
+/// Whether an agent with these labels has all that is asked for.
+pub(crate) fn meets(labels: u8, mask: u8) -> bool {
+    asked(mask).all(|(_, any)| labels & any != 0)
+}
+
+fn asked(mask: u8) -> impl Iterator<Item = (&'static str, u8)> {
+    WANTED.iter().enumerate().filter(move |(place, _)| mask & 1 << place != 0).map(|(_, wanted)| *wanted)
 }
 
 /// The finish of SplitMix64.

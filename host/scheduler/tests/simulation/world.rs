@@ -22,7 +22,7 @@ use self::event::{Event, Fault, ToAgent};
 use crate::{
     agent::Agent,
     model::Model,
-    plan::{Faults, GroupPlan, JobPlan, mix},
+    plan::{Faults, GroupPlan, JobPlan, meets, mix, wanted},
 };
 
 const MS: u64 = 1000;
@@ -82,7 +82,10 @@ impl World {
         };
         for agent in 0..agents {
             let (slots, greedy) = (1 + world.below(3) as u32, faults.games && agent == 0);
-            world.agents.push(Agent::new(slots, greedy));
+            // Nobody waits for ever for somebody who can make his job.
+            let of_jobs = world.jobs.iter().skip(agent).step_by(agents).filter(|job| job.plan.require != 0);
+            let labels = of_jobs.fold(0, |labels, _| labels | 0b1111) | world.below(16) as u8;
+            world.agents.push(Agent::new(slots, labels, greedy));
             let at = world.below(500 * MS);
             world.plan(at, Event::Connect(agent));
         }
@@ -220,7 +223,9 @@ impl World {
             self.model.acted(self.shown, &action);
             match action {
                 Action::Lease(grant) => {
-                    assert!(self.sessions.contains_key(&grant.session), "a lease for a session that is over");
+                    let agent = self.sessions.get(&grant.session).expect("a lease for a session that is over");
+                    let require = self.jobs[self.job_of(grant.job)].plan.require;
+                    assert!(meets(self.agents[*agent].labels, require), "{grant:?} requires {:?}", wanted(require));
                     self.tell(grant.session, ToAgent::Lease(grant));
                 }
                 Action::Cancel { session, leases } => self.tell(session, ToAgent::Cancel(leases)),

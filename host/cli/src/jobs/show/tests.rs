@@ -35,6 +35,9 @@ fn it_is_said_why_a_job_waits() {
         text.lines().find_map(|line| line.strip_prefix("waits     ")).unwrap().to_owned()
     };
     assert_eq!(why(Waiting::NoAgent), "no agent is in");
+    let lacks = |labels: &[&str]| Waiting::NoLabel { labels: labels.iter().map(ToString::to_string).collect() };
+    assert_eq!(why(lacks(&["gpu"])), "no agent with label gpu");
+    assert_eq!(why(lacks(&["gpu", "arch=x86_64"])), "no agent with the labels gpu, arch=x86_64");
     assert_eq!(why(Waiting::AgentsBusy), "all agents work for other jobs");
     assert_eq!(why(Waiting::Backoff { until_ms: NOW + 30_000 }), "what is left failed and is tried again in 30 s");
     assert_eq!(why(Waiting::Backoff { until_ms: NOW - 30_000 }), "what is left failed and is tried again now");

@@ -3,7 +3,9 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use clap::Args;
+use pigeon_agent::config::own_labels;
 use pigeon_api::{Limits, RetryPolicy, Work};
+use pigeon_protocol::label::{self, LabelError, MAX_WANTED};
 
 use crate::{
     exit::Failed,
@@ -68,6 +70,14 @@ pub(crate) struct JobArgs {
     /// Runs under way at once, at most
     #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true, help_heading = "Runs")]
     pub(crate) max_parallel: Option<u32>,
+
+    /// Only agents that have this label, such as gpu or arch=x86_64; the key alone is any value. May be repeated
+    #[arg(long, value_name = "LABEL", value_parser = wanted, help_heading = "Runs")]
+    pub(crate) require: Vec<String>,
+
+    /// Agents that have this label first, where they have room. May be repeated
+    #[arg(long, value_name = "LABEL", value_parser = wanted, help_heading = "Runs")]
+    pub(crate) prefer: Vec<String>,
 
     /// Attempts that a run has in all if it fails in a way of --retry-on; 1 is never to try again
     #[arg(long, value_name = "N", value_parser = units::count, allow_negative_numbers = true,
@@ -153,6 +163,11 @@ impl FromStr for Backoff {
     }
 }
 
+/// A label that agents are to have.
+fn wanted(text: &str) -> Result<String, LabelError> {
+    label::check(text).map(|()| text.to_owned())
+}
+
 /// More agents than this in one process are a mistake.
 const MOST_WORKERS: u32 = 256;
 
@@ -190,6 +205,12 @@ impl JobArgs {
             return Err(Failed::usage("at least one run must be allowed at once, not 0")
                 .hint("leave --max-parallel out for no bound"));
         }
+        for (option, labels) in [("--require", &self.require), ("--prefer", &self.prefer)] {
+            if labels.len() > MAX_WANTED {
+                return Err(Failed::usage(format!("{option} is given {} times", labels.len()))
+                    .hint(format!("it names at most {MAX_WANTED} labels")));
+            }
+        }
         if self.max_attempts == 0 {
             return Err(Failed::usage("a run has at least one attempt, not 0")
                 .hint("--max-attempts 1 is never to try again; without it, a run has 3"));
@@ -207,8 +228,17 @@ impl JobArgs {
     /// What would be wrong if all of it had to be done in this process. A server has agents of its own.
     pub(crate) fn check_here(&self) -> Result<(), Failed> {
         match self.workers.filter(|workers| *workers > MOST_WORKERS) {
-            Some(workers) => Err(Failed::usage(format!("{workers} workers are more than one process can have"))
-                .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing"))),
+            Some(workers) => {
+                return Err(Failed::usage(format!("{workers} workers are more than one process can have"))
+                    .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing")));
+            }
+            None => {}
+        }
+        let own = own_labels();
+        match self.require.iter().find(|wanted| !own.iter().any(|own| label::is(own, wanted))) {
+            Some(label) => Err(Failed::usage(format!("the agents of this process have no label {label}")).hint(
+                format!("they have {}; --connect submits to a server, whose agents may have others", own.join(" and ")),
+            )),
             None => Ok(()),
         }
     }
@@ -270,11 +300,35 @@ mod tests {
         job: JobArgs,
     }
 
-    fn retry(line: &str) -> Result<RetryPolicy, String> {
+    fn job(line: &str) -> Result<JobArgs, String> {
         let line = Line::try_parse_from(format!("x {line}").split_whitespace());
         let job = line.map_err(|error| error.to_string())?.job;
-        job.check().map_err(|error| error.to_string())?;
-        Ok(job.retry())
+        job.check().map(|()| job).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_are_as_many_and_as_long_as_a_job_may_name() {
+        let named = job("--require gpu --require arch=x86_64 --prefer model:codellama:7b").unwrap();
+        assert_eq!(
+            (named.require, named.prefer),
+            (vec!["gpu".into(), "arch=x86_64".into()], vec!["model:codellama:7b".into()])
+        );
+        assert!(job(&"--prefer a ".repeat(MAX_WANTED)).is_ok());
+        let error = job(&"--prefer a ".repeat(MAX_WANTED + 1)).unwrap_err();
+        assert!(error.contains("--prefer is given 17 times"), "{error}");
+        assert!(job("--require =a").unwrap_err().contains("a label has something before its ="));
+    }
+
+    #[test]
+    fn agents_of_this_process_have_the_labels_of_this_machine() {
+        let here = |line: &str| job(line).unwrap().check_here().map_err(|error| error.to_string());
+        let arch = std::env::consts::ARCH;
+        assert_eq!(here(&format!("--require arch={arch} --require os --prefer gpu")), Ok(()));
+        assert_eq!(here("--require gpu"), Err("the agents of this process have no label gpu".to_owned()));
+    }
+
+    fn retry(line: &str) -> Result<RetryPolicy, String> {
+        Ok(job(line)?.retry())
     }
 
     #[test]

@@ -7,6 +7,7 @@ use pigeon_protocol::{
 use pigeon_scheduler::{Chunk, FailureClass, GroupLimits, JobAdmitted, LandingClass, Progress};
 
 use super::{Job, MS, World, event::Event};
+use crate::plan::wanted;
 
 impl World {
     pub(super) fn append(&mut self, job: usize) {
@@ -48,6 +49,8 @@ impl World {
                 group: plan.group,
                 fail_fast: plan.fail_fast,
                 max_agents: plan.max_agents,
+                require: wanted(plan.require),
+                prefer: wanted(plan.prefer),
                 progress,
             },
         );

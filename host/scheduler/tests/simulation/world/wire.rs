@@ -7,6 +7,7 @@ use super::{
     MS, SECOND, World,
     event::{Event, ToAgent, ToHub},
 };
+use crate::plan::labels;
 
 impl World {
     pub(super) fn tell(&mut self, session: SessionId, message: ToAgent) {
@@ -99,7 +100,8 @@ impl World {
         }
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        let info = AgentInfo { agent: state.id, incarnation: state.incarnation, slots: state.slots };
+        let (labels, slots) = (labels(state.labels), state.slots);
+        let info = AgentInfo { agent: state.id, incarnation: state.incarnation, slots, labels };
         if let Some((former, incarnation)) = state.known_as.replace((session, state.incarnation)) {
             self.sessions.remove(&former);
             if incarnation == state.incarnation {
