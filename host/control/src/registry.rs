@@ -127,7 +127,7 @@ impl Registry {
         }
         // Whoever knows it from another process of this program need not have named it to this one.
         match BUILT_IN.iter().find(|(known, _)| *known == digest) {
-            Some((_, component)) => self.inspect(Bytes::from_static(component), true).await,
+            Some((_, component)) => self.inspect(digest, Bytes::from_static(component), true).await,
             None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}"))),
         }
     }
@@ -142,7 +142,7 @@ impl Registry {
 
     /// Find out what a component is, and make it known to jobs by its digest; by its name as well, if it is to be listed.
     pub(crate) async fn publish(&self, component: Bytes, listed: bool) -> Result<PluginInfo> {
-        let info = self.inspect(component.clone(), false).await?;
+        let info = self.inspect(Digest::of(&component), component.clone(), false).await?;
         self.keep(&info, component, listed).await?;
         Ok(info)
     }
@@ -168,11 +168,13 @@ impl Registry {
     }
 
     async fn built_in(&self, built_in: &pigeon_plugins::BuiltIn) -> Result<PluginInfo> {
-        self.inspect(Bytes::from_static(built_in.component), true).await
+        let component = built_in.component;
+        let hashed = BUILT_IN.iter().find(|(_, known)| std::ptr::eq(*known, component));
+        let digest = hashed.map_or_else(|| Digest::of(component), |(digest, _)| *digest);
+        self.inspect(digest, Bytes::from_static(component), true).await
     }
 
-    async fn inspect(&self, component: Bytes, built_in: bool) -> Result<PluginInfo> {
-        let digest = Digest::of(&component);
+    async fn inspect(&self, digest: Digest, component: Bytes, built_in: bool) -> Result<PluginInfo> {
         if let Some(info) = self.known().get(&digest) {
             return Ok(info.clone());
         }
@@ -245,8 +247,8 @@ impl Registry {
     }
 }
 
-/// What to do about a name that nobody has.
-fn suggestion(name: &str, mut names: Vec<&str>) -> String {
+/// Names that are close to one that nobody has, the closest first.
+pub(crate) fn close<'a>(name: &str, mut names: Vec<&'a str>) -> Vec<&'a str> {
     names.sort_unstable();
     names.dedup();
     let lower = name.to_lowercase();
@@ -254,12 +256,20 @@ fn suggestion(name: &str, mut names: Vec<&str>) -> String {
     let mut close: Vec<(f64, &str)> = like.filter(|(score, _)| *score > 0.7).collect();
     close.sort_by(|one, other| other.0.total_cmp(&one.0));
     close.truncate(MOST_CLOSE);
+    close.into_iter().map(|(_, name)| name).collect()
+}
+
+/// What to do about a name that nobody has.
+fn suggestion(name: &str, mut names: Vec<&str>) -> String {
+    let close = close(name, names.clone());
     if close.is_empty() {
+        names.sort_unstable();
+        names.dedup();
         let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
         names.truncate(MOST_NAMED);
         return format!("there are {}{more}; `pigeon process` takes the path of a component as well", names.join(", "));
     }
-    let close: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+    let close: Vec<_> = close.iter().map(|name| format!("`{name}`")).collect();
     format!("did you mean {}? `pigeon plugins list` names all", close.join(" or "))
 }
 
