@@ -154,6 +154,7 @@ impl App {
             items: figures.items.load(Relaxed),
             item_bytes: figures.item_bytes.load(Relaxed),
             runs: figures.runs(),
+            refused: figures.refusals(),
             retried: figures.retried.load(Relaxed),
             leased: figures.leased.load(Relaxed),
             hub: self.hub.stats(),

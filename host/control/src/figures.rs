@@ -35,6 +35,7 @@ pub(crate) struct Figures {
     pub(crate) retried: AtomicU64,
     pub(crate) leased: AtomicU64,
     runs: [AtomicU64; 3],
+    refused: [AtomicU64; 3],
     lately: Mutex<Lately>,
     /// Something landed that is not written down.
     changed: AtomicBool,
@@ -51,6 +52,18 @@ impl Figures {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         lately.add(now_ms, verdicts.iter().sum(), verdicts[Verdict::Failure as usize]);
         self.changed.store(true, Relaxed);
+    }
+
+    /// So many outcomes were refused, for each [`Refusal`](pigeon_scheduler::Refusal) in turn.
+    pub(crate) fn refused(&self, by_reason: [u64; 3]) {
+        for (count, more) in self.refused.iter().zip(by_reason).filter(|(_, more)| *more > 0) {
+            count.fetch_add(more, Relaxed);
+        }
+    }
+
+    /// Outcomes that were refused, likewise.
+    pub(crate) fn refusals(&self) -> [u64; 3] {
+        [0, 1, 2].map(|why: usize| self.refused[why].load(Relaxed))
     }
 
     /// Runs that were recorded, by verdict.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pigeon_api::ApiError;
+use pigeon_api::{ApiError, ErrorKind};
 use pigeon_hub::{HubEvent, HubHandler, JobAnswer, Landed, NotAdmitted, PluginAnswer};
 use pigeon_protocol::{
     id::{AgentId, Digest, JobId, LeaseId, SessionId},
@@ -55,7 +55,13 @@ impl HubHandler for Handler {
         match self.core.registry.answer(digest).await {
             Ok((signed, component)) => Some(PluginAnswer { signed, component }),
             Err(error) => {
-                tracing::warn!(%digest, error = &error as &dyn std::error::Error, "an agent asked for a plugin in vain");
+                // One that is not there breaks the jobs that need it, and each of them says so.
+                if error.kind == ErrorKind::NotFound {
+                    tracing::debug!(%digest, "an agent asked for a plugin that is not there");
+                } else {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(%digest, error, "an agent asked for a plugin in vain");
+                }
                 let mut told = ApiError::new(error.kind, format!("failed to give plugin {digest} to an agent"));
                 told.hint.clone_from(&error.hint);
                 // Before the answer: what the agent makes of it must not be taken for the plugin's fault.

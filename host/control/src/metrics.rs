@@ -17,6 +17,9 @@ pub struct Metrics {
     pub item_bytes: u64,
     /// Runs that were recorded since then: valid ones, invalid ones, failures.
     pub runs: [u64; 3],
+    /// Outcomes that were refused since then: of leases that were not the agent's (any more), of runs that had one, of
+    /// runs that were not leased.
+    pub refused: [u64; 3],
     /// Attempts since then that are followed by another.
     pub retried: u64,
     /// Leases that were given since then.

@@ -7,7 +7,7 @@ use pigeon_protocol::{
     id::{JobId, RunIndex},
     message::RunRange,
 };
-use pigeon_scheduler::{self as scheduler, FailureClass, LandingClass, Ruling, Time};
+use pigeon_scheduler::{self as scheduler, FailureClass, LandingClass, Refusal, Ruling, Time};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Owner;
@@ -17,9 +17,27 @@ use crate::{
     writes::{fail, remember, write},
 };
 
+/// Outcomes that were refused, by why.
+#[derive(Default)]
+struct Refused {
+    by_reason: [u64; 3],
+}
+
+impl Refused {
+    fn count(&mut self, why: Refusal) {
+        self.by_reason[why as usize] += 1;
+    }
+
+    /// Those of leases that the agent does not hold, though it should know. On the lease's own stream an answer may have
+    /// been on its way when the lease was taken; what an agent delivers later it was told of by every beat.
+    fn not_held(&self, kept: bool) -> u64 {
+        self.by_reason[Refusal::NotLeased as usize] + if kept { self.by_reason[Refusal::Stale as usize] } else { 0 }
+    }
+}
+
 impl Owner {
     pub(super) fn landed(&mut self, now: Time, landed: Landed, permit: OwnedSemaphorePermit) {
-        let Landed { session, agent, lease, fence, job, outcomes, begun, end, recorded, .. } = landed;
+        let Landed { session, agent, lease, fence, job, outcomes, begun, end, kept, recorded } = landed;
         // Nothing of what an agent says is believed: a lease of one job buys no outcome of another.
         let matches = self.scheduler.job_of(lease).is_none_or(|leased| leased == job);
         if let Some(owned) = self.jobs.get_mut(&job).filter(|_| matches) {
@@ -28,7 +46,7 @@ impl Owner {
             self.landings.extend(outcomes.iter().map(record::landing));
             let tally = self.scheduler.landed(now, session, lease, fence, &self.landings, &mut self.rulings);
             let worker = self.fleet.name(agent).unwrap_or_else(|| agent.to_string().into());
-            self.fleet.landed(agent, &outcomes);
+            let mut refused = Refused::default();
             let attempts = self.attempts.get(&lease).copied().unwrap_or(1);
             let mut recording = Recording::new(&owned.job, worker, outcomes.len());
             let mut retried = Vec::new();
@@ -40,8 +58,13 @@ impl Owner {
                             .push((RunIndex(outcome.run), pigeon_store::Attempts { failed: attempt - 1, deaths: 0 }));
                         owned.tried_again(|| record::reason(outcome));
                     }
-                    Ruling::Refuse(_) => {}
+                    Ruling::Refuse(why) => refused.count(*why),
                 }
+            }
+            self.tools.figures.refused(refused.by_reason);
+            let not_held = refused.not_held(kept) > 0;
+            if !not_held {
+                self.fleet.landed(agent, &outcomes);
             }
             recording.judged = owned.backlog.judge_each(recording.runs());
             if !retried.is_empty() {
@@ -50,13 +73,22 @@ impl Owner {
                 remember(&mut self.tasks, &self.tools.store, owned, retried);
             }
             if recording.batch.outcomes.is_empty() {
-                recorded.done();
+                match not_held {
+                    true => recorded.refused(),
+                    false => recorded.done(),
+                }
             } else {
                 write(&mut self.tasks, &self.tools.store, owned, recording, Some((recorded, permit)));
             }
         } else {
             // A job that is not ours (any more): nobody waits for it here.
-            recorded.done();
+            let mut refused = Refused::default();
+            outcomes.iter().for_each(|_| refused.count(Refusal::Stale));
+            self.tools.figures.refused(refused.by_reason);
+            match refused.not_held(kept || !matches) {
+                0 => recorded.done(),
+                _ => recorded.refused(),
+            }
         }
         if end {
             self.attempts.remove(&lease);

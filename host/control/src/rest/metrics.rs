@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use pigeon_hub::Offence;
 use pigeon_store::COMMIT_BOUNDS;
 use prometheus_client::{
     collector::Collector,
@@ -168,6 +169,8 @@ impl Collector for Host {
         told.counter("items_appended_bytes", "Bytes of their bodies", metrics.item_bytes)?;
         let verdicts = ["valid", "invalid", "failure"];
         told.counters("runs", "Runs that were recorded, by verdict", "verdict", verdicts, metrics.runs)?;
+        let why = ["stale", "duplicate", "not_leased"];
+        told.counters("outcomes_refused", "Outcomes that were refused, by why", "reason", why, metrics.refused)?;
         told.counter("runs_retried", "Attempts that are followed by another", metrics.retried)?;
         told.counter("leases_given", "Leases that were given to agents", metrics.leased)?;
 
@@ -195,6 +198,15 @@ impl Collector for Host {
         told.counter("agent_certificates", "Certificates of agents that were issued or renewed", hub.enrolled)?;
         told.counter("agent_connections_refused", "Connections of agents that were refused", hub.refused)?;
         told.counter("agent_sessions_broken", "Sessions that ended as their agent broke the protocol", hub.misbehaved)?;
+
+        let offences = Offence::ALL.map(|offence| hub.offences.of(offence));
+        told.counters(
+            "agent_offences",
+            "What those who connect as agents were refused, cut off or told of for, by what it was",
+            "reason",
+            Offence::ALL.map(Offence::name),
+            offences,
+        )?;
 
         let commits = &metrics.commits;
         let buckets: Vec<(f64, u64)> = COMMIT_BOUNDS.into_iter().zip(commits.counts).collect();
@@ -274,10 +286,21 @@ mod tests {
         let queue = pigeon_api::QueueStatus { oldest_ms: 1500, ..Default::default() };
         let mut commits = pigeon_store::Commits { longer: 1, time: Duration::from_millis(5004), ..Default::default() };
         commits.counts[3] = 1;
-        let metrics = Metrics { runs: [5, 3, 2], agents: [1, 0, 4], dead: 7, queue, commits, ..Metrics::default() };
+        let metrics = Metrics {
+            runs: [5, 3, 2],
+            refused: [6, 8, 9],
+            agents: [1, 0, 4],
+            dead: 7,
+            queue,
+            commits,
+            ..Metrics::default()
+        };
         let text = figures.scrape(metrics.clone(), Room::default()).unwrap();
         for line in [
             r#"pigeon_runs_total{verdict="invalid"} 3"#,
+            r#"pigeon_outcomes_refused_total{reason="stale"} 6"#,
+            r#"pigeon_outcomes_refused_total{reason="not_leased"} 9"#,
+            r#"pigeon_agent_offences_total{reason="no_certificate"} 0"#,
             r#"pigeon_agents{state="away"} 4"#,
             "pigeon_dead_letters 7",
             "pigeon_http_requests_in_flight 1",

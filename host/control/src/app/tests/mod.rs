@@ -10,6 +10,7 @@ mod queue;
 mod refused;
 mod rest;
 mod serving;
+mod strangers;
 mod work;
 
 use std::{path::Path, sync::Arc};
