@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     buffers::Buffers,
     config::AgentConfig,
-    enrol::{renew, renewal_due},
+    enrol::{self, EnrolError, Renewal, renew},
     fetch::{Jobs, Plugins},
     identity::Identity,
     lanes::{Lanes, RuntimeLanes, chain},
@@ -45,8 +45,7 @@ const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 /// What a drain may take beyond its time, for the good-bye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Bounds of the pause between two looks at the certificate's age.
-const SHORTEST_RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between two looks at the certificate's age: the node may sleep, and its clock be set.
 const LONGEST_RENEWAL_PAUSE: Duration = Duration::from_secs(3600);
 
 /// An agent, ready to run.
@@ -125,22 +124,24 @@ impl<L> Shared<L> {
 
     /// Renew the certificate if it is due. A failure is no misfortune yet: the old one is good for a third of its life.
     async fn renew_if_due(&self) {
-        let identity = self.identity();
-        if renewal_due(&identity) != Some(Duration::ZERO) {
+        if enrol::renewal(&self.identity()).is_none_or(|renewal| !renewal.due.is_zero()) {
             return;
         }
-        match renew(self.config.hub, &identity, &self.config.name).await {
-            Ok(renewed) => {
-                if let Some(dir) = &self.config.state_dir
-                    && let Err(error) = renewed.save(dir)
-                {
-                    tracing::warn!("the renewed certificate is not kept: {}", chain(&error));
-                }
-                tracing::info!(agent = %renewed.agent, "renewed the agent's certificate");
-                *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
-            }
-            Err(error) => tracing::warn!("failed to renew the agent's certificate: {}", chain(&error)),
+        if let Err(error) = self.renew().await {
+            tracing::warn!("failed to renew the agent's certificate: {}", chain(&error));
         }
+    }
+
+    async fn renew(&self) -> Result<(), EnrolError> {
+        let renewed = renew(self.config.hub, &self.identity(), &self.config.name).await?;
+        if let Some(dir) = &self.config.state_dir
+            && let Err(error) = renewed.save(dir)
+        {
+            tracing::warn!("the renewed certificate is not kept: {}", chain(&error));
+        }
+        tracing::info!(agent = %renewed.agent, "renewed the agent's certificate");
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
     }
 }
 
@@ -197,8 +198,12 @@ impl<L: Lanes> Agent<L> {
 /// Look after the certificate. A session outlives it: certificates are checked where connections are accepted.
 async fn keep_current<L: Lanes>(shared: &Shared<L>) {
     loop {
-        let due = renewal_due(&shared.identity()).unwrap_or(LONGEST_RENEWAL_PAUSE);
-        sleep(due.clamp(SHORTEST_RENEWAL_PAUSE, LONGEST_RENEWAL_PAUSE)).await;
+        let pause = match enrol::renewal(&shared.identity()) {
+            // Agents that enrolled together do not renew together. Where a renewal failed, it is due still.
+            Some(Renewal { due, spread }) => due + jittered(spread),
+            None => LONGEST_RENEWAL_PAUSE,
+        };
+        sleep(pause.min(LONGEST_RENEWAL_PAUSE)).await;
         shared.renew_if_due().await;
     }
 }
@@ -223,6 +228,12 @@ async fn live<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, stop: &Cancellatio
             Ended::Left => return Ok(()),
             Ended::Refused(reason) => return Err(AgentError::Refused(reason)),
             Ended::Elsewhere => return Err(AgentError::Elsewhere),
+            // The hub's clock counts: ours may be wrong.
+            Ended::Expired => match shared.renew().await {
+                Ok(()) => {}
+                Err(EnrolError::Refused { reason, .. }) => return Err(AgentError::Refused(reason)),
+                Err(error) => tracing::warn!("failed to renew the agent's certificate: {}", chain(&error)),
+            },
             Ended::Broken(reason) => tracing::warn!(hub = %shared.config.hub, "not connected: {reason}"),
         }
         // Told to stop while there is no hub: stay for what is not delivered, until that is overdue.

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Enrolment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    /// The hub refused: the token is wrong, used up or expired; it does not say which.
+    /// The hub refused: the token is wrong, used up or expired, or the agent was revoked.
     #[error("the hub at {hub} refused to enrol this agent: {reason}")]
     Refused {
         /// Where.
@@ -89,14 +89,24 @@ pub async fn renew(hub: SocketAddr, identity: &Identity, name: &str) -> Result<I
     Ok(Identity { trusted_keys: identity.trusted_keys.clone(), ..renewed })
 }
 
-/// How long until the certificate should be renewed: when two thirds of its life are over. Zero if that has passed.
-pub(crate) fn renewal_due(identity: &Identity) -> Option<Duration> {
+/// When a certificate should be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    /// How long until two thirds of its life are over. Zero if they are.
+    pub(crate) due: Duration,
+    /// Within what time after that, so that not all agents ask at once, and none asks all the time.
+    pub(crate) spread: Duration,
+}
+
+/// When the certificate should be renewed; `None` if it cannot be read.
+pub(crate) fn renewal(identity: &Identity) -> Option<Renewal> {
     let (_, certificate) = x509_parser::parse_x509_certificate(&identity.certificate).ok()?;
     let validity = certificate.validity();
     let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-    let due = u64::try_from(from + (to - from) / 3 * 2).ok()?;
+    let (from, life) = (u64::try_from(from).ok()?, u64::try_from(to.checked_sub(from)?).ok()?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(Duration::from_secs(due).saturating_sub(now))
+    let due = Duration::from_secs(from.saturating_add(life / 3 * 2)).saturating_sub(now);
+    Some(Renewal { due, spread: Duration::from_secs(life) / 30 })
 }
 
 fn connect(hub: SocketAddr, error: impl std::error::Error + Send + Sync + 'static) -> EnrolError {

@@ -46,6 +46,8 @@ pub(crate) enum Ended {
     Refused(String),
     /// Another process has connected with this agent's identity.
     Elsewhere,
+    /// The agent's certificate has expired, and may be renewed.
+    Expired,
 }
 
 /// Whether the hub was reached at all is what decides how long the next pause is.
@@ -157,6 +159,7 @@ fn refused_by(words: Refused) -> Ended {
 /// What the end of a connection means.
 fn gone(error: ConnectionError) -> Ended {
     match error {
+        ConnectionError::ApplicationClosed(closed) if closed.error_code == code(close::EXPIRED) => Ended::Expired,
         ConnectionError::ApplicationClosed(closed) => {
             let reason = String::from_utf8_lossy(&closed.reason).into_owned();
             let for_good = [code(close::REFUSED), code(close::MISBEHAVED)].contains(&closed.error_code);
@@ -298,6 +301,7 @@ impl<L: Lanes> Live<L> {
             waiting: number(self.shared.lanes.waiting()),
             rss: resident(),
             plugins: Vec::new(),
+            models: Vec::new(),
         };
         say(&mut self.send, to_hub::Say::Beat(beat)).await
     }

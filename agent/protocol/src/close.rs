@@ -14,3 +14,6 @@ pub const MISBEHAVED: u32 = 3;
 
 /// On a stream: what it carried could not be taken.
 pub const ABANDONED: u32 = 4;
+
+/// The agent's certificate has expired: it is good for its renewal, and for nothing else.
+pub const EXPIRED: u32 = 5;

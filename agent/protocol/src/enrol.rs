@@ -131,7 +131,7 @@ pub struct EnrolRequest {
 /// What it gets.
 #[derive(Clone, PartialEq, Message)]
 pub struct EnrolReply {
-    /// Why it was refused; empty if it was not. Never says which part of a token was wrong.
+    /// Why it was refused; empty if it was not. What became of a token is told to whoever has its secret, and to nobody else.
     #[prost(string, tag = "1")]
     pub refused: String,
     /// The agent's certificate, DER.

@@ -91,6 +91,9 @@ pub struct Beat {
     /// Plugins that it holds compiled, 32 bytes each.
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub plugins: Vec<Vec<u8>>,
+    /// Models that the agent's node offers, by name.
+    #[prost(string, repeated, tag = "7")]
+    pub models: Vec<String>,
 }
 
 /// How many more batches the agent takes now. Each lane of an agent has one run in flight, and a batch is one lane:

@@ -117,8 +117,11 @@ fn the_control_stream() {
         waiting: 5,
         rss: 123_456_789,
         plugins: vec![vec![6; 32]],
+        models: Vec::new(),
     };
-    golden("to-hub-beat", to_hub(to_hub::Say::Beat(beat)));
+    golden("to-hub-beat", to_hub(to_hub::Say::Beat(beat.clone())));
+    let models = Beat { models: vec!["codellama:7b".into(), "llava".into()], ..beat };
+    golden("to-hub-beat-models", to_hub(to_hub::Say::Beat(models)));
     golden("to-hub-credit", to_hub(to_hub::Say::Credit(Credit { received: 17, batches: 4 })));
     golden("to-hub-draining", to_hub(to_hub::Say::Draining(Draining { reason: "SIGTERM".into() })));
     golden("to-agent-welcome", to_agent(to_agent::Say::Welcome(Welcome { minor: 1, session: 2, beat_ms: 10_000 })));

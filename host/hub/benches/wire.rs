@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pigeon_agent::{Agent, AgentConfig, Lanes, enrol};
 use pigeon_hub::{
-    CertificateAuthority, Hub, HubConfig, HubEvent, HubHandler, JobAnswer, JoinTokens, Landed, LeaseOrder, NotAdmitted,
-    PluginAnswer,
+    CertificateAuthority, Certified, Hub, HubConfig, HubEvent, HubHandler, JobAnswer, JoinTokens, Landed, LeaseOrder,
+    NotAdmitted, NotJoined, PluginAnswer,
 };
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, SessionId},
@@ -34,6 +34,7 @@ const BATCH: u64 = MAX_LEASE_BODIES / ITEM as u64;
 const RUNS: u64 = 1_000_000;
 
 struct Control {
+    tokens: JoinTokens,
     events: mpsc::UnboundedSender<HubEvent>,
     landed: Arc<AtomicU64>,
     ended: mpsc::UnboundedSender<()>,
@@ -64,6 +65,10 @@ impl HubHandler for Control {
     async fn job(&self, _: JobId) -> Option<JobAnswer> {
         let context = JobContext { plugin: vec![0; 32], places: 1, iterations: 1, ..JobContext::default() };
         Some(JobAnswer { context, options: Vec::new() })
+    }
+
+    async fn join(&self, token: Digest, _: Certified) -> Result<(), NotJoined> {
+        self.tokens.redeem(token)
     }
 
     fn admit(&self, _: AgentId, _: Digest) -> Result<(), NotAdmitted> {
@@ -128,9 +133,9 @@ async fn bench() {
     let (events, mut heard) = mpsc::unbounded_channel();
     let (ended, mut ends) = mpsc::unbounded_channel();
     let landed = Arc::new(AtomicU64::new(0));
-    let control = Arc::new(Control { events, ended, landed: Arc::clone(&landed) });
+    let control = Arc::new(Control { tokens: tokens.clone(), events, ended, landed: Arc::clone(&landed) });
     let listen = "127.0.0.1:0".parse().unwrap();
-    let hub = Hub::bind(HubConfig::new(listen), ca, tokens.clone(), control).await.unwrap();
+    let hub = Hub::bind(HubConfig::new(listen), ca, control).await.unwrap();
     let token = tokens.issue(1, Duration::from_secs(60)).unwrap();
     let identity = enrol(hub.addr(), &token, "bench").await.unwrap();
     let stop = CancellationToken::new();

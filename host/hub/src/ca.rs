@@ -23,14 +23,17 @@ use rcgen::{
 use ring::hmac;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// How long agents' certificates are good for if nothing else is said: 7 days.
-pub const AGENT_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long agents' certificates are good for if nothing else is said: a day. A certificate that was stolen and not noticed
+/// is good for so long, and one that renews itself every 16 hours costs nothing. An agent that is away for longer has its
+/// own renewed when it comes back.
+pub const AGENT_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the CA itself is good for: 20 years. The hub's certificate lives as long; its key is made anew with every
 /// start and is never written down.
 const CA_LIFETIME: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
-/// Certificates are good from an hour ago, for the sake of agents whose clock is slow.
+/// Certificates are good from an hour ago, for the sake of agents whose clock is slow; those of a short life from half of it
+/// ago, since they are renewed when two thirds of the whole are over.
 const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 
 /// A CA: its key and its certificate. Clones share them.
@@ -215,7 +218,7 @@ fn ca_params() -> CertificateParams {
 fn leaf_params(name: &str, life: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     let now = SystemTime::now();
-    params.not_before = (now - CLOCK_SLACK).into();
+    params.not_before = (now - CLOCK_SLACK.min(life / 2)).into();
     params.not_after = (now + life).into();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

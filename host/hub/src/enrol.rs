@@ -10,6 +10,7 @@ use pigeon_protocol::{
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
+    handler::{Certified, NotJoined},
     hub::{PATIENCE, Shared},
     offence::Offence,
     tls,
@@ -29,7 +30,7 @@ pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permi
             .await
             .map_err(broken)?
             .ok_or_else(|| broken("nothing was asked"))?;
-        let answer = judge(shared, connection, &request);
+        let answer = judge(shared, connection, &request).await;
         let reply = match &answer {
             Ok(reply) => reply.clone(),
             Err((_, reason)) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
@@ -60,31 +61,42 @@ fn broken(reason: impl ToString) -> Refusal {
 }
 
 /// Whoever shows a certificate may renew it, if it is not revoked. Everybody else needs a token. The words of a
-/// refusal go to the peer: they never say what was wrong with a token.
-fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, Refusal> {
+/// refusal go to the peer: of a token they tell only whoever has its secret what became of it.
+async fn judge(shared: &Shared, connection: &quinn::Connection, request: &EnrolRequest) -> Result<EnrolReply, Refusal> {
     if request.name.is_empty() || request.name.len() > MAX_NAME {
         return Err(broken(format_args!("an agent's name has 1 to {MAX_NAME} bytes")));
     }
-    let agent = match tls::peer(connection) {
-        Some(peer) if request.secret.is_empty() => {
+    let renewal = tls::peer(connection).filter(|_| request.secret.is_empty());
+    let agent = match &renewal {
+        Some(peer) => {
             let admitted = shared.handler.0.admit(peer.agent, peer.certificate);
             admitted.map_err(|error| (Offence::RevokedCertificate, error.to_string()))?;
             peer.agent
         }
-        _ => AgentId::new(),
+        None => AgentId::new(),
     };
     // The request is read before the token is used: a broken one must not cost a use.
     let certificate = shared
         .ca
         .agent(agent, &request.csr, shared.config.agent_certificates)
         .map_err(|_| broken("the certificate signing request is not one"))?;
-    let renewal = request.secret.is_empty() && tls::peer(connection).is_some();
-    if !renewal && !shared.tokens.redeem(&request.secret) {
-        let reason = "the join token is not valid (any more): it is wrong, expired or used up, or older than the control \
-                      host's last start";
-        return Err((Offence::Token, reason.to_owned()));
+    let certified = Certified {
+        agent,
+        name: request.name.clone(),
+        certificate: Digest::of(&certificate),
+        ends_ms: tls::not_after(&certificate).unwrap_or_default().saturating_mul(1000),
+    };
+    let renewal = renewal.is_some();
+    match renewal {
+        true => shared.handler.0.renewed(certified).await,
+        false => {
+            let joined = shared.handler.0.join(Digest::of(&request.secret), certified).await;
+            joined.map_err(|error| match error {
+                NotJoined::Failed => (Offence::Busy, error.to_string()),
+                error => (Offence::Token, error.to_string()),
+            })?;
+        }
     }
-    shared.handler.0.issued(agent, &request.name, Digest::of(&certificate));
     shared.sessions.enrolled();
     tracing::info!(%agent, name = request.name, renewal, "issued a certificate");
     Ok(EnrolReply {

@@ -35,17 +35,51 @@ pub trait HubHandler: Send + Sync + 'static {
     /// certificate has proved to be ours and current. The place for revocation.
     fn admit(&self, agent: AgentId, certificate: Digest) -> Result<(), NotAdmitted>;
 
-    /// A certificate was issued or renewed.
-    fn issued(&self, agent: AgentId, name: &str, certificate: Digest) {
-        let _ = (agent, name, certificate);
+    /// A new agent asks to join with the token of this SHA-256, and this is the certificate that it would be given. Who lets
+    /// it join uses the token up by one, and remembers the agent; whoever is refused uses up nothing.
+    async fn join(&self, token: Digest, certified: Certified) -> Result<(), NotJoined>;
+
+    /// An agent that may come in has renewed its certificate.
+    async fn renewed(&self, certified: Certified) {
+        let _ = certified;
     }
+}
+
+/// A certificate was made for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certified {
+    /// The agent.
+    pub agent: AgentId,
+    /// The name that it would like to be shown by.
+    pub name: String,
+    /// SHA-256 of the certificate, DER.
+    pub certificate: Digest,
+    /// When the certificate ends, in milliseconds since 1970.
+    pub ends_ms: u64,
+}
+
+/// Why nobody joins with a token, as whoever tried is told. Only who has a token's secret learns what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotJoined {
+    /// There is no token with this secret.
+    #[error("the join token is not known: it is wrong, was revoked, or expired some time ago")]
+    Unknown,
+    /// Its time is over.
+    #[error("the join token has expired")]
+    Expired,
+    /// As many have joined with it as may.
+    #[error("the join token is used up: as many agents have joined with it as may")]
+    UsedUp,
+    /// It is not known whether it is good.
+    #[error("the control host cannot let agents join now; its log tells why")]
+    Failed,
 }
 
 /// Why an agent with a good certificate may not come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// Its certificate, or all of the agent's, were revoked.
-    #[error("the agent's certificate is revoked")]
+    #[error("the agent was revoked")]
     Revoked,
     /// A newer certificate has taken this one's place.
     #[error("the agent's certificate was replaced by a newer one")]
@@ -65,6 +99,10 @@ pub enum HubEvent {
         hello: Hello,
         /// Where it connects from.
         address: SocketAddr,
+        /// SHA-256 of the certificate that it showed, DER.
+        certificate: Digest,
+        /// When that ends, in milliseconds since 1970.
+        ends_ms: u64,
     },
     /// It has room for more. See [`Credit`](pigeon_protocol::message::Credit): absolute, beside the `received` leases.
     Credit {
@@ -97,6 +135,8 @@ pub enum HubEvent {
     Left {
         /// The session.
         session: SessionId,
+        /// Whose it was.
+        agent: AgentId,
         /// How it ended.
         end: SessionEnd,
     },

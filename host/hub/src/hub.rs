@@ -25,7 +25,6 @@ use crate::{
     session,
     sessions::{Order, Sessions},
     tls,
-    tokens::JoinTokens,
     transport::{Link, ResetKeys, code},
 };
 
@@ -56,7 +55,7 @@ pub struct HubConfig {
 }
 
 impl HubConfig {
-    /// The defaults of a server: beats every 10 s, certificates for 7 days, 10,000 agents, 256 handshakes at once.
+    /// The defaults of a server: beats every 10 s, certificates for a day, 10,000 agents, 256 handshakes at once.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
@@ -112,7 +111,6 @@ pub struct HubStats {
 pub(crate) struct Shared {
     pub(crate) config: HubConfig,
     pub(crate) ca: CertificateAuthority,
-    pub(crate) tokens: JoinTokens,
     pub(crate) handler: Handler,
     pub(crate) sessions: Sessions,
     pub(crate) handshakes: Arc<Semaphore>,
@@ -147,7 +145,6 @@ impl Hub {
     pub async fn bind(
         mut config: HubConfig,
         ca: CertificateAuthority,
-        tokens: JoinTokens,
         handler: Arc<dyn HubHandler>,
     ) -> Result<Self, HubError> {
         config.beat = config.beat.clamp(Duration::from_millis(10), Duration::from_millis(MAX_BEAT_MS));
@@ -164,7 +161,6 @@ impl Hub {
             stop: CancellationToken::new(),
             config,
             ca,
-            tokens,
         });
         let mut accepting = JoinSet::new();
         let endpoint = link.endpoint.clone();

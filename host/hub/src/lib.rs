@@ -34,8 +34,8 @@ mod transport;
 
 pub use ca::CertificateAuthority;
 pub use handler::{
-    HubEvent, HubHandler, JobAnswer, Kept, Landed, LeaseError, LeaseOrder, NotAdmitted, PluginAnswer, Recorder,
-    SessionEnd,
+    Certified, HubEvent, HubHandler, JobAnswer, Kept, Landed, LeaseError, LeaseOrder, NotAdmitted, NotJoined,
+    PluginAnswer, Recorder, SessionEnd,
 };
 pub use hub::{Hub, HubConfig, HubError, HubHandle, HubStats};
 pub use offence::{Offence, OffenceCounts};

@@ -39,7 +39,7 @@ use crate::{
     pace::Pace,
     request,
     sessions::{Entry, Order},
-    tls,
+    tls::{self, Peer},
     transport::{Reader, code},
 };
 
@@ -58,7 +58,11 @@ pub(crate) async fn run(shared: Arc<Shared>, connection: quinn::Connection, perm
     let entered = match enter(&shared, &connection).await {
         Ok(entered) => entered,
         Err(refusal) => {
-            let why = if refusal.try_again { close::TRY_AGAIN } else { close::REFUSED };
+            let why = match refusal.offence {
+                Offence::ExpiredCertificate => close::EXPIRED,
+                _ if refusal.try_again => close::TRY_AGAIN,
+                _ => close::REFUSED,
+            };
             connection.close(code(why), refusal.reason.as_bytes());
             return shared.sessions.refused(address, refusal.offence, refusal.reason);
         }
@@ -111,6 +115,11 @@ async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Sessio
         .sessions
         .enter(peer.agent, incarnation, shared.config.max_sessions)
         .ok_or_else(|| Refusal::for_now(Offence::Busy, "the hub has as many agents as it takes"))?;
+    // Whoever was revoked since was not found among the sessions.
+    if let Err(error) = shared.handler.0.admit(peer.agent, peer.certificate) {
+        shared.sessions.leave(entry.id);
+        return Err(Refusal::for_good(Offence::RevokedCertificate, error));
+    }
     let context = Context {
         session: entry.id,
         agent: peer.agent,
@@ -120,7 +129,7 @@ async fn enter(shared: &Shared, connection: &quinn::Connection) -> Result<Sessio
         closing: CancellationToken::new(),
     };
     let (connection, tasks, leases) = (connection.clone(), JoinSet::new(), HashMap::new());
-    Ok(Session { context, connection, entry, send, reader, hello, minor, tasks, leases, strikes: 0 })
+    Ok(Session { context, peer, connection, entry, send, reader, hello, minor, tasks, leases, strikes: 0 })
 }
 
 /// What a hello must be like.
@@ -150,6 +159,7 @@ fn check(hello: &Hello) -> Result<(u32, IncarnationId), String> {
 
 struct Session {
     context: Context,
+    peer: Peer,
     connection: quinn::Connection,
     entry: Entry,
     send: SendStream,
@@ -185,7 +195,9 @@ impl Session {
         tracing::info!(session = id.0, %agent, name = self.hello.name, %address, "an agent has joined");
         let welcome = Welcome { minor: self.minor, session: id.0, beat_ms: shared.config.beat.as_millis() as u64 };
         let hello = std::mem::take(&mut self.hello);
-        self.context.handler.event(HubEvent::Joined { session: id, agent, hello, address }).await;
+        let (certificate, ends_ms) = (self.peer.certificate, self.peer.ends_ms);
+        let joined = HubEvent::Joined { session: id, agent, hello, address, certificate, ends_ms };
+        self.context.handler.event(joined).await;
         let goodbye = match self.say(to_agent::Say::Welcome(welcome)).await {
             Ok(()) => self.serve(&shared).await,
             Err(goodbye) => goodbye,
@@ -197,7 +209,7 @@ impl Session {
         shared.sessions.leave(id);
         let end = goodbye.end.clone();
         self.leave(goodbye).await;
-        self.context.handler.event(HubEvent::Left { session: id, end }).await;
+        self.context.handler.event(HubEvent::Left { session: id, agent, end }).await;
     }
 
     /// The session's life, up to the reason why it ends.

@@ -121,7 +121,7 @@ impl ClientCertVerifier for Verifier {
 }
 
 /// The end of a certificate's life, in seconds since 1970.
-fn not_after(certificate: &[u8]) -> Option<u64> {
+pub(crate) fn not_after(certificate: &[u8]) -> Option<u64> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     parsed.validity().not_after.timestamp().try_into().ok()
 }
@@ -131,6 +131,8 @@ fn not_after(certificate: &[u8]) -> Option<u64> {
 pub(crate) struct Peer {
     pub(crate) agent: AgentId,
     pub(crate) certificate: Digest,
+    /// When the certificate ends, in milliseconds since 1970.
+    pub(crate) ends_ms: u64,
     /// Whether the certificate is past its end, and good for renewal only.
     pub(crate) expired: bool,
 }
@@ -142,8 +144,9 @@ pub(crate) fn peer(connection: &quinn::Connection) -> Option<Peer> {
     let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
     let agent = parsed.subject().iter_common_name().next()?.as_str().ok()?.parse().ok()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let expired = now.as_secs() > not_after(der)?;
-    Some(Peer { agent, certificate: Digest::of(der), expired })
+    let ends = not_after(der)?;
+    let expired = now.as_secs() > ends;
+    Some(Peer { agent, certificate: Digest::of(der), ends_ms: ends.saturating_mul(1000), expired })
 }
 
 /// What was wrong where a handshake failed: TLS says it by the alert that it sent.

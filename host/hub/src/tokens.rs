@@ -1,4 +1,5 @@
-//! Join tokens that are out: each may be used so many times, until it expires.
+//! Join tokens in memory, for control hosts that keep nothing else of who joins: each may be used so many times, until it
+//! expires.
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,8 @@ use pigeon_protocol::{
     enrol::{JoinToken, NoRandomness},
     id::Digest,
 };
+
+use crate::NotJoined;
 
 /// The tokens of one CA. Clones share them.
 #[derive(Clone)]
@@ -30,6 +33,11 @@ impl JoinTokens {
         Self { ca, out: Arc::default() }
     }
 
+    /// SHA-256 of the certificate of the CA that they pin.
+    pub fn ca(&self) -> Digest {
+        self.ca
+    }
+
     /// A new token, good for `uses` enrolments within `lifetime`.
     pub fn issue(&self, uses: u32, lifetime: Duration) -> Result<JoinToken, NoRandomness> {
         self.issue_at(uses, lifetime, Instant::now())
@@ -45,20 +53,22 @@ impl JoinTokens {
         Ok(token)
     }
 
-    /// Use a token once; false if there is none (left) with this secret.
-    pub(crate) fn redeem(&self, secret: &[u8]) -> bool {
-        self.redeem_at(secret, Instant::now())
+    /// Use the token whose secret has this SHA-256 once.
+    pub fn redeem(&self, token: Digest) -> Result<(), NotJoined> {
+        self.redeem_at(token, Instant::now())
     }
 
-    fn redeem_at(&self, secret: &[u8], now: Instant) -> bool {
+    fn redeem_at(&self, token: Digest, now: Instant) -> Result<(), NotJoined> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        match out.get_mut(&Digest::of(secret)) {
-            Some(token) if token.uses > 0 && token.expires > now => {
-                token.uses -= 1;
-                true
-            }
-            _ => false,
+        let token = out.get_mut(&token).ok_or(NotJoined::Unknown)?;
+        if token.uses == 0 {
+            return Err(NotJoined::UsedUp);
         }
+        if token.expires <= now {
+            return Err(NotJoined::Expired);
+        }
+        token.uses -= 1;
+        Ok(())
     }
 }
 
@@ -77,12 +87,13 @@ mod tests {
         let (tokens, now, minute) = (JoinTokens::new(Digest::of(b"ca")), Instant::now(), Duration::from_secs(60));
         let twice = tokens.issue_at(2, minute, now).unwrap();
         let late = tokens.issue_at(1, minute, now).unwrap();
-        assert!(tokens.redeem_at(twice.secret(), now));
-        assert!(tokens.redeem_at(twice.secret(), now));
-        assert!(!tokens.redeem_at(twice.secret(), now), "used up");
-        assert!(!tokens.redeem_at(late.secret(), now + minute), "expired");
-        assert!(!tokens.redeem_at(&[0; 32], now), "never issued");
-        assert!(!tokens.redeem_at(b"", now), "empty");
+        let redeem = |secret: &[u8], now| tokens.redeem_at(Digest::of(secret), now);
+        assert_eq!(redeem(twice.secret(), now), Ok(()));
+        assert_eq!(redeem(twice.secret(), now), Ok(()));
+        assert_eq!(redeem(twice.secret(), now), Err(NotJoined::UsedUp));
+        assert_eq!(redeem(late.secret(), now + minute), Err(NotJoined::Expired));
+        assert_eq!(redeem(&[0; 32], now), Err(NotJoined::Unknown));
+        assert_eq!(redeem(b"", now), Err(NotJoined::Unknown));
     }
 
     #[test]

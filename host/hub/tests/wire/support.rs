@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pigeon_agent::{Agent, AgentConfig, AgentError, Identity, Lanes, enrol};
 use pigeon_hub::{
-    CertificateAuthority, Hub, HubConfig, HubEvent, HubHandler, JobAnswer, JoinTokens, Landed, LeaseOrder, NotAdmitted,
-    PluginAnswer,
+    CertificateAuthority, Certified, Hub, HubConfig, HubEvent, HubHandler, JobAnswer, JoinTokens, Landed, LeaseOrder,
+    NotAdmitted, NotJoined, PluginAnswer,
 };
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, SessionId},
@@ -46,6 +46,7 @@ pub(crate) fn job_id() -> JobId {
 
 /// Whatever control has heard, and how it answers.
 pub(crate) struct Control {
+    tokens: JoinTokens,
     heard: Mutex<Vec<HubEvent>>,
     landed: Mutex<Vec<Landed>>,
     pub(crate) changed: Notify,
@@ -67,8 +68,9 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    fn new() -> Arc<Self> {
+    fn new(tokens: JoinTokens) -> Arc<Self> {
         Arc::new(Self {
+            tokens,
             heard: Mutex::default(),
             landed: Mutex::default(),
             changed: Notify::new(),
@@ -122,7 +124,7 @@ impl Control {
 
     pub(crate) async fn left(&self, who: SessionId) -> pigeon_hub::SessionEnd {
         self.event("a session ends", |event| match event {
-            HubEvent::Left { session, end } if *session == who => Some(end.clone()),
+            HubEvent::Left { session, end, .. } if *session == who => Some(end.clone()),
             _ => None,
         })
         .await
@@ -205,6 +207,10 @@ impl HubHandler for Control {
         (job == job_id()).then(|| JobAnswer { context, options: vec![("key".into(), "välue".into())] })
     }
 
+    async fn join(&self, token: Digest, _: Certified) -> Result<(), NotJoined> {
+        self.tokens.redeem(token)
+    }
+
     fn admit(&self, agent: AgentId, _: Digest) -> Result<(), NotAdmitted> {
         if self.revoked.lock().unwrap().contains(&agent) { Err(NotAdmitted::Revoked) } else { Ok(()) }
     }
@@ -232,8 +238,8 @@ impl Host {
         ca: CertificateAuthority,
         configure: impl Fn(&mut HubConfig),
     ) -> Self {
-        let control = Control::new();
         let tokens = JoinTokens::new(ca.fingerprint());
+        let control = Control::new(tokens.clone());
         let mut config = HubConfig::new(listen);
         config.beat = Duration::from_millis(500);
         config.trusted_keys = vec![control.publisher.public_key().as_ref().try_into().unwrap()];
@@ -241,7 +247,7 @@ impl Host {
         // The address of a hub that has just gone may take a moment to be free.
         let hub = timeout(LONG, async {
             loop {
-                match Hub::bind(config.clone(), ca.clone(), tokens.clone(), Arc::clone(&control) as _).await {
+                match Hub::bind(config.clone(), ca.clone(), Arc::clone(&control) as _).await {
                     Ok(hub) => return hub,
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
