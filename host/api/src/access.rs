@@ -98,33 +98,59 @@ impl fmt::Debug for NewToken {
 }
 
 /// A token for agents to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinSpec {
     /// How many agents may join with it.
     pub uses: u32,
     /// How long it is good for, in milliseconds.
     pub ttl_ms: u64,
+    /// Labels that agents have who join with it: `rack=7`, `gpu`. Where an agent says another value of the same key itself,
+    /// this one counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 64)]
+    pub labels: Vec<String>,
+}
+
+/// A token with which agents join, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenInfo {
+    /// What it is called.
+    pub id: String,
+    /// Who made it.
+    pub author: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_ms: i64,
+    /// How many agents may join with it in all.
+    pub uses: u32,
+    /// How many still may.
+    pub left: u32,
+    /// Labels that agents have who joined with it.
+    pub labels: Vec<String>,
 }
 
 /// A token with which agents join. The secret is shown once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewJoinToken {
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: JoinTokenInfo,
     /// What an agent is given, by a file or a credential. It pins the control host's CA.
     pub secret: String,
     /// Where agents connect: `HOST:PORT` over UDP, as far as the control host knows.
     pub hub: String,
-    /// When it ends, in milliseconds since 1970.
-    pub expires_ms: i64,
 }
 
 /// The same without its secret, where that has gone elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinInfo {
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: JoinTokenInfo,
     /// Where agents connect: `HOST:PORT` over UDP, as far as the control host knows.
     pub hub: String,
-    /// When it ends, in milliseconds since 1970.
-    pub expires_ms: i64,
 }
 
 impl fmt::Debug for NewJoinToken {

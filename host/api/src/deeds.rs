@@ -16,7 +16,7 @@ pub struct Deeds {
 /// What became of one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deed {
-    /// The thing: a job by its id, a schedule or a token by its name.
+    /// The thing: a job by its id, a schedule, a token or an agent by its name.
     pub of: String,
     /// What was done with it; nothing if it could not be.
     pub done: Option<Done>,
@@ -51,6 +51,8 @@ pub enum Done {
     Cancelled,
     /// It waits until it is resumed.
     Paused,
+    /// It takes nothing until it is resumed.
+    Drained,
     /// It goes on.
     Resumed,
     /// What could not be judged is tried again.

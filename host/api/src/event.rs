@@ -127,6 +127,12 @@ pub enum EventKind {
     AgentLost,
     /// An agent was sent away.
     AgentRefused,
+    /// Somebody wants an agent to take nothing.
+    AgentDrained,
+    /// Somebody wants an agent to take work again.
+    AgentResumed,
+    /// An agent was revoked: it may not come back.
+    AgentRevoked,
     /// A schedule was added.
     ScheduleAdded,
     /// A schedule was removed.

@@ -44,14 +44,14 @@ use futures::stream::BoxStream;
 pub use pigeon_protocol::id::{Digest, JobId, RunKey, Shape};
 
 pub use self::{
-    access::{JoinInfo, JoinSpec, NewJoinToken, NewToken, Role, TokenInfo, TokenSpec},
+    access::{JoinInfo, JoinSpec, JoinTokenInfo, NewJoinToken, NewToken, Role, TokenInfo, TokenSpec},
     chunk::{Chunk, ChunkBuilder},
     context::{ContextInfo, ContextList},
     dead::{DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ParseDeadIdError},
     deeds::{Deed, Deeds, Done},
     error::{ApiError, ErrorKind},
     event::{Event, EventFilter, EventKind, JobEvent, Landed, Progress, Watch},
-    fleet::{AgentState, AgentStatus, Health},
+    fleet::{AgentDetail, AgentMark, AgentState, AgentStatus, CachedPlugin, Health, Revocation},
     job::{
         Clock, JobFilter, JobRequest, JobState, JobStatus, JobSummary, Limits, ResumePoint, RetryPolicy, Stop, Times,
         Waiting, Work, WorkerStatus,
@@ -182,11 +182,32 @@ pub trait Pigeon: Send + Sync {
 
     // The control host.
 
-    /// Agents that are in, or were since the control host started, by name.
+    /// Agents that are in, and those that are remembered, by name.
     async fn agents(&self) -> Result<Vec<AgentStatus>>;
+
+    /// One agent: by its id, by the beginning or the end of that, or by its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], with the names that are close to it as hint; [`ErrorKind::Conflict`] if it may be several.
+    async fn agent(&self, reference: &str) -> Result<AgentDetail>;
+
+    /// Have an agent take nothing, until it is to take work again. It ends what it has, and stays.
+    ///
+    /// # Errors
+    /// As those of [`agent`](Self::agent); [`ErrorKind::Conflict`] if it is revoked.
+    async fn drain_agent(&self, reference: &str, drained: bool) -> Result<AgentDetail>;
+
+    /// Revoke an agent: it is sent away at once, others do its work, and it may not come back. `why` is for the log.
+    async fn revoke_agent(&self, reference: &str, why: &str) -> Result<AgentDetail>;
 
     /// A token with which agents join.
     async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken>;
+
+    /// The tokens with which agents join, in the order in which they were made.
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenInfo>>;
+
+    /// Have a token with which agents join be good for nothing any more. Who has joined with it stays.
+    async fn revoke_join_token(&self, id: &str) -> Result<()>;
 
     /// The tokens for the API that are not revoked, by name.
     async fn tokens(&self) -> Result<Vec<TokenInfo>>;

@@ -7,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     AgentStatus, ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, DeadName, ErrorKind, Event, EventFilter,
-    JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, RunResult, ScheduleInfo, TokenInfo, Watch, text,
+    JobFilter, JobState, JobStatus, JobSummary, JoinTokenInfo, PluginInfo, Problem, RunResult, ScheduleInfo, TokenInfo,
+    Watch, text,
 };
 
 /// Entries of a page if nothing is said.
@@ -118,6 +119,22 @@ pub struct ScheduleList {
 pub struct AgentList {
     /// By name.
     pub agents: Vec<AgentStatus>,
+}
+
+/// Tokens with which agents join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenList {
+    /// In the order in which they were made.
+    pub tokens: Vec<JoinTokenInfo>,
+}
+
+/// Tokens of either kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AllTokens {
+    /// Those for the API, by name; none where they may not be seen.
+    pub tokens: Vec<TokenInfo>,
+    /// Those with which agents join, in the order in which they were made.
+    pub join_tokens: Vec<JoinTokenInfo>,
 }
 
 /// Tokens for the API.

@@ -93,13 +93,13 @@ fn facts(status: &HostStatus, view: &View) -> Vec<(&'static str, words::Tone, St
     if queue.paused > 0 {
         waiting.push_str(&format!("; {} of them paused", number(queue.paused)));
     }
-    let stuck = queue.runs > queue.paused && status.agents.iter().all(|agent| agent.state == AgentState::Away);
+    let stuck = queue.runs > queue.paused && !status.agents.iter().any(|agent| agent.state == AgentState::Ready);
     let mut facts: Vec<(_, words::Tone, _)> = vec![
         ("queue", if stuck { Paint::warn } else { words::plain }, waiting),
         ("jobs", words::plain, counted(status.jobs.iter().map(|(state, count)| (state.as_str(), *count)), "none")),
     ];
     let of = |state| status.agents.iter().filter(|agent| agent.state == state).count() as u64;
-    let states = [AgentState::Ready, AgentState::Draining, AgentState::Away];
+    let states = [AgentState::Ready, AgentState::Draining, AgentState::Drained, AgentState::Away, AgentState::Revoked];
     let mut agents = counted(states.map(|state| (words::agent(state), of(state))), "none has come");
     let sick = status.agents.iter().filter(|agent| agent.health != Health::Good).count() as u64;
     if sick > 0 {

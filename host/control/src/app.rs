@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pigeon_api::{EventKind, NewToken, Pigeon};
+use pigeon_api::{AgentState, EventKind, NewToken, Pigeon};
 use pigeon_hub::{CertificateAuthority, Hub, HubHandle, ca::ServerCertificate};
 use pigeon_protocol::enrol::JoinToken;
 use pigeon_store::{Retention, Swept};
@@ -172,7 +172,7 @@ impl App {
             metrics.queue = core.queue(&overview, clock::now_ms()).0;
             for agent in overview.agents {
                 metrics.agents[agent.state as usize] += 1;
-                if agent.state != pigeon_api::AgentState::Away {
+                if !matches!(agent.state, AgentState::Away | AgentState::Revoked) {
                     metrics.slots += u64::from(agent.slots);
                 }
             }
@@ -198,7 +198,7 @@ impl App {
         Ok(self.ca.server(names)?)
     }
 
-    /// A token with which `uses` agents may enrol within `lifetime`.
+    /// A token with which `uses` agents of this very process may enrol within `lifetime`: it is not kept.
     ///
     /// # Errors
     /// If the system gives no random bytes.

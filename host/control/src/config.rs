@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use pigeon_hub::ca::AGENT_CERTIFICATE_LIFETIME;
 use pigeon_store::Retention;
 
 /// How a control host is set up.
@@ -41,7 +42,9 @@ pub struct ServerSettings {
     pub advertise: Option<String>,
     /// Most agents connected at once.
     pub max_agents: usize,
-    /// How long agents' certificates are good for. Agents renew them when two thirds of that have passed.
+    /// How long agents' certificates are good for: a day, if nothing else is said. Agents renew them when two thirds of that
+    /// have passed, without leaving, and one that was away for longer when it comes back, for 30 days. What is stolen of an
+    /// agent that is not revoked is good for so long, so less is better as long as agents find the control host in time.
     pub agent_certificates: Duration,
     /// Time between two sweeps, which remove what [`Config::retention`] need not keep.
     pub sweep_every: Duration,
@@ -60,7 +63,7 @@ impl Default for ServerSettings {
         Self {
             advertise: None,
             max_agents: 10_000,
-            agent_certificates: Duration::from_secs(7 * 24 * 3600),
+            agent_certificates: AGENT_CERTIFICATE_LIFETIME,
             sweep_every: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             least_free: 64 << 20,

@@ -1,7 +1,7 @@
 //! What all clients of this control host share, and how its jobs are taken up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -10,7 +10,7 @@ use std::{
 
 use pigeon_api::{ApiError, ErrorKind, EventKind, JobRequest, JobState, PluginLimits, Result};
 use pigeon_hub::JoinTokens;
-use pigeon_protocol::id::{Digest, JobId, RunIndex};
+use pigeon_protocol::id::{AgentId, Digest, JobId, RunIndex};
 use pigeon_scheduler as scheduler;
 use pigeon_store::{ChunkInfo, JobRecord, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<Journal>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) kept: Kept,
+    /// For agents of this process.
     pub(crate) join_tokens: JoinTokens,
     /// Where agents are told to connect.
     pub(crate) hub: RwLock<String>,
@@ -63,6 +64,8 @@ pub(crate) struct Core {
 /// What only a control host that serves many has.
 pub(crate) struct Serving {
     pub(crate) tokens: Tokens,
+    /// Agents that may not come in.
+    pub(crate) revoked: RwLock<HashSet<AgentId>>,
 }
 
 impl Core {
@@ -89,6 +92,12 @@ impl Core {
     /// A job that is owned here.
     pub(crate) fn owned(&self, job: JobId) -> Option<Arc<Job>> {
         self.jobs.get(job)
+    }
+
+    /// Whether an agent may not come in.
+    pub(crate) fn is_revoked(&self, agent: AgentId) -> bool {
+        let Some(Serving { revoked, .. }) = &self.serving else { return false };
+        revoked.read().unwrap_or_else(PoisonError::into_inner).contains(&agent)
     }
 
     /// Whether the owner of the queue is there.

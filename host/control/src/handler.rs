@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pigeon_api::{ApiError, ErrorKind};
-use pigeon_hub::{HubEvent, HubHandler, JobAnswer, Landed, NotAdmitted, PluginAnswer};
+use pigeon_hub::{Certified, HubEvent, HubHandler, JobAnswer, Landed, NotAdmitted, NotJoined, PluginAnswer};
 use pigeon_protocol::{
-    id::{AgentId, Digest, JobId, LeaseId, SessionId},
+    id::{AgentId, Digest, IncarnationId, JobId, LeaseId, SessionId},
     message::Beat,
 };
+use pigeon_store::{AgentRecord, AgentSeen, JoinRefusal, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{core::Core, owner::Command};
+use crate::{clock, core::Core, owner::Command};
 
 /// Passes on to the owner what it has to decide, and answers the rest itself.
 pub(crate) struct Handler {
@@ -25,6 +26,39 @@ impl Handler {
         Self { core, unrecorded }
     }
 
+    /// Remember that an agent came in, or left. Gives what is known of one that came in.
+    async fn remember(&self, event: &HubEvent) -> Option<Box<AgentRecord>> {
+        self.core.serving.as_ref()?;
+        let (agent, hello, certificate, ends_ms) = match event {
+            HubEvent::Joined { agent, hello, certificate, ends_ms, .. } => (agent, hello, certificate, ends_ms),
+            HubEvent::Left { agent, .. } => {
+                if let Err(error) = self.core.store.agent_left(*agent, clock::now_ms()).await {
+                    tracing::debug!(%agent, error = &error as &dyn std::error::Error, "when an agent left is not remembered");
+                }
+                return None;
+            }
+            _ => return None,
+        };
+        let seen = AgentSeen {
+            agent: *agent,
+            name: hello.name.clone(),
+            labels: hello.labels.clone(),
+            incarnation: IncarnationId::from_slice(&hello.incarnation).unwrap_or_default(),
+            certificate: *certificate,
+            ends_ms: *ends_ms,
+            at_ms: clock::now_ms(),
+        };
+        let known = match self.core.store.see_agent(seen).await {
+            Ok(known) => Ok(Some(known)),
+            Err(error) => {
+                tracing::warn!(%agent, error = &error as &dyn std::error::Error, "that an agent came is not remembered");
+                // A disk that takes nothing can still be read.
+                self.core.store.agent(*agent).await
+            }
+        };
+        known.ok().flatten().map(Box::new)
+    }
+
     async fn tell(&self, command: Command) {
         // The owner is gone only when the hub goes too.
         let _ = self.core.tell(command).await;
@@ -34,13 +68,13 @@ impl Handler {
 #[async_trait]
 impl HubHandler for Handler {
     async fn event(&self, event: HubEvent) {
-        self.tell(Command::Hub(event)).await;
+        let known = self.remember(&event).await;
+        self.tell(Command::Hub(event, known)).await;
     }
 
     async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId> {
         let (answer, answered) = oneshot::channel();
-        let leases = beat.leases.into_iter().map(LeaseId).collect();
-        self.tell(Command::Beat(session, leases, answer)).await;
+        self.tell(Command::Beat(session, beat, answer)).await;
         answered.await.unwrap_or_default()
     }
 
@@ -75,8 +109,46 @@ impl HubHandler for Handler {
         self.core.owned(job).map(|job| job.answer())
     }
 
-    fn admit(&self, _agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {
-        // Every certificate that proves to be of our CA is good: none is ever revoked.
-        Ok(())
+    fn admit(&self, agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {
+        match self.core.is_revoked(agent) {
+            true => Err(NotAdmitted::Revoked),
+            false => Ok(()),
+        }
     }
+
+    async fn join(&self, token: Digest, certified: Certified) -> Result<(), NotJoined> {
+        // Those of this process come with a token that was never written down.
+        let own = self.core.join_tokens.redeem(token);
+        if self.core.serving.is_none() || own.is_ok() {
+            return own;
+        }
+        match self.core.store.join_agent(token, certified_now(certified)).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::NoJoin(JoinRefusal::Unknown)) => Err(NotJoined::Unknown),
+            Err(StoreError::NoJoin(JoinRefusal::Expired)) => Err(NotJoined::Expired),
+            Err(StoreError::NoJoin(JoinRefusal::UsedUp)) => Err(NotJoined::UsedUp),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an agent cannot join");
+                Err(NotJoined::Failed)
+            }
+        }
+    }
+
+    async fn renewed(&self, certified: Certified) {
+        if self.core.serving.is_none() {
+            return;
+        }
+        let (agent, ends_ms) = (certified.agent, certified.ends_ms);
+        if let Err(error) = self.core.store.renew_agent(certified_now(certified)).await {
+            // It is good all the same: that it is known matters to those who look.
+            tracing::warn!(%agent, error = &error as &dyn std::error::Error, "a renewed certificate is not remembered");
+        }
+        self.tell(Command::Renewed(agent, ends_ms)).await;
+    }
+}
+
+/// What the hub told, as the store remembers it.
+fn certified_now(certified: Certified) -> pigeon_store::Certified {
+    let Certified { agent, name, certificate, ends_ms } = certified;
+    pigeon_store::Certified { agent, name, certificate, ends_ms, at_ms: clock::now_ms() }
 }

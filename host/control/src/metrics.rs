@@ -33,7 +33,7 @@ pub struct Metrics {
     /// Dead letters.
     pub dead: u64,
     /// Agents that take work, those that drain, and those that are away.
-    pub agents: [u64; 3],
+    pub agents: [u64; 5],
     /// Slots of the agents that are in.
     pub slots: u64,
     /// What the hub has counted.

@@ -31,13 +31,13 @@ pub use self::{
     tls::{FetchedCa, Trust, fetch_ca, pem},
 };
 use crate::{
-    AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
-    HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, Landed,
-    NewJoinToken, NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop,
-    Submission, TokenInfo, TokenSpec, Watch,
+    AgentDetail, AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event,
+    EventFilter, HostStats, HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary,
+    JoinSpec, JoinTokenInfo, Landed, NewJoinToken, NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint,
+    Revocation, ScheduleInfo, ScheduleSpec, Stop, Submission, TokenInfo, TokenSpec, Watch,
     page::{
         AgentList, Count, DeadDocument, DeadPage, DeadQuery, DeadSelection, EventPage, EventsQuery, JobPage, JobsQuery,
-        MOST_PAGE, PluginList, RunsQuery, ScheduleList, Submitted, TokenList,
+        JoinTokenList, MOST_PAGE, PluginList, RunsQuery, ScheduleList, Submitted, TokenList,
     },
     wire,
 };
@@ -368,6 +368,28 @@ impl Pigeon for RestClient {
 
     async fn agents(&self) -> Result<Vec<AgentStatus>> {
         Ok(self.0.document::<AgentList>(Call::get(self.url(&["agents"]))).await?.agents)
+    }
+
+    async fn agent(&self, reference: &str) -> Result<AgentDetail> {
+        self.0.document(Call::get(self.url(&["agents", reference]))).await
+    }
+
+    async fn drain_agent(&self, reference: &str, drained: bool) -> Result<AgentDetail> {
+        let how = if drained { "drain" } else { "resume" };
+        self.0.document(Call::post(self.url(&["agents", reference, how])).safe()).await
+    }
+
+    async fn revoke_agent(&self, reference: &str, why: &str) -> Result<AgentDetail> {
+        let revocation = Revocation { why: why.to_owned() };
+        self.0.document(Call::post(self.url(&["agents", reference, "revoke"])).safe().json(&revocation)?).await
+    }
+
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenInfo>> {
+        Ok(self.0.document::<JoinTokenList>(Call::get(self.url(&["agents", "tokens"]))).await?.tokens)
+    }
+
+    async fn revoke_join_token(&self, id: &str) -> Result<()> {
+        self.0.done(Call::delete(self.url(&["agents", "tokens", id]))).await
     }
 
     async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken> {

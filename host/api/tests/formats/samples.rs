@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 use bytes::Bytes;
 use pigeon_api::{
     page::{
-        AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
-        RunList, ScheduleList, TokenList,
+        AgentList, AllTokens, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage,
+        JoinTokenList, PluginList, RunList, ScheduleList, TokenList,
     },
     report::{Report, ReportError, ReportItem, ReportPlugin, ReportRun, ReportWorker},
     *,
@@ -39,9 +39,15 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("job-request", written([request(), least_request()])),
         ("job-status", written(job_states())),
         ("job-summary", written([job_summary()])),
-        ("join-info", written([JoinInfo { hub: "h:4781".to_owned(), expires_ms: 5 }])),
+        ("join-info", written([JoinInfo { info: join_token(), hub: "h:4781".to_owned() }])),
+        ("join-token-list", written([JoinTokenList { tokens: vec![join_token()] }])),
+        ("agent-detail", written([agent_detail()])),
+        ("all-tokens", written([AllTokens { tokens: Vec::new(), join_tokens: vec![join_token()] }])),
         ("landed", written([Landed { batch: 3, runs: vec![run_result()] }])),
-        ("new-join-token", written([NewJoinToken { secret: "s".to_owned(), hub: "h:4781".to_owned(), expires_ms: 5 }])),
+        (
+            "new-join-token",
+            written([NewJoinToken { info: join_token(), secret: "s".to_owned(), hub: "h:4781".to_owned() }]),
+        ),
         ("new-token", written([NewToken { info: token(), secret: "s".to_owned() }])),
         ("plugin-info", written([plugin()])),
         ("plugin-limits", written([PluginLimits::default(), limited()])),
@@ -208,6 +214,8 @@ pub(crate) fn request() -> JobRequest {
         },
         priority: -7,
         max_parallel: Some(4),
+        require: vec!["arch=x86_64".to_owned()],
+        prefer: vec!["gpu".to_owned()],
         fail_fast: true,
         seed: u64::MAX,
         clock: Clock::At(1_700_000_000_000_000_000),
@@ -249,6 +257,7 @@ fn job_states() -> Vec<JobStatus> {
     let waits = [
         None,
         Some(Waiting::NoAgent),
+        Some(Waiting::NoLabel { labels: vec!["gpu".to_owned()] }),
         Some(Waiting::AgentsBusy),
         Some(Waiting::Backoff { until_ms: 5 }),
         Some(Waiting::Items),
@@ -434,6 +443,33 @@ fn events() -> Vec<Event> {
     vec![event(EventKind::JobSubmitted, Some(job()), None), event(EventKind::AgentLost, None, Some("worker-1"))]
 }
 
+fn join_token() -> JoinTokenInfo {
+    JoinTokenInfo {
+        id: "join-1f3a9c04".to_owned(),
+        author: "ann".to_owned(),
+        created_ms: 1,
+        expires_ms: 5,
+        uses: 3,
+        left: 2,
+        labels: vec!["rack=7".to_owned()],
+    }
+}
+
+fn agent_detail() -> AgentDetail {
+    let mark = AgentMark { at_ms: 5, by: "ann".to_owned(), why: "it was stolen".to_owned() };
+    AgentDetail {
+        status: agent(),
+        first_ms: 1,
+        incarnation: Some("0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e02".to_owned()),
+        certificate_ends_ms: Some(9),
+        token: Some("join-1f3a9c04".to_owned()),
+        plugins: vec![CachedPlugin { digest: Digest::of(b"plugin"), name: Some("gexpr@0.1.0".to_owned()) }],
+        models: vec!["codellama:7b".to_owned()],
+        drained: Some(AgentMark { why: String::new(), ..mark.clone() }),
+        revoked: Some(mark),
+    }
+}
+
 fn agent() -> AgentStatus {
     AgentStatus {
         id: "0198f3c2-7d4e-7c11-9a51-0a4d2b8f6e01".to_owned(),
@@ -449,6 +485,10 @@ fn agent() -> AgentStatus {
         failures: 2,
         health: Health::Warning,
         reasons: vec!["it is slow".to_owned()],
+        labels: vec!["arch=x86_64".to_owned()],
+        computing: 2,
+        waiting: 1,
+        rss: 90 << 20,
     }
 }
 

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use pigeon_api::report::{Report, ReportRun};
 use pigeon_api::{
-    AgentStatus, ContextInfo, ContextList, DeadLetter, Deeds, Event, HostStats, HostStatus, ItemResult, JobEvent,
-    JobRequest, JobStatus, JobSummary, JoinInfo, Landed, NewJoinToken, NewToken, PluginInfo, PluginLimits, Problem,
-    RunResult, ScheduleInfo, ScheduleSpec, Submission, TokenInfo,
+    AgentDetail, AgentStatus, ContextInfo, ContextList, DeadLetter, Deeds, Event, HostStats, HostStatus, ItemResult,
+    JobEvent, JobRequest, JobStatus, JobSummary, JoinInfo, Landed, NewJoinToken, NewToken, PluginInfo, PluginLimits,
+    Problem, RunResult, ScheduleInfo, ScheduleSpec, Submission, TokenInfo,
     page::{
-        AgentList, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage, PluginList,
-        RunList, ScheduleList, TokenList,
+        AgentList, AllTokens, Broken, Count, DeadDocument, DeadPage, DeadSelection, EventPage, JobList, JobPage,
+        JoinTokenList, PluginList, RunList, ScheduleList, TokenList,
     },
 };
 use serde_json::{Map, Value, json};
@@ -70,6 +70,7 @@ macro_rules! schemas {
 }
 
 schemas! {
+    "agent-detail" => AgentDetail,
     "agent-list" => AgentList,
     "agent-status" => AgentStatus,
     "broken" => Broken,
@@ -93,6 +94,7 @@ schemas! {
     "job-status" => JobStatus,
     "job-summary" => JobSummary,
     "join-info" => JoinInfo,
+    "join-token-list" => JoinTokenList,
     "landed" => Landed,
     "new-join-token" => NewJoinToken,
     "new-token" => NewToken,
@@ -109,6 +111,7 @@ schemas! {
     "schedule-spec" => ScheduleSpec,
     "submission" => Submission,
     "token-info" => TokenInfo,
+    "all-tokens" => AllTokens,
     "token-list" => TokenList,
 }
 

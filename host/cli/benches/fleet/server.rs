@@ -1,7 +1,7 @@
 //! The server: a process of its own, looked at from outside.
 
 use std::{
-    fs,
+    env, fs,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -30,7 +30,8 @@ impl Server {
         // Beside the build, since a temporary folder may be in memory and would sync for nothing.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let state: PathBuf = dir.path().join("server");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pigeon"));
+        let program = env::var_os("FLEET_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_pigeon").into());
+        let mut command = Command::new(program);
         for variable in ["XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
             command.env(variable, dir.path().join(variable));
         }
@@ -57,7 +58,7 @@ impl Server {
 
     /// A token with which so many agents may join.
     pub(crate) fn join_token(&self, uses: usize) -> NewJoinToken {
-        let spec = JoinSpec { uses: uses as u32, ttl_ms: 600_000 };
+        let spec = JoinSpec { uses: uses as u32, ttl_ms: 600_000, labels: Vec::new() };
         self.runtime.block_on(self.client.create_join_token(spec)).unwrap()
     }
 

@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use pigeon_api::{
-    AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
-    HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken,
-    NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, TokenInfo,
-    TokenSpec, Watch,
+    AgentDetail, AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event,
+    EventFilter, HostStats, HostStatus, ItemResult, JobEvent, JobFilter, JobId, JobRequest, JobStatus, JobSummary,
+    JoinSpec, JoinTokenInfo, NewJoinToken, NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint,
+    ScheduleInfo, ScheduleSpec, Stop, TokenInfo, TokenSpec, Watch,
 };
 
 /// The newest first, where there is an order.
@@ -192,6 +192,26 @@ impl Pigeon for Fake {
     }
 
     async fn agents(&self) -> Result<Vec<AgentStatus>> {
+        not_here()
+    }
+
+    async fn agent(&self, _: &str) -> Result<AgentDetail> {
+        not_here()
+    }
+
+    async fn drain_agent(&self, _: &str, _: bool) -> Result<AgentDetail> {
+        not_here()
+    }
+
+    async fn revoke_agent(&self, _: &str, _: &str) -> Result<AgentDetail> {
+        not_here()
+    }
+
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenInfo>> {
+        not_here()
+    }
+
+    async fn revoke_join_token(&self, _: &str) -> Result<()> {
         not_here()
     }
 

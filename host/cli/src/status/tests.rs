@@ -21,6 +21,10 @@ fn agent(name: &str, state: AgentState, health: Health) -> AgentStatus {
         failures: 12,
         health,
         reasons,
+        labels: vec!["arch=x86_64".to_owned()],
+        computing: 2,
+        waiting: 1,
+        rss: 90 << 20,
     }
 }
 

@@ -328,7 +328,7 @@ fn changes(others: &BTreeMap<String, Member>, names: &[String], wanted: Wanted) 
 /// A join token for one agent, in a file that only this user can read.
 async fn token(dir: &std::path::Path, client: &dyn Pigeon) -> Result<std::path::PathBuf, Failed> {
     let ttl_ms = u64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(u64::MAX);
-    let token = client.create_join_token(JoinSpec { uses: 1, ttl_ms }).await?;
+    let token = client.create_join_token(JoinSpec { uses: 1, ttl_ms, labels: Vec::new() }).await?;
     let path = dir.join("join.token");
     let write = || {
         std::fs::create_dir_all(dir)?;
@@ -360,7 +360,9 @@ async fn all_in(
                     .any(|old| (&old.id, &old.address, old.since_ms) == (&agent.id, &agent.address, agent.since_ms))
         };
         let is_in = |name: &str| {
-            there.iter().any(|agent| agent.name == name && agent.state == AgentState::Ready && !is_old(agent))
+            there.iter().any(|agent| {
+                agent.name == name && matches!(agent.state, AgentState::Ready | AgentState::Drained) && !is_old(agent)
+            })
         };
         let Some(missing) = cluster.agents.keys().find(|name| !is_in(name)) else { break };
         for (name, process) in started.iter_mut() {

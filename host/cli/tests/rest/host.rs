@@ -82,7 +82,7 @@ async fn a_host_is_run_from_afar() {
     ci.remove_schedule("nightly").await.unwrap();
     assert_eq!(ci.remove_schedule("nightly").await.unwrap_err().kind, ErrorKind::NotFound);
 
-    let join = ci.create_join_token(JoinSpec { uses: 1, ttl_ms: 60_000 }).await.unwrap();
+    let join = ci.create_join_token(JoinSpec { uses: 1, ttl_ms: 60_000, labels: Vec::new() }).await.unwrap();
     assert!(!join.secret.is_empty() && !join.hub.is_empty());
     assert_eq!(ci.agents().await.unwrap(), []);
     assert_eq!(ci.status().await.unwrap().dead, 0);

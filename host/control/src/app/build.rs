@@ -11,7 +11,7 @@ use std::{
 use pigeon_api::{EventKind, JobId, NewToken, words::plural};
 use pigeon_hub::{CertificateAuthority, Hub, HubConfig, JoinTokens};
 use pigeon_scheduler as scheduler;
-use pigeon_store::{Access, Options, SqliteStore, Store};
+use pigeon_store::{Access, AgentRecord, Options, SqliteStore, Store};
 use ring::signature::Ed25519KeyPair;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -49,12 +49,14 @@ impl App {
         let serves = config.server.is_some();
         let store = open(&config.state_dir, serves).await?;
         let (ca, key) = identity(&config)?;
-        let (serving, first_token) = match serves {
+        let (serving, first_token, remembered) = match serves {
             true => {
-                let (serving, first_token) = admission(&store, &config).await?;
-                (Some(serving), first_token)
+                let state = |source| ControlError::State { path: config.state_dir.clone(), source };
+                let remembered = store.agents().await.map_err(state)?;
+                let (serving, first_token) = admission(&store, &config, &remembered).await?;
+                (Some(serving), first_token, remembered)
             }
-            false => (None, None),
+            false => (None, None, Vec::new()),
         };
         let (commands, received) = mpsc::channel(COMMANDS);
         let (journal, writing) = Journal::start(store.clone());
@@ -87,11 +89,13 @@ impl App {
             hub_config.max_sessions = server.max_agents;
             hub_config.agent_certificates = server.agent_certificates;
         }
-        let hub = Hub::bind(hub_config, ca.clone(), core.join_tokens.clone(), Arc::new(handler)).await?;
+        let hub = Hub::bind(hub_config, ca.clone(), Arc::new(handler)).await?;
         *core.hub.write().unwrap_or_else(std::sync::PoisonError::into_inner) = config.hub(hub.addr());
 
         let stop = CancellationToken::new();
-        let owner = tokio::spawn(owner(&config, &core, &hub)?.run(received, stop.clone()));
+        let mut owner = owner(&config, &core, &hub)?;
+        owner.know(&remembered);
+        let owner = tokio::spawn(owner.run(received, stop.clone()));
         let app = Self {
             client: Arc::new(Client::new(core.clone(), "")),
             core,
@@ -158,12 +162,17 @@ fn identity(config: &Config) -> Result<(CertificateAuthority, Ed25519KeyPair), C
 
 /// Who may come in over the API; with the token that was made, if one was: by the first start, or because it was asked for
 /// and nobody has one that is good.
-async fn admission(store: &Arc<dyn Store>, config: &Config) -> Result<(Serving, Option<NewToken>), ControlError> {
+async fn admission(
+    store: &Arc<dyn Store>,
+    config: &Config,
+    agents: &[AgentRecord],
+) -> Result<(Serving, Option<NewToken>), ControlError> {
     let tokens = Tokens::load(store.clone()).await.map_err(ControlError::Queue)?;
     let wanted = config.server.as_ref().is_some_and(|server| server.new_admin_token);
     let make = tokens.is_empty() || (wanted && !tokens.admits_admin(&config.state_dir));
     let made = if make { Some(tokens.create_admin(&config.state_dir).await?) } else { None };
-    Ok((Serving { tokens }, made))
+    let revoked = agents.iter().filter(|agent| agent.revoked.is_some()).map(|agent| agent.agent).collect();
+    Ok((Serving { tokens, revoked: RwLock::new(revoked) }, made))
 }
 
 fn owner(config: &Config, core: &Core, hub: &Hub) -> Result<Owner, ControlError> {

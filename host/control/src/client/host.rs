@@ -1,18 +1,16 @@
-//! The control host itself: agents, tokens, limits, figures, backups.
+//! The control host itself: tokens, limits, figures, backups.
 
 use std::{
     collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
-    sync::PoisonError,
-    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use pigeon_api::{
-    AgentStatus, ApiError, ErrorKind, EventKind, HostStats, HostStatus, JobState, JoinSpec, NewJoinToken, NewToken,
-    PluginLimits, QueueStatus, Result, ScheduleInfo, ScheduleSpec, TokenSpec, words::plural,
+    ApiError, ErrorKind, EventKind, HostStats, HostStatus, JobState, NewToken, PluginLimits, QueueStatus, Result,
+    ScheduleInfo, ScheduleSpec, TokenSpec, words::plural,
 };
 use tokio::sync::mpsc;
 
@@ -27,10 +25,6 @@ use crate::{
     status::word,
 };
 
-/// Agents that may join with one token, and for how long: a year.
-const MOST_USES: u32 = 100_000;
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// Pieces of a backup that wait to be taken, and how large they are, in bytes.
 const PIECES: usize = 4;
 const PIECE: usize = 256 << 10;
@@ -40,28 +34,6 @@ impl Client {
     pub(super) fn serving(&self) -> Result<&Serving> {
         let refuse = || ApiError::new(ErrorKind::Unsupported, "an embedded control host has no tokens: nobody asks it");
         self.core.serving.as_ref().ok_or_else(refuse)
-    }
-
-    pub(super) async fn list_agents(&self) -> Result<Vec<AgentStatus>> {
-        Ok(self.core.ask(Command::Look).await?.agents)
-    }
-
-    pub(super) async fn new_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken> {
-        let lifetime = Duration::from_millis(spec.ttl_ms);
-        if spec.uses == 0 || spec.uses > MOST_USES || lifetime.is_zero() || lifetime > LONGEST {
-            let message = format!("a join token is good for 1 to {MOST_USES} agents and a year at most");
-            return Err(ApiError::new(ErrorKind::BadRequest, message));
-        }
-        let token = self.core.join_tokens.issue(spec.uses, lifetime);
-        let token = token.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
-        let message = format!("{} may join within {} s", plural(spec.uses.into(), "agent"), lifetime.as_secs());
-        self.core.journal.note(&self.author, EventKind::TokenCreated, About::named("join"), message);
-        self.core.journal.flush().await;
-        Ok(NewJoinToken {
-            secret: token.reveal(),
-            hub: self.core.hub.read().unwrap_or_else(PoisonError::into_inner).clone(),
-            expires_ms: clock::signed(clock::now_ms().saturating_add(spec.ttl_ms)),
-        })
     }
 
     pub(super) async fn new_token(&self, spec: TokenSpec) -> Result<NewToken> {

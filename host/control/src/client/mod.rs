@@ -1,10 +1,11 @@
 //! What clients ask, answered in process: the API's trait over the store, the registry and the owner.
 //!
 //! By topic: `submit` (jobs and items coming in), `look` (what is told of jobs), `control` (pause, resume, cancel,
-//! delete), `dead` (dead letters), `host` (agents, tokens, limits, figures, the log, backups).
+//! delete), `dead` (dead letters), `fleet` (agents, and how they join), `host` (tokens, limits, figures, backups).
 
 mod control;
 mod dead;
+mod fleet;
 mod host;
 mod look;
 mod submit;
@@ -15,10 +16,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use pigeon_api::{
-    AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event, EventFilter, HostStats,
-    HostStatus, ItemResult, JobEvent, JobFilter, JobRequest, JobStatus, JobSummary, JoinSpec, NewJoinToken, NewToken,
-    Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo, ScheduleSpec, Stop, TokenInfo, TokenSpec,
-    Watch,
+    AgentDetail, AgentStatus, ApiError, Chunk, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, Event,
+    EventFilter, HostStats, HostStatus, ItemResult, JobEvent, JobFilter, JobRequest, JobStatus, JobSummary, JoinSpec,
+    JoinTokenInfo, NewJoinToken, NewToken, Pigeon, PluginInfo, PluginLimits, Result, ResumePoint, ScheduleInfo,
+    ScheduleSpec, Stop, TokenInfo, TokenSpec, Watch,
 };
 use pigeon_protocol::id::JobId;
 
@@ -157,8 +158,29 @@ impl Pigeon for Client {
         self.list_agents().await
     }
 
+    async fn agent(&self, reference: &str) -> Result<AgentDetail> {
+        self.show_agent(reference).await
+    }
+
+    async fn drain_agent(&self, reference: &str, drained: bool) -> Result<AgentDetail> {
+        self.hold_agent(reference, drained).await
+    }
+
+    async fn revoke_agent(&self, reference: &str, why: &str) -> Result<AgentDetail> {
+        let (reference, why) = (reference.to_owned(), why.to_owned());
+        self.whole(move |client| async move { client.send_agent_away(&reference, &why).await }).await
+    }
+
     async fn create_join_token(&self, spec: JoinSpec) -> Result<NewJoinToken> {
         self.new_join_token(spec).await
+    }
+
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenInfo>> {
+        self.list_join_tokens().await
+    }
+
+    async fn revoke_join_token(&self, id: &str) -> Result<()> {
+        self.forget_join_token(id).await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenInfo>> {

@@ -192,7 +192,8 @@ impl Collector for Host {
         )?;
         told.gauge("dead_letters", "Dead letters that nobody has retried or discarded", metrics.dead)?;
 
-        told.gauges("agents", "Agents, by state", "state", ["ready", "draining", "away"], metrics.agents)?;
+        let states = ["ready", "draining", "drained", "away", "revoked"];
+        told.gauges("agents", "Agents, by state", "state", states, metrics.agents)?;
         told.gauge("agent_slots", "Slots of the agents that are in", metrics.slots)?;
         told.counter("agent_sessions", "Sessions of agents that were welcomed", hub.joined)?;
         told.counter("agent_certificates", "Certificates of agents that were issued or renewed", hub.enrolled)?;
@@ -289,7 +290,7 @@ mod tests {
         let metrics = Metrics {
             runs: [5, 3, 2],
             refused: [6, 8, 9],
-            agents: [1, 0, 4],
+            agents: [1, 0, 0, 4, 0],
             dead: 7,
             queue,
             commits,

@@ -95,12 +95,12 @@ async fn whoever_has_the_state_directory_gets_another_admin_token_if_that_is_ask
 async fn join_tokens_say_where_to_go() {
     let dir = TempDir::new().unwrap();
     let app = server(dir.path()).await;
-    let token = app.client.create_join_token(JoinSpec { uses: 3, ttl_ms: 60_000 }).await.unwrap();
+    let token = app.client.create_join_token(JoinSpec { uses: 3, ttl_ms: 60_000, labels: Vec::new() }).await.unwrap();
     assert_eq!(token.hub, app.hub_address().to_string());
     let parsed: JoinToken = token.secret.parse().unwrap();
     assert_eq!(parsed.ca(), pigeon_api::Digest::of(app.ca_certificate()));
     for (uses, ttl_ms) in [(0, 1), (1, 0), (u32::MAX, 1), (1, u64::MAX)] {
-        let refused = app.client.create_join_token(JoinSpec { uses, ttl_ms }).await;
+        let refused = app.client.create_join_token(JoinSpec { uses, ttl_ms, labels: Vec::new() }).await;
         assert_eq!(kind(refused), ErrorKind::BadRequest);
     }
     stop(app).await;

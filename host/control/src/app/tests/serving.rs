@@ -166,7 +166,8 @@ async fn some_settings_change_while_it_runs() {
     config.server.as_mut().unwrap().least_free = u64::MAX;
     assert_eq!(app.reload(config).await, ["beat"]);
     assert_eq!(app.core.backlog.load(Relaxed), 20);
-    let token = app.client.create_join_token(pigeon_api::JoinSpec { uses: 1, ttl_ms: 1000 }).await.unwrap();
+    let token =
+        app.client.create_join_token(pigeon_api::JoinSpec { uses: 1, ttl_ms: 1000, labels: Vec::new() }).await.unwrap();
     assert_eq!(token.hub, "pigeon.example:7070");
     let reasons = app.ready().unwrap_err();
     assert!(reasons[0].ends_with("MiB are free on the disk of the state directory"), "{reasons:?}");

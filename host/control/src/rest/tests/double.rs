@@ -409,8 +409,37 @@ impl Pigeon for Client {
         Ok(Vec::new())
     }
 
+    async fn agent(&self, _: &str) -> Result<AgentDetail> {
+        not_here("agents")
+    }
+
+    async fn drain_agent(&self, _: &str, _: bool) -> Result<AgentDetail> {
+        not_here("agents")
+    }
+
+    async fn revoke_agent(&self, _: &str, _: &str) -> Result<AgentDetail> {
+        not_here("agents")
+    }
+
+    async fn join_tokens(&self) -> Result<Vec<JoinTokenInfo>> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke_join_token(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
     async fn create_join_token(&self, _: JoinSpec) -> Result<NewJoinToken> {
-        Ok(NewJoinToken { secret: "join me".to_owned(), hub: "localhost:4781".to_owned(), expires_ms: 5 })
+        let info = JoinTokenInfo {
+            id: "join-1".to_owned(),
+            author: self.author.clone(),
+            created_ms: 1,
+            expires_ms: 5,
+            uses: 1,
+            left: 1,
+            labels: Vec::new(),
+        };
+        Ok(NewJoinToken { info, secret: "join me".to_owned(), hub: "localhost:4781".to_owned() })
     }
 
     async fn tokens(&self) -> Result<Vec<TokenInfo>> {

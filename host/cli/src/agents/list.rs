@@ -1,57 +1,27 @@
-//! `pigeon agents`: who works for a server.
+//! The agents that there are.
 
-use clap::{Args, Subcommand};
 use pigeon_api::{AgentState, AgentStatus, page::AgentList};
 
+use super::ListArgs;
 use crate::{
-    connect::HostArgs,
     exit::{Exit, Failed},
     paint::{Colours, Paint},
-    paper::{OutputArgs, Paper},
+    paper::Paper,
     screen::Screen,
     text::{Column, Grid, View, cell, number},
+    units::Size,
     visit::visit,
     words,
 };
 
-/// Show the agents of a server
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  pigeon agents list
-  pigeon agents list --all         With those that have left or cannot be reached
-  pigeon token join --out FILE     Have another one join")]
-pub(crate) struct AgentsArgs {
-    #[command(subcommand)]
-    command: AgentsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum AgentsCommand {
-    /// Name the agents that are in
-    #[command(after_help = "\
-Examples:
-  pigeon agents list
-  pigeon agents list --all          With those that are away")]
-    List {
-        /// Also those that were in since the server started, and are away
-        #[arg(short, long)]
-        all: bool,
-        #[command(flatten)]
-        output: OutputArgs,
-        #[command(flatten)]
-        host: HostArgs,
-    },
-}
-
-/// Run the command.
-pub(crate) async fn run(args: AgentsArgs, colours: Colours, screen: Screen) -> Result<Exit, Failed> {
-    let AgentsCommand::List { all, output, host } = args.command;
+/// Name them.
+pub(super) async fn run(args: ListArgs, colours: Colours, screen: &Screen) -> Result<Exit, Failed> {
+    let ListArgs { all, output, host } = args;
     let mut paper = Paper::open(output, colours)?;
-    visit(&host, &screen, async |host| {
+    visit(&host, screen, async |host| {
         let mut agents = host.client().agents().await?;
         let known = agents.len();
-        agents.retain(|agent| all || agent.state != AgentState::Away);
+        agents.retain(|agent| all || !matches!(agent.state, AgentState::Away | AgentState::Revoked));
         let list = AgentList { agents };
         paper.show(&list, |list, view| table(&list.agents, view))?;
         match known - list.agents.len() {
@@ -74,6 +44,14 @@ fn short(id: &str) -> &str {
     id.char_indices().rev().nth(7).map_or(id, |(at, _)| &id[at..])
 }
 
+/// Runs that compute, and those that wait beside them.
+pub(super) fn load(agent: &AgentStatus) -> String {
+    match agent.waiting {
+        0 => number(agent.computing.into()),
+        waiting => format!("{}+{}", number(agent.computing.into()), number(waiting.into())),
+    }
+}
+
 fn table(agents: &[AgentStatus], view: &View) -> String {
     if agents.is_empty() {
         return String::new();
@@ -84,12 +62,15 @@ fn table(agents: &[AgentStatus], view: &View) -> String {
         Column::left("state").kept(),
         Column::left("health").kept(),
         Column::right("slots"),
+        Column::right("load"),
         Column::right("leases"),
         Column::right("runs"),
         Column::right("failures"),
         Column::left("since"),
         Column::left("address"),
         Column::left("version"),
+        Column::right("memory"),
+        Column::left("labels").cut(20),
         Column::left("why").cut(20),
     ]);
     for agent in agents {
@@ -99,12 +80,15 @@ fn table(agents: &[AgentStatus], view: &View) -> String {
             cell(words::agent(agent.state)),
             cell(words::health(agent.health)).painted(words::health_tone(agent.health)),
             cell(number(agent.slots.into())),
+            cell(load(agent)),
             cell(number(agent.leases.into())),
             cell(number(agent.runs)),
             cell(number(agent.failures)).painted_if(agent.failures > 0, Paint::warn),
             cell(view.moment.relative(agent.since_ms)),
             cell(&agent.address),
             cell(&agent.version),
+            cell(if agent.rss > 0 { Size(agent.rss).to_string() } else { String::new() }),
+            cell(agent.labels.join(" ")),
             cell(agent.reasons.join("; ")),
         ]);
     }
@@ -134,6 +118,10 @@ mod tests {
             failures: 0,
             health: Health::Good,
             reasons: Vec::new(),
+            labels: vec!["arch=x86_64".to_owned()],
+            computing: 2,
+            waiting: 1,
+            rss: 90 << 20,
         };
         let agents =
             ["01a1ffcc-cd90-7568-ab47-7bab643910cc", "01a1ffcc-cd91-7c20-9d11-04f2a95be731", "short"].map(agent);
