@@ -1,11 +1,14 @@
 //! The log of all that happened: written in the order in which it was told, read back by number.
 //!
-//! Entries are told without waiting and written by a task, some at a time, so that a log costs a busy control host a few
-//! commits a second and not one for each job. What was told is on disk a moment later; a process that is killed may lose
-//! what it told in its last moment, never what it did. Whoever acts for a person waits until the entry of the deed is on
-//! disk ([`Journal::flush`]), and whoever reads the log reads all that was told before.
+//! What becomes of a job is told with the change itself ([`Journal::telling`]): both are on disk, or neither is, so the log
+//! is never behind what it tells of, whenever the process dies.
+//!
+//! What else happens (agents come and go, work is tried again) is told without waiting ([`Journal::note`]) and written by a
+//! task, some at a time, so that it costs a busy control host a few commits a second. It is on disk a moment later; a process
+//! that is killed may lose what it noted in its last moment. Whoever acts for a person waits until that is on disk
+//! ([`Journal::flush`]), and whoever reads the log reads all that was told before.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use pigeon_api::{ApiError, ErrorKind, Event, EventFilter, EventKind, Result};
@@ -48,8 +51,33 @@ pub(crate) struct Journal {
     last: watch::Receiver<u64>,
 }
 
+/// The store, for a change that the log tells of. When it is dropped, those who follow the log look what came.
+pub(crate) struct Telling {
+    store: Box<dyn Store>,
+    /// If there is something to tell.
+    journal: Option<Arc<Journal>>,
+}
+
+impl Deref for Telling {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(journal) = &self.journal {
+            let _ = journal.told.send(Told::Changed);
+        }
+    }
+}
+
 enum Told {
     Entry(NewEvent),
+    /// Something was told with a change.
+    Changed,
     /// Tell when all that was told before is on disk.
     Flush(oneshot::Sender<()>),
 }
@@ -61,22 +89,22 @@ impl Journal {
         // caused it a write of its own, and `KEPT` bounds what waits for a disk that takes nothing.
         let (told, heard) = mpsc::unbounded_channel();
         let (on_disk, last) = watch::channel(0);
-        let task = tokio::spawn(Writer { store: store.clone(), heard, on_disk, kept: Vec::new() }.run());
+        let task =
+            tokio::spawn(Writer { store: store.clone(), heard, on_disk, kept: Vec::new(), changed: false }.run());
         (Arc::new(Self { store, told, last }), task)
     }
 
     /// Tell that something happened. `author` did it.
     pub(crate) fn note(&self, author: &str, kind: EventKind, about: About<'_>, message: impl Into<String>) {
-        let entry = NewEvent {
-            at_ms: clock::now_ms(),
-            author: author.to_owned(),
-            kind: word(&kind),
-            job: about.job,
-            subject: about.subject.map(str::to_owned),
-            message: message.into(),
-        };
         // The task ends after everybody who could tell it something.
-        let _ = self.told.send(Told::Entry(entry));
+        let _ = self.told.send(Told::Entry(entry(author, kind, about, message)));
+    }
+
+    /// The store, for a change with which these entries go on disk; left out where it is refused, or changes nothing.
+    pub(crate) fn telling(self: &Arc<Self>, entries: impl IntoIterator<Item = NewEvent>) -> Telling {
+        let entries: Vec<_> = entries.into_iter().collect();
+        let journal = (!entries.is_empty()).then(|| self.clone());
+        Telling { store: self.store.telling(entries), journal }
     }
 
     /// Wait until all that was told before is on disk, or cannot get there.
@@ -142,6 +170,18 @@ impl Journal {
     }
 }
 
+/// An entry of the log: that something happened now, and `author` did it.
+pub(crate) fn entry(author: &str, kind: EventKind, about: About<'_>, message: impl Into<String>) -> NewEvent {
+    NewEvent {
+        at_ms: clock::now_ms(),
+        author: author.to_owned(),
+        kind: word(&kind),
+        job: about.job,
+        subject: about.subject.map(str::to_owned),
+        message: message.into(),
+    }
+}
+
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
@@ -199,6 +239,8 @@ struct Writer {
     heard: mpsc::UnboundedReceiver<Told>,
     on_disk: watch::Sender<u64>,
     kept: Vec<NewEvent>,
+    /// Something was told with a change since it was last known what is on disk.
+    changed: bool,
 }
 
 impl Writer {
@@ -236,18 +278,20 @@ impl Writer {
     fn take(&mut self, told: Told, waiting: &mut Vec<oneshot::Sender<()>>) {
         match told {
             Told::Entry(entry) => self.kept.push(entry),
+            Told::Changed => self.changed = true,
             Told::Flush(waits) => waiting.push(waits),
         }
     }
 
     /// Write what is kept; false if that failed, and it is kept still.
     async fn write(&mut self) -> bool {
-        while !self.kept.is_empty() {
+        while !self.kept.is_empty() || self.changed {
             let some = self.kept[..self.kept.len().min(AT_ONCE)].to_vec();
             let count = some.len();
             match self.store.put_events(some).await {
                 Ok(last) => {
                     self.kept.drain(..count);
+                    self.changed = false;
                     self.on_disk.send_replace(last);
                 }
                 Err(error) => {

@@ -10,7 +10,7 @@ use pigeon_protocol::{
     outcome::{Answer, Outcome, Verdict},
 };
 use pigeon_scheduler::{End, Grant};
-use pigeon_store::{Store, StoreError};
+use pigeon_store::{NewEvent, Store, StoreError};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinSet,
@@ -24,7 +24,7 @@ use crate::{
     figures::Figures,
     fit::Misfit,
     job::Job,
-    journal::{About, HOST, Journal},
+    journal::{About, HOST, Journal, Telling, entry},
     owner::TakenBack,
     record::{NOBODY, Recording},
 };
@@ -51,6 +51,8 @@ pub(crate) struct Owned {
     /// Whether no agent was at it when its work was last looked at.
     pub(crate) waits: bool,
     journal: Arc<Journal>,
+    /// What the log is told with the next write.
+    told: Vec<NewEvent>,
     reasons: BTreeSet<String>,
     /// Reasons of its dead letters that people were told of; nothing where none are kept.
     deaths: Option<BTreeSet<String>>,
@@ -66,6 +68,7 @@ impl Owned {
             taken_back: None,
             waits: false,
             journal,
+            told: Vec::new(),
             reasons: BTreeSet::new(),
             deaths: dead_letters.then(BTreeSet::new),
         }
@@ -81,7 +84,7 @@ impl Owned {
     pub(crate) fn tried_again(&mut self, reason: impl FnOnce() -> String) {
         if let Some(reason) = new_reason(&mut self.reasons, reason) {
             self.job.note(format!("tried again: {reason}"));
-            self.journal.note(HOST, EventKind::RunsRetried, About::job(self.job.id), format!("tried again: {reason}"));
+            self.told.push(self.entry(EventKind::RunsRetried, format!("tried again: {reason}")));
         }
     }
 
@@ -89,8 +92,17 @@ impl Owned {
     pub(crate) fn died(&mut self, reason: impl FnOnce() -> String) {
         let Some(deaths) = &mut self.deaths else { return };
         if let Some(reason) = new_reason(deaths, reason) {
-            self.journal.note(HOST, EventKind::RunsDead, About::job(self.job.id), reason);
+            self.told.push(self.entry(EventKind::RunsDead, reason));
         }
+    }
+
+    fn entry(&self, kind: EventKind, message: String) -> NewEvent {
+        entry(HOST, kind, About::job(self.job.id), message)
+    }
+
+    /// The store, for a write of the job, with what is to be told.
+    fn telling(&mut self) -> Telling {
+        self.journal.telling(std::mem::take(&mut self.told))
     }
 }
 
@@ -129,7 +141,6 @@ pub(crate) enum Done {
 /// Record outcomes in a task; then their agent may forget them.
 pub(crate) fn write(
     tasks: &mut JoinSet<Done>,
-    store: &Arc<dyn Store>,
     owned: &mut Owned,
     recording: Recording,
     told: Option<(Recorder, OwnedSemaphorePermit)>,
@@ -140,7 +151,7 @@ pub(crate) fn write(
             owned.died(|| format!("{}: {}", error.code, error.message));
         }
     }
-    let (store, job) = (store.clone(), owned.job.id);
+    let (store, job) = (owned.telling(), owned.job.id);
     let Recording { batch, verdicts, judged } = recording;
     tasks.spawn(async move {
         let result = store.record(batch).await;
@@ -174,22 +185,34 @@ pub(crate) fn fail(
     }
     let judged = failed.iter().map(|range| owned.backlog.judge(range.first..range.first + range.count)).sum();
     let (store, figures, job) = (store.clone(), figures.clone(), owned.job.clone());
+    let telling = owned.telling();
     tasks.spawn(async move {
-        let result = record_failures(&*store, &figures, &job, &failed, &misfits).await;
+        let result = record_failures(telling, &*store, &figures, &job, &failed, &misfits).await;
         let attempted = || format!("failed to record outcomes of job {}", job.id);
         let result = result.map_err(|error| store_error(attempted(), error));
         Done::Write { job: job.id, verdicts: [0; 3], judged, result }
     });
 }
 
-/// However many runs there are, their outcomes take the memory of some thousands.
+/// However many runs there are, their outcomes take the memory of some thousands. What is to be told goes with the first.
 async fn record_failures(
+    telling: Telling,
     store: &dyn Store,
     figures: &Figures,
     job: &Job,
     failed: &[RunRange],
     misfits: &[Misfit],
 ) -> Result<(), StoreError> {
+    let mut telling = Some(telling);
+    let mut record = async |full: Recording| {
+        match telling.take() {
+            Some(telling) => telling.record(full.batch).await?,
+            None => store.record(full.batch).await?,
+        };
+        figures.landed(clock::now_ms(), full.verdicts);
+        job.recorded(full.verdicts, 0);
+        Ok(())
+    };
     let mut recording = Recording::new(job, NOBODY.into(), 0);
     let (mut misfits, mut outcome, mut item) = (misfits.iter(), Outcome::default(), None);
     for run in failed.iter().flat_map(|range| range.first..range.first + range.count) {
@@ -202,27 +225,20 @@ async fn record_failures(
         outcome.run = run;
         recording.push(&outcome, 0);
         if recording.batch.outcomes.len() >= FAILURES {
-            let full = std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES));
-            store.record(full.batch).await?;
-            figures.landed(clock::now_ms(), full.verdicts);
-            job.recorded(full.verdicts, 0);
+            record(std::mem::replace(&mut recording, Recording::new(job, NOBODY.into(), FAILURES))).await?;
         }
     }
-    store.record(recording.batch).await?;
-    figures.landed(clock::now_ms(), recording.verdicts);
-    job.recorded(recording.verdicts, 0);
-    Ok(())
+    record(recording).await
 }
 
 /// Keep in mind what runs have been through, in a task.
 pub(crate) fn remember(
     tasks: &mut JoinSet<Done>,
-    store: &Arc<dyn Store>,
     owned: &mut Owned,
     attempts: Vec<(RunIndex, pigeon_store::Attempts)>,
 ) {
     owned.writes += 1;
-    let (store, job, epoch) = (store.clone(), owned.job.id, owned.job.epoch());
+    let (store, job, epoch) = (owned.telling(), owned.job.id, owned.job.epoch());
     tasks.spawn(async move {
         let result = store.put_attempts(job, epoch, attempts).await;
         let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));

@@ -9,7 +9,14 @@ use pigeon_scheduler::Why;
 use pigeon_store::{JobRecord, StoreError};
 
 use super::Client;
-use crate::{clock, core::Core, error::store_error, journal::About, owner::Command, status};
+use crate::{
+    clock,
+    core::Core,
+    error::store_error,
+    journal::{About, entry},
+    owner::Command,
+    status,
+};
 
 /// How long a job that has just ended may be held by those who looked at it.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -34,9 +41,9 @@ impl Client {
             // What broke it may have left something under way.
             self.core.rested(&job).await?;
         }
-        let paused = self.core.store.set_paused(id, job.epoch(), true).await;
+        let told = entry(&self.author, EventKind::JobPaused, About::job(id), "was paused");
+        let paused = self.core.journal.telling([told]).set_paused(id, job.epoch(), true).await;
         paused.map_err(|error| store_error(format!("failed to pause job {id}"), error))?;
-        self.core.journal.note(&self.author, EventKind::JobPaused, About::job(id), "was paused");
         match job.is_at_work() {
             true => {
                 // At once: whoever has it go on next waits until it has come to rest.
@@ -49,7 +56,6 @@ impl Client {
                 job.end(JobState::Paused);
             }
         }
-        self.core.journal.flush().await;
         Ok(())
     }
 
@@ -77,17 +83,19 @@ impl Client {
             self.core.tell_of_chunks(&job).await?;
             return Ok(point);
         }
+        let (kind, about, message) = (EventKind::JobResumed, About::job(id), "was taken up again");
         if record.paused {
-            let going_on = self.core.store.set_paused(id, job.epoch(), false).await;
+            let store = self.core.journal.telling([entry(&self.author, kind, about, message)]);
+            let going_on = store.set_paused(id, job.epoch(), false).await;
             going_on.map_err(|error| store_error(format!("failed to take up job {id}"), error))?;
-        } else {
-            point.state = JobState::Interrupted;
+            self.core.take_up(&job).await?;
+            return Ok(point);
         }
+        point.state = JobState::Interrupted;
+        // Nothing is changed that it could be told with. What comes of it is told behind it.
+        self.core.journal.note(&self.author, kind, about, message);
+        self.core.journal.flush().await;
         self.core.take_up(&job).await?;
-        self.core.journal.note(&self.author, EventKind::JobResumed, About::job(id), "was taken up again");
-        if self.core.serving.is_some() {
-            self.core.journal.flush().await;
-        }
         Ok(point)
     }
 
@@ -120,7 +128,8 @@ impl Client {
             return Ok(());
         }
         let (now, epoch) = (clock::now_ms(), job.epoch());
-        let (store, state) = (&self.core.store, pigeon_store::JobState::Cancelled);
+        let told = entry(&self.author, EventKind::JobCancelled, About::job(id), "was cancelled");
+        let (store, state) = (self.core.journal.telling([told]), pigeon_store::JobState::Cancelled);
         let finish = || store.finish(id, epoch, state, Bytes::new(), now);
         match self.core.room.in_need(finish).await {
             Ok(()) => {}
@@ -131,21 +140,21 @@ impl Client {
         job.end(JobState::Cancelled);
         drop(alone);
         self.core.jobs.remove(id);
-        self.core.journal.note(&self.author, EventKind::JobCancelled, About::job(id), "was cancelled");
-        self.core.journal.flush().await;
         Ok(())
     }
 
     pub(super) async fn delete_job(&self, id: JobId) -> Result<()> {
         let attempted = || format!("failed to delete job {id}");
         let deadline = tokio::time::Instant::now() + LET_GO;
+        let told = entry(&self.author, EventKind::JobDeleted, About::job(id), "was deleted");
+        let store = self.core.journal.telling([told]);
         loop {
             let record = self.core.record(id).await?;
             if self.core.owned(id).is_some() {
                 // The store would only say that somebody has it: this process does.
                 must_have_ended(&self.core, &record)?;
             }
-            match self.core.room.in_need(|| self.core.store.delete(id)).await {
+            match self.core.room.in_need(|| store.delete(id)).await {
                 Ok(()) => break,
                 // If it is by now, it goes the next time.
                 Err(StoreError::NotFinished(_)) => must_have_ended(&self.core, &self.core.record(id).await?)?,
@@ -159,8 +168,6 @@ impl Client {
             }
         }
         self.core.kept.forget();
-        self.core.journal.note(&self.author, EventKind::JobDeleted, About::job(id), "was deleted");
-        self.core.journal.flush().await;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use pigeon_api::{
     ApiError, DeadDetail, DeadFilter, DeadId, DeadLetter, ErrorKind, EventKind, FailureInfo, JobState, PluginInfo,
-    Result,
+    Result, words::plural,
 };
 use pigeon_protocol::id::{JobId, RunIndex};
 use pigeon_store::{ChunkInfo, DeadQuery, DeadRow, JobRecord};
@@ -21,7 +21,7 @@ use crate::{
     core::Core,
     error::store_error,
     job::Job,
-    journal::About,
+    journal::{About, entry},
     owner::{Command, TakenBack},
     record,
     results::Names,
@@ -115,7 +115,6 @@ impl Client {
                 break;
             }
         }
-        self.core.journal.flush().await;
         done.map(|()| count)
     }
 
@@ -133,8 +132,6 @@ impl Client {
         let done = self.retry_runs(&job, &runs, alone, &mut taken).await;
         if taken > 0 {
             self.core.kept.forget();
-            let message = format!("{taken} dead letters are tried again");
-            self.core.journal.note(&self.author, EventKind::DeadRetried, About::job(id), message);
         }
         *count += taken;
         read.and(done)
@@ -148,22 +145,23 @@ impl Client {
         alone: RwLockWriteGuard<'_, ()>,
         taken: &mut u64,
     ) -> Result<()> {
-        let (done, goes_on) = self.retry_at_work(job, runs, taken).await?;
+        let (tried, done, goes_on) = self.retry_at_work(job, runs, taken).await?;
         match goes_on {
             true => done,
             // What could not be taken back before can be now, or it is said why not.
-            false => self.retry_at_rest(job, runs, alone, taken).await,
+            false => self.retry_at_rest(job, &runs[tried..], alone, taken).await,
         }
     }
 
-    /// The same while it goes on, if it does; else nothing of it is under way from then on.
-    async fn retry_at_work(&self, job: &Job, runs: &[RunIndex], taken: &mut u64) -> Result<(Result<()>, bool)> {
+    /// The same while it goes on, if it does; else nothing of it is under way from then on. How many of the runs were tried
+    /// with what end, and whether it goes on.
+    async fn retry_at_work(&self, job: &Job, runs: &[RunIndex], taken: &mut u64) -> Result<(usize, Result<()>, bool)> {
         let (tell, told) = oneshot::channel();
         // It does not end before it is told, or `tell` is gone.
         if !job.is_at_work() || !self.core.ask(|answer| Command::Hold(job.id, told, answer)).await? {
             // It comes to rest by itself: it waits from now on, ends, or broke.
             self.core.rested(job).await?;
-            return Ok((Ok(()), false));
+            return Ok((0, Ok(()), false));
         }
         let chunks: BTreeMap<u64, ChunkInfo> = runs.iter().filter_map(|run| job.chunk_of(*run)).collect();
         let misfits = self.core.misfits(job, chunks.values()).await?;
@@ -171,7 +169,7 @@ impl Client {
         let (goes_on, heard) = oneshot::channel();
         // Where the owner is gone, nothing goes on.
         let _ = tell.send(TakenBack { runs: runs[..tried].to_vec(), misfits, goes_on });
-        Ok((done, heard.await.unwrap_or(false)))
+        Ok((tried, done, heard.await.unwrap_or(false)))
     }
 
     /// The same while nothing of it is under way; then it goes on, if there is something left to do.
@@ -214,7 +212,9 @@ impl Client {
     async fn take_back(&self, job: &Job, runs: &[RunIndex], taken: &mut u64) -> (usize, Result<()>) {
         let mut tried = 0;
         for some in runs.chunks(AT_ONCE) {
-            match self.core.store.take_back(job.id, job.epoch(), some.to_vec()).await {
+            let message = format!("tried again: {}", plural(some.len() as u64, "dead letter"));
+            let told = entry(&self.author, EventKind::DeadRetried, About::job(job.id), message);
+            match self.core.journal.telling([told]).take_back(job.id, job.epoch(), some.to_vec()).await {
                 Ok(had) => {
                     tried += some.len();
                     *taken += had;
@@ -231,16 +231,12 @@ impl Client {
     pub(super) async fn discard_dead_letters(&self, filter: DeadFilter) -> Result<u64> {
         let mut count = 0;
         for (job, runs) in self.core.dead_runs(&filter).await? {
-            let forgotten = self.core.store.forget_dead(job, runs).await;
+            let message = format!("discarded: {}", plural(runs.len() as u64, "dead letter"));
+            let told = entry(&self.author, EventKind::DeadDiscarded, About::job(job), message);
+            let forgotten = self.core.journal.telling([told]).forget_dead(job, runs).await;
             let attempted = || format!("failed to discard dead letters of job {job}");
-            let forgotten = forgotten.map_err(|error| store_error(attempted(), error))?;
-            if forgotten > 0 {
-                let message = format!("{forgotten} dead letters were discarded");
-                self.core.journal.note(&self.author, EventKind::DeadDiscarded, About::job(job), message);
-            }
-            count += forgotten;
+            count += forgotten.map_err(|error| store_error(attempted(), error))?;
         }
-        self.core.journal.flush().await;
         Ok(count)
     }
 }

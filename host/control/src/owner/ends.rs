@@ -8,6 +8,7 @@ use pigeon_protocol::{
     message::RunRange,
 };
 use pigeon_scheduler::{self as scheduler, End, Why};
+use pigeon_store::NewEvent;
 use tokio::sync::oneshot;
 
 use super::{Owner, TakenBack};
@@ -15,7 +16,7 @@ use crate::{
     clock,
     error::store_error,
     job::Job,
-    journal::{About, HOST},
+    journal::{About, HOST, entry},
     status,
     watch::again,
     writes::{Done, Owned},
@@ -197,10 +198,11 @@ impl Owner {
         };
         let (epoch, worked_ms) = (owned.job.epoch(), owned.job.worked_ms());
         let (store, summary) = (self.tools.store.clone(), status::summary(&owned.job.pulse().borrow().progress));
+        let telling = self.tools.journal.telling(end_told(&owned.job, state));
         self.tasks.spawn(async move {
             let end = async {
                 match kept {
-                    Some(kept) => store.finish(id, epoch, kept, summary, clock::now_ms()).await,
+                    Some(kept) => telling.finish(id, epoch, kept, summary, clock::now_ms()).await,
                     None => Ok(()),
                 }
             };
@@ -213,24 +215,12 @@ impl Owner {
 
     /// A job's end is on disk, or could not be brought there.
     fn ended(&mut self, id: JobId, state: JobState, result: Result<(), ApiError>) {
-        let Some(owned) = self.jobs.get_mut(&id) else { return };
+        if !self.jobs.contains_key(&id) {
+            return;
+        }
         if let Err(error) = result {
             self.broke(id, error);
             return self.rest(id, JobState::Interrupted);
-        }
-        let job = owned.job.clone();
-        let told = match state {
-            JobState::Finished => Some((EventKind::JobFinished, format!("has ended: {}", figures(&job)))),
-            JobState::Stopped => {
-                Some((EventKind::JobStopped, format!("stopped at a run that was not valid: {}", figures(&job))))
-            }
-            JobState::Cancelled => Some((EventKind::JobCancelled, format!("was cancelled: {}", figures(&job)))),
-            // Whoever had it wait has told.
-            _ => None,
-        };
-        if let Some((kind, message)) = told {
-            let author = job.canceller().filter(|_| state == JobState::Cancelled).unwrap_or(HOST);
-            self.tools.journal.note(author, kind, About::job(id), message);
         }
         self.rest(id, state);
     }
@@ -249,6 +239,17 @@ impl Owner {
         self.scheduler.forget(now, id);
         self.jobs.remove(&id)
     }
+}
+
+/// What the log says of a job's end; nothing where it has not ended: whoever had it wait has told.
+fn end_told(job: &Job, state: JobState) -> Option<NewEvent> {
+    let (author, kind, how) = match state {
+        JobState::Finished => (HOST, EventKind::JobFinished, "has ended"),
+        JobState::Stopped => (HOST, EventKind::JobStopped, "stopped at a run that was not valid"),
+        JobState::Cancelled => (job.canceller().unwrap_or(HOST), EventKind::JobCancelled, "was cancelled"),
+        _ => return None,
+    };
+    Some(entry(author, kind, About::job(job.id), format!("{how}: {}", figures(job))))
 }
 
 fn figures(job: &Job) -> String {

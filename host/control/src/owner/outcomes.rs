@@ -70,7 +70,7 @@ impl Owner {
             if !retried.is_empty() {
                 owned.job.retried(u64::from(tally.retried));
                 self.tools.figures.retried.fetch_add(u64::from(tally.retried), Relaxed);
-                remember(&mut self.tasks, &self.tools.store, owned, retried);
+                remember(&mut self.tasks, owned, retried);
             }
             if recording.batch.outcomes.is_empty() {
                 match not_held {
@@ -78,7 +78,7 @@ impl Owner {
                     false => recorded.done(),
                 }
             } else {
-                write(&mut self.tasks, &self.tools.store, owned, recording, Some((recorded, permit)));
+                write(&mut self.tasks, owned, recording, Some((recorded, permit)));
             }
         } else {
             // A job that is not ours (any more): nobody waits for it here.
@@ -114,7 +114,7 @@ impl Owner {
         owned.job.retried(1);
         self.tools.figures.retried.fetch_add(1, Relaxed);
         let attempts = pigeon_store::Attempts { failed: attempts.failures, deaths: attempts.deaths };
-        remember(&mut self.tasks, &self.tools.store, owned, vec![(run, attempts)]);
+        remember(&mut self.tasks, owned, vec![(run, attempts)]);
     }
 
     pub(super) fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
@@ -127,6 +127,6 @@ impl Owner {
         let mut recording = Recording::new(&owned.job, worker.into(), 1);
         recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
         recording.judged = owned.backlog.judge(run.0..run.0.saturating_add(1));
-        write(&mut self.tasks, &self.tools.store, owned, recording, None);
+        write(&mut self.tasks, owned, recording, None);
     }
 }

@@ -61,7 +61,7 @@ async fn tried_again_they_count_once() {
     assert_eq!(app.client.stats().await.unwrap().total.runs, 6);
     let events = app.client.events(EventFilter { after: 0, job: Some(job) }, 100).await.unwrap();
     let tried = events.iter().find(|event| event.kind == EventKind::DeadRetried).unwrap();
-    assert_eq!((&*tried.author, &*tried.message), ("anna", "3 dead letters are tried again"));
+    assert_eq!((&*tried.author, &*tried.message), ("anna", "tried again: 3 dead letters"));
     assert_eq!(events.iter().filter(|event| event.kind == EventKind::JobFinished).count(), 2);
 
     assert_eq!(anna.discard_dead(large.clone()).await.unwrap(), 3);
