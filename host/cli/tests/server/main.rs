@@ -9,9 +9,12 @@ mod support;
 #[path = "../common/unshare.rs"]
 mod unshare;
 
+mod agents;
 mod context;
 mod full_disk;
+mod http;
 mod killed;
+mod overload;
 mod process;
 mod queue;
 mod serve;
