@@ -1,12 +1,23 @@
 //! Who may come in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use pigeon_agent::{AgentError, EnrolError, enrol, enrol::renew};
-use pigeon_hub::{CertificateAuthority, JoinTokens};
-use pigeon_protocol::{enrol::JoinToken, id::Digest, version::SERVER_NAME};
+use pigeon_hub::{CertificateAuthority, HubEvent, JoinTokens, Offence};
+use pigeon_protocol::{
+    enrol::JoinToken,
+    id::Digest,
+    message::to_hub,
+    version::{ALPN, SERVER_NAME},
+};
 
-use crate::support::{FakeLanes, Host, LONG};
+use crate::{
+    peer::{hello, knock, say, thrown_out},
+    support::{Control, FakeLanes, Host, LONG, bodies, order},
+};
 
 fn refused<T: std::fmt::Debug>(result: Result<T, EnrolError>) -> String {
     match result {
@@ -131,4 +142,56 @@ async fn an_expired_certificate_may_renew_and_nothing_else() {
     let (_, who) = host.control.joined().await;
     assert_eq!(who, new.agent);
     agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_renewed_in_time_and_the_session_stays() {
+    let ca = CertificateAuthority::new_in_memory().unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let life = |config: &mut pigeon_hub::HubConfig| config.agent_certificates = Duration::from_secs(4);
+    let host = Host::start_with(listen, ca, life).await;
+    let agent = host.agent(FakeLanes::default()).await;
+    let (session, who) = host.control.joined().await;
+    host.control
+        .until("two renewals", |control| {
+            let renewed = control.renewed.lock().unwrap();
+            (renewed.iter().filter(|agent| **agent == who).count() >= 2).then_some(())
+        })
+        .await;
+    host.hub.handle().lease(session, order(1, 0, &bodies([1]))).unwrap();
+    host.control.ended(1).await;
+    assert_eq!(host.hub.handle().stats().joined, 1, "it never left");
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_was_cut_off_beyond_its_certificates_end_comes_back() {
+    let (ca, listen) = (CertificateAuthority::new_in_memory().unwrap(), "127.0.0.1:0".parse().unwrap());
+    let life = |config: &mut pigeon_hub::HubConfig| config.agent_certificates = Duration::from_secs(1);
+    let first = Host::start_with(listen, ca.clone(), life).await;
+    let agent = first.agent(FakeLanes::default()).await;
+    let (_, who) = first.control.joined().await;
+    let address = first.hub.addr();
+    first.hub.shutdown(LONG).await;
+    // Certificates count whole seconds: whatever it has by now is over when its second is.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let second = Host::start_at(address, ca).await;
+    assert_eq!(second.control.joined().await.1, who);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_while_coming_in_stays_out() {
+    let host = Host::start().await;
+    let identity = host.identity().await;
+    let (_endpoint, connection) = knock(&host, Some(&identity), ALPN).await;
+    let connection = connection.unwrap();
+    let asked = |control: &Control| (control.admissions.load(SeqCst) > 0).then_some(());
+    host.control.until("it may come in", asked).await;
+    host.control.revoked.lock().unwrap().push(identity.agent);
+    let _streams = say(&connection, to_hub::Say::Hello(hello())).await;
+    assert!(thrown_out(&connection).await.contains("revoked"));
+    host.offended(Offence::RevokedCertificate, 1).await;
+    let joined = |event: &HubEvent| matches!(event, HubEvent::Joined { .. });
+    assert!(!host.control.heard(joined), "control has heard of it");
 }

@@ -51,6 +51,10 @@ pub(crate) struct Control {
     landed: Mutex<Vec<Landed>>,
     pub(crate) changed: Notify,
     pub(crate) revoked: Mutex<Vec<AgentId>>,
+    /// How often it was asked whether an agent may come in.
+    pub(crate) admissions: AtomicUsize,
+    /// Whose certificates were renewed.
+    pub(crate) renewed: Mutex<Vec<AgentId>>,
     pub(crate) unknown: Mutex<Vec<LeaseId>>,
     pub(crate) publisher: Ed25519KeyPair,
     /// The one plugin that it has.
@@ -75,6 +79,8 @@ impl Control {
             landed: Mutex::default(),
             changed: Notify::new(),
             revoked: Mutex::default(),
+            admissions: AtomicUsize::new(0),
+            renewed: Mutex::default(),
             unknown: Mutex::default(),
             publisher: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(),
             component: Mutex::new(Bytes::from_static(&COMPONENT)),
@@ -140,6 +146,11 @@ impl Control {
             Some(landed.extract_if(.., |landed| landed.lease.0 == lease).collect())
         })
         .await
+    }
+
+    /// Whether such a thing was heard.
+    pub(crate) fn heard(&self, fits: impl Fn(&HubEvent) -> bool) -> bool {
+        self.heard.lock().unwrap().iter().any(fits)
     }
 
     /// Whether a lease broke, as far as was heard.
@@ -211,7 +222,14 @@ impl HubHandler for Control {
         self.tokens.redeem(token)
     }
 
+    async fn renewed(&self, certified: Certified) {
+        self.renewed.lock().unwrap().push(certified.agent);
+        self.changed.notify_waiters();
+    }
+
     fn admit(&self, agent: AgentId, _: Digest) -> Result<(), NotAdmitted> {
+        self.admissions.fetch_add(1, SeqCst);
+        self.changed.notify_waiters();
         if self.revoked.lock().unwrap().contains(&agent) { Err(NotAdmitted::Revoked) } else { Ok(()) }
     }
 }
