@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig, ffi};
 
 use super::checkpoint::LONGEST;
 use crate::{
@@ -106,6 +106,8 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     // In KiB, if negative.
     connection.pragma_update(None, "cache_size", -(8 << 10))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // A plan does not hang on the values that are bound, else statements are prepared anew for each of them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
