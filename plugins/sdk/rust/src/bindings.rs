@@ -4,14 +4,9 @@
 #[doc(hidden)]
 pub use wit_bindgen::rt;
 
-wit_bindgen::generate!({
-    path: "../../../wit",
-    world: "validator",
-    generate_all,
-    generate_unused_types: true,
-    additional_derives: [PartialEq, Clone],
-    pub_export_macro: true,
-    export_macro_name: "export_validator",
-    default_bindings_module: "pigeon_plugin::bindings",
-    runtime_path: "::pigeon_plugin::bindings::rt",
-});
+// Written down, so that whoever builds a validator need not build wit-bindgen first; `bindings/` holds it to the contract.
+#[expect(unreachable_pub, clippy::allow_attributes, clippy::panic, clippy::unwrap_used, reason = "it is generated")]
+#[rustfmt::skip]
+mod validator;
+
+pub use validator::*;

@@ -4,18 +4,9 @@
 #[doc(hidden)]
 pub use wit_bindgen::rt;
 
-wit_bindgen::generate!({
-    path: "../../../../wit",
-    world: "batch-validator",
-    with: {
-        "pigeon:plugin/types@0.1.0": pigeon_plugin::bindings::pigeon::plugin::types,
-        "pigeon:plugin/run@0.1.0": pigeon_plugin::bindings::pigeon::plugin::run,
-        "pigeon:plugin/llm@0.1.0": pigeon_plugin::bindings::pigeon::plugin::llm,
-        "wasi:config/store@0.2.0-rc.1": pigeon_plugin::bindings::wasi::config::store,
-        "wasi:logging/logging@0.1.0-draft": pigeon_plugin::bindings::wasi::logging::logging,
-    },
-    pub_export_macro: true,
-    export_macro_name: "export_batch_validator",
-    default_bindings_module: "pigeon_plugin_batch::bindings",
-    runtime_path: "::pigeon_plugin_batch::bindings::rt",
-});
+// Written down, and held to the contract, as those of the world `validator` are.
+#[expect(unreachable_pub, clippy::allow_attributes, clippy::unwrap_used, reason = "it is generated")]
+#[rustfmt::skip]
+mod batch_validator;
+
+pub use batch_validator::*;
