@@ -127,6 +127,10 @@ pub enum EventKind {
     AgentLost,
     /// An agent was sent away.
     AgentRefused,
+    /// An agent is connected and makes no progress: what it was at went to others.
+    AgentStalled,
+    /// An agent that made no progress does again.
+    AgentMoves,
     /// Somebody wants an agent to take nothing.
     AgentDrained,
     /// Somebody wants an agent to take work again.

@@ -231,6 +231,8 @@ const fn kind(kind: EventKind) -> &'static str {
         EventKind::AgentLeft => "agent-left",
         EventKind::AgentLost => "agent-lost",
         EventKind::AgentRefused => "agent-refused",
+        EventKind::AgentStalled => "agent-stalled",
+        EventKind::AgentMoves => "agent-moves",
         EventKind::AgentDrained => "agent-drained",
         EventKind::AgentResumed => "agent-resumed",
         EventKind::AgentRevoked => "agent-revoked",
@@ -252,7 +254,11 @@ const fn kind(kind: EventKind) -> &'static str {
 
 const fn tone(kind: EventKind) -> Tone {
     match kind {
-        EventKind::JobBroken | EventKind::RunsDead | EventKind::AgentLost | EventKind::AgentRefused => Paint::bad,
+        EventKind::JobBroken
+        | EventKind::RunsDead
+        | EventKind::AgentLost
+        | EventKind::AgentRefused
+        | EventKind::AgentStalled => Paint::bad,
         EventKind::JobPaused
         | EventKind::JobCancelled
         | EventKind::JobStopped
@@ -261,7 +267,7 @@ const fn tone(kind: EventKind) -> Tone {
         | EventKind::DeadDiscarded
         | EventKind::ScheduleSkipped
         | EventKind::Swept => Paint::warn,
-        EventKind::JobFinished | EventKind::AgentJoined => Paint::good,
+        EventKind::JobFinished | EventKind::AgentJoined | EventKind::AgentMoves => Paint::good,
         _ => words::plain,
     }
 }

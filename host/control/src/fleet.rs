@@ -104,6 +104,13 @@ impl Fleet {
         }
     }
 
+    /// A session makes no progress, or does again. Gives the agent's name.
+    pub(crate) fn stalled(&mut self, session: SessionId, stalled: bool) -> Option<Arc<str>> {
+        let agent = self.of(session)?;
+        agent.stalled_ms = stalled.then(clock::now_ms);
+        Some(agent.name.clone())
+    }
+
     /// It wants nothing more, and will leave.
     pub(crate) fn draining(&mut self, session: SessionId, reason: &str) {
         if let Some(agent) = self.of(session) {

@@ -337,6 +337,7 @@ impl Owner {
             // The earlier owner did not come to say so.
             self.scheduler.stop(now, job.id, Why::FailFast);
         }
+                wall: request.limits.wall,
     }
 
     /// A chunk is on disk. One that was told before is passed over: clients may repeat themselves.
@@ -409,6 +410,9 @@ impl Owner {
             return self.send(&needed, grant);
         }
         let (store, job, room) = (self.tools.store.clone(), owned.job.clone(), self.room());
+                Action::Stalled { session, leases, after } => self.stalled(session, &leases, after),
+                Action::Moves { session } => self.moves(session),
+                Action::Lost { session } => self.lost_sight(session),
         self.tasks.spawn(async move {
             let result = needed.fetch(&store, &job, room).await;
             Done::Fetched { job, needed, grant, result }

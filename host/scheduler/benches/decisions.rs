@@ -48,6 +48,7 @@ fn run(agents: u64, items: u64, run_us: u64) -> (Duration, u64) {
         priority: 0,
         max_parallel: None,
         retry,
+        wall: Duration::from_secs(300),
         group: 0,
         fail_fast: false,
         max_agents: None,

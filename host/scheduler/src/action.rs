@@ -1,5 +1,7 @@
 //! What the scheduler wants done.
 
+use std::time::Duration;
+
 use pigeon_protocol::{
     id::{Fence, JobId, LeaseId, RunIndex, SessionId},
     message::RunRange,
@@ -37,6 +39,27 @@ pub enum Action {
         run: RunIndex,
         /// The deaths that this scheduler has seen, oldest first. One that an earlier owner saw is not among them.
         evidence: Vec<Death>,
+    },
+    /// A session beats and does not move: its leases went to others. It is not to be told, and gets nothing until something
+    /// of it lands.
+    Stalled {
+        /// Which.
+        session: SessionId,
+        /// What it had.
+        leases: Vec<LeaseId>,
+        /// How long nothing of it had moved.
+        after: Duration,
+    },
+    /// Something of a session that was stalled has landed: it gets work again.
+    Moves {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session was silent for three beats, and is over for the scheduler: as [unreachable](crate::Left::Unreachable). Its
+    /// connection is to be ended, so that the agent can come back.
+    Lost {
+        /// Which.
+        session: SessionId,
     },
     /// A job has ended; said once. Its state stays until it is [forgotten](crate::Scheduler::forget).
     Finished {

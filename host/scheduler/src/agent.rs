@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use pigeon_protocol::id::{JobId, LeaseId, SessionId};
 
 use crate::{
+    Time,
     event::AgentInfo,
     labels::{NeedId, sorted},
+    stalls::Signs,
 };
 
 /// Most leases that a session may hold, whatever credit it claims.
@@ -36,6 +38,7 @@ pub(crate) struct Agent {
     pub(crate) draining: bool,
     /// Let a lease expire and has not been heard since.
     pub(crate) mute: bool,
+    pub(crate) signs: Signs,
     sent: u64,
     received: u64,
     batches: u32,
@@ -46,7 +49,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(info: AgentInfo) -> Self {
+    pub(crate) fn new(now: Time, info: AgentInfo) -> Self {
         let labels = sorted(info.labels.iter());
         Self {
             info: AgentInfo { slots: info.slots.clamp(1, SLOTS), labels, ..info },
@@ -57,6 +60,7 @@ impl Agent {
             reserved: false,
             draining: false,
             mute: false,
+            signs: Signs::new(now),
             sent: 0,
             received: 0,
             batches: 0,
@@ -86,7 +90,7 @@ impl Agent {
 
     /// How many more leases it takes now.
     pub(crate) fn room(&self) -> u64 {
-        if self.draining || self.mute || self.alone.is_some() {
+        if !self.is_usable() || self.alone.is_some() {
             return 0;
         }
         let wanted = u64::from(self.batches).saturating_sub(self.sent - self.received);
@@ -119,7 +123,7 @@ impl Agent {
 
     /// Whether it might be given a suspect at all.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.draining && !self.mute
+        !self.draining && !self.mute && !self.signs.is_stalled()
     }
 }
 
@@ -130,7 +134,10 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent::new(AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 2, labels: Vec::new() })
+        Agent::new(
+            Time::ZERO,
+            AgentInfo { agent: AgentId::new(), incarnation: IncarnationId::new(), slots: 2, labels: Vec::new() },
+        )
     }
 
     #[test]

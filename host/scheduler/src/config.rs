@@ -25,6 +25,9 @@ pub struct Config {
     pub copy_after: Duration,
     /// A lease of a job whose pace is not known yet is not copied before this.
     pub copy_unknown_after: Duration,
+    /// How long it may take until something of a lease begins, where nothing of its job has begun in its session yet: the
+    /// items have to be received, and the plugin to be fetched and compiled, for which agents take up to five minutes.
+    pub start: Duration,
     /// How long an agent gathers outcomes before it sends them: so much of what it had answered may be lost with it.
     pub flush: Duration,
     /// Most suspects of one lease.
@@ -46,6 +49,7 @@ impl Default for Config {
             patience: Duration::from_secs(30),
             copy_after: Duration::from_millis(500),
             copy_unknown_after: Duration::from_secs(30),
+            start: Duration::from_secs(600),
             flush: Duration::from_millis(5),
             suspects: 128,
             deaths: 2,

@@ -34,6 +34,7 @@ impl Scheduler {
         self.now = self.now.max(now);
         let now = self.now;
         self.expire();
+        self.watch();
         while let Some(&(at, id)) = self.timers.due.first()
             && at <= now
         {

@@ -19,6 +19,8 @@ pub struct JobAdmitted {
     pub max_parallel: Option<u32>,
     /// What becomes of failures.
     pub retry: RetryPolicy,
+    /// The wall-clock limit of a run. An agent that holds one for longer does not move.
+    pub wall: Duration,
     /// The group whose limits it shares: see [`set_group`](crate::Scheduler::set_group).
     pub group: u64,
     /// Whether the first run that is recorded invalid or failed stops the job.
@@ -113,8 +115,6 @@ pub enum Left {
     /// The connection is gone, the agent perhaps not. Its leases stand until they expire, so that it can come back
     /// and deliver; counts for nothing unless it comes back in another life.
     Unreachable,
-    /// It is connected, but does not move. Its leases end, its runs go back; counts for nothing.
-    Stalled,
 }
 
 /// An outcome, as far as the scheduler needs to know it.

@@ -34,6 +34,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use pigeon_protocol::id::{JobId, LeaseId, SessionId};
@@ -55,6 +56,7 @@ pub(crate) struct Job {
     pub(crate) max_parallel: usize,
     pub(crate) max_agents: usize,
     pub(crate) retry: RetryPolicy,
+    pub(crate) wall: Duration,
     pub(crate) group: u64,
     pub(crate) need: NeedId,
     pub(crate) fail_fast: bool,
@@ -80,6 +82,8 @@ pub(crate) struct Job {
 pub(crate) struct Member {
     pub(crate) leases: usize,
     pub(crate) pace: Pace,
+    /// Something of the job has begun there.
+    pub(crate) begun: bool,
     /// When its last lease ended, while it has none.
     pub(crate) idle_since: Option<Time>,
 }
@@ -112,6 +116,7 @@ impl Job {
             max_parallel: job.max_parallel.map_or(usize::MAX, |most| most.max(1) as usize),
             max_agents: job.max_agents.map_or(usize::MAX, |most| most.max(1) as usize),
             retry: job.retry,
+            wall: job.wall,
             group: job.group,
             need,
             fail_fast: job.fail_fast,

@@ -21,15 +21,25 @@ impl Scheduler {
     pub fn begun(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence, runs: &[RunIndex]) {
         self.pass(now);
         let most = self.config.suspects as usize;
-        if let Some(lease) = self.leases.get_mut(&lease)
-            && (lease.session, lease.fence) == (session, fence)
-        {
-            lease.begun.clear();
-            lease.begun.extend(runs.iter().take(most));
+        let Some(lease) = self.leases.get_mut(&lease) else { return };
+        if (lease.session, lease.fence) != (session, fence) {
+            return;
+        }
+        let runs = &runs[..runs.len().min(most)];
+        let new = runs.iter().any(|run| !lease.begun.contains(run));
+        lease.begun.clear();
+        lease.begun.extend(runs);
+        if new {
+            lease.moved = self.now;
+            let member = self.jobs.get_mut(&lease.job).and_then(|job| job.members.get_mut(&session));
+            if let Some(member) = member {
+                member.begun = true;
+            }
+            self.moves(session);
         }
     }
 
-    /// Outcomes have landed. `rulings` is cleared and filled with one ruling each, in order. Renews the lease; ends it
+    /// Outcomes have landed; none of them, where an agent has only said that a batch is over. `rulings` is cleared and filled with one ruling each, in order. Renews the lease; ends it
     /// if every run of it is answered.
     pub fn landed(
         &mut self,
@@ -46,10 +56,14 @@ impl Scheduler {
         rulings.reserve(landings.len());
         let live = self.leases.get(&lease).is_some_and(|lease| lease.fence == fence);
         if !live || !self.renew(lease, session) {
+            self.lands_late(session);
             rulings.resize(landings.len(), Ruling::Refuse(Refusal::Stale));
             return Tally { refused: landings.len() as u32, ..Tally::default() };
         }
         let (tally, job, bad) = self.rule(lease, landings, rulings);
+        if self.leases.get(&lease).is_some_and(|lease| lease.moved == self.now) {
+            self.moves(session);
+        }
         if bad {
             self.found_bad(job);
         }
@@ -65,6 +79,7 @@ impl Scheduler {
         self.pass(now);
         self.heard(session);
         if self.leases.get(&lease).is_some_and(|lease| (lease.session, lease.fence) == (session, fence)) {
+            self.moves(session);
             self.end_lease(lease, Ending::Returned);
         }
     }
@@ -72,16 +87,17 @@ impl Scheduler {
     /// A lease was not sent after all: its runs go back, and it takes none of its session's credit, nor of its group's
     /// rate.
     pub fn unsent(&mut self, now: Time, session: SessionId, lease: LeaseId, fence: Fence) {
-        if let Some(lease) = self.leases.get(&lease)
-            && (lease.session, lease.fence) == (session, fence)
+        self.pass(now);
+        if let Some(live) = self.leases.get(&lease)
+            && (live.session, live.fence) == (session, fence)
             && let Some(agent) = self.agents.get_mut(&session)
         {
             agent.unsend();
-            if let Some(group) = self.jobs.get(&lease.job).and_then(|job| self.groups.get_mut(&job.group)) {
-                group.unsent(lease.runs.total());
+            if let Some(group) = self.jobs.get(&live.job).and_then(|job| self.groups.get_mut(&job.group)) {
+                group.unsent(live.runs.total());
             }
+            self.end_lease(lease, Ending::Returned);
         }
-        self.lease_ended(now, session, lease, fence);
     }
 
     /// Runs have an outcome that no agent made, because of what is known of their items. Gives those that had none yet,
@@ -189,9 +205,14 @@ impl Scheduler {
             rulings.push(ruling);
         }
         if runs > 0 {
+            lease.moved = self.now;
             let horizon = self.config.batch_time.saturating_mul(4);
             let completed = lease.runs.is_complete().then(|| lease.runs.total());
-            let paces = job.members.get_mut(&lease.session).map(|member| &mut member.pace);
+            let member = job.members.get_mut(&lease.session);
+            let paces = member.map(|member| {
+                member.begun = true;
+                &mut member.pace
+            });
             for pace in paces.into_iter().chain([&mut job.pace]) {
                 pace.observe(runs, time_us, horizon);
                 if let Some(completed) = completed {

@@ -4,7 +4,7 @@
 //!            grant                       every run answered, or the batch said to be over
 //!   (none) ────────► live ──────────────────────────────────────────────────────────────► ended
 //!                    │ ▲ │                                                                  ▲
-//!             beat,  └─┘ ├── session died, drained, was revoked or stalled ────────────────┤
+//!             beat,  └─┘ ├── session died, drained, was revoked or does not move ─────────┤
 //!           landing      ├── every run has its outcome, by a copy: cancelled ───────────────┤
 //!                        ├── job cancelled or forgotten: cancelled ─────────────────────────┤
 //!                        ├── three beats passed: expired, cancelled ────────────────────────┤
@@ -39,6 +39,8 @@ pub(crate) struct Lease {
     pub(crate) attempt: u32,
     pub(crate) alone: bool,
     pub(crate) given: Time,
+    /// When something of it began or was answered last; when it was given, until then.
+    pub(crate) moved: Time,
     /// Ends when this has passed.
     pub(crate) expires: Time,
     /// When it may be copied to an idle session; `None` for what is not copied: suspects, places, copies, the copied.
@@ -48,6 +50,13 @@ pub(crate) struct Lease {
     /// What the agent said it had begun, last.
     pub(crate) begun: Vec<RunIndex>,
     pub(crate) runs: Answers,
+}
+
+impl Lease {
+    /// Whether its agent said that it is at one of its runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.begun.iter().any(|run| self.runs.is_open(*run))
+    }
 }
 
 /// Runs, and which of them are answered.

@@ -18,7 +18,8 @@
 //! The states of a job, of a run, of a lease and of a group are drawn in `job.rs`, `work.rs`, `lease.rs` and `group.rs`.
 //!
 //! What it promises, whatever agents and the network do: a run has one recorded outcome, never two; an outcome under
-//! a fence that is not that of a live lease of that session is refused; no lease outlives three beats of silence; a run
+//! a fence that is not that of a live lease of that session is refused; no lease outlives three beats of silence, nor an
+//! agent that does not move; a run
 //! is dead-lettered only after two agents died while they made nothing else; no more is leased of a group than its
 //! limits let out, and nothing to a session that lacks a label that the job requires; no job and no run waits for ever
 //! while an agent that may make it has room.
@@ -47,6 +48,7 @@ mod ready;
 mod retry;
 mod run_set;
 mod sessions;
+mod stalls;
 mod time;
 mod timers;
 mod work;

@@ -47,7 +47,7 @@ pub struct QueueView {
 /// Why nothing of a job is leased.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Waiting {
-    /// No agent has joined.
+    /// No agent is in that moves.
     NoAgent,
     /// No agent that is in has what it requires.
     NoLabel {
@@ -168,7 +168,7 @@ impl Scheduler {
             Some(Waiting::Stopped)
         } else if !job.leases.is_empty() {
             None
-        } else if self.agents.is_empty() {
+        } else if self.agents.values().all(|agent| agent.signs.is_stalled()) {
             Some(Waiting::NoAgent)
         } else if let (true, lacking @ [_, ..]) = (ready, self.lacking(job).as_slice()) {
             Some(Waiting::NoLabel { labels: lacking.to_vec() })

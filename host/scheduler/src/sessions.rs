@@ -22,11 +22,12 @@ impl Scheduler {
             self.leave(former, Left::Unreachable);
         }
         let (id, incarnation) = (info.agent, info.incarnation);
-        let mut agent = Agent::new(info);
+        let mut agent = Agent::new(self.now, info);
         agent.meets = self.needs.met_by(&agent.info.labels);
         self.needs.count(&agent, true);
         self.sessions.insert(id, session);
         self.agents.insert(session, agent);
+        self.begin_watch(session);
         for lease in self.orphans.remove(&id).unwrap_or_default() {
             if self.leases.get(&lease).is_none_or(|lease| lease.incarnation != incarnation) {
                 self.end_lease(lease, Ending::Died);
@@ -42,16 +43,21 @@ impl Scheduler {
         self.pass(now);
         if let Some(agent) = self.agents.get_mut(&session) {
             agent.credit(received, batches);
-            agent.mute = false;
+            self.heard(session);
             self.refresh(session);
         }
     }
 
-    /// An agent lives and holds these leases: each is renewed. Returns those that are not its (any more).
+    /// An agent lives and holds these leases: each is renewed. Returns those that are not its (any more); but for those of
+    /// which it is to go on in the belief that they are, because it is stalled.
     pub fn beat(&mut self, now: Time, session: SessionId, leases: &[LeaseId]) -> Vec<LeaseId> {
         self.pass(now);
         self.heard(session);
-        leases.iter().copied().filter(|lease| !self.renew(*lease, session)).collect()
+        let mut unknown: Vec<_> = leases.iter().copied().filter(|lease| !self.renew(*lease, session)).collect();
+        if let Some(agent) = self.agents.get(&session) {
+            unknown.retain(|lease| !agent.signs.believes_in(*lease));
+        }
+        unknown
     }
 
     /// An agent takes nothing more, and will leave when its leases have ended.
@@ -59,12 +65,7 @@ impl Scheduler {
         self.pass(now);
         let Some(agent) = self.agents.get_mut(&session) else { return };
         agent.draining = true;
-        for job in std::mem::take(&mut agent.jobs) {
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.dismiss(session);
-            }
-            self.reindex(job);
-        }
+        self.dismiss_from_all(session);
         self.refresh(session);
     }
 
@@ -83,13 +84,14 @@ impl Scheduler {
         self.leave(session, left);
     }
 
-    /// A session that lives.
-    pub(crate) fn heard(&mut self, session: SessionId) {
-        if let Some(agent) = self.agents.get_mut(&session)
-            && agent.mute
-        {
-            agent.mute = false;
-            self.refresh(session);
+    /// A session works for no job any more.
+    pub(crate) fn dismiss_from_all(&mut self, session: SessionId) {
+        let jobs = self.agents.get_mut(&session).map(|agent| std::mem::take(&mut agent.jobs));
+        for job in jobs.unwrap_or_default() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.dismiss(session);
+            }
+            self.reindex(job);
         }
     }
 
@@ -105,8 +107,9 @@ impl Scheduler {
         true
     }
 
-    fn leave(&mut self, session: SessionId, left: Left) {
+    pub(crate) fn leave(&mut self, session: SessionId, left: Left) {
         let Some(agent) = self.agents.remove(&session) else { return };
+        self.end_watch(session, &agent);
         if let Some(listed) = agent.listed {
             self.hungry.remove(&listed);
             self.needs.list(&agent, listed, false);
@@ -126,7 +129,7 @@ impl Scheduler {
         }
         let ending = match left {
             Left::Died => Ending::Died,
-            Left::Drained | Left::Revoked | Left::Stalled => Ending::Returned,
+            Left::Drained | Left::Revoked => Ending::Returned,
             Left::Unreachable => {
                 if !agent.leases.is_empty() {
                     self.orphans.entry(agent.info.agent).or_default().extend(agent.leases);
@@ -148,6 +151,7 @@ impl Scheduler {
         };
         let Some(job) = self.jobs.get_mut(&lease.job).filter(|job| agent.meets(job.need)) else { return false };
         lease.session = session;
+        lease.moved = self.now;
         agent.leases.insert(id);
         agent.jobs.insert(lease.job);
         if lease.alone {

@@ -32,6 +32,8 @@ pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) heard_ms: u64,
     pub(super) draining: Option<String>,
+    /// When it was found to make no progress, while it makes none.
+    pub(super) stalled_ms: Option<u64>,
     /// Of the token that it joined with, and its own.
     pub(super) labels: Vec<String>,
     pub(super) load: Load,
@@ -114,6 +116,7 @@ impl Agent {
             session: None,
             heard_ms: now_ms,
             draining: None,
+            stalled_ms: None,
             labels: Vec::new(),
             load: Load::default(),
             ends_ms: 0,
@@ -170,6 +173,7 @@ impl Agent {
         self.version.clone_from(&hello.version);
         self.slots = hello.slots;
         (self.draining, self.left, self.load) = (None, None, Load::default());
+        self.stalled_ms = None;
     }
 
     /// A session of it is over.
@@ -182,6 +186,7 @@ impl Agent {
         if self.session == Some(session) {
             (self.session, self.since_ms, self.draining) = (None, now_ms, None);
             (self.left, self.load) = (leaving.cloned(), Load::default());
+            self.stalled_ms = None;
         }
     }
 
@@ -287,6 +292,10 @@ impl Agent {
         if let Some(reason) = &self.draining {
             let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             say(Health::Good, format!("is leaving{why}"));
+        }
+        if let Some(since) = self.stalled_ms {
+            let since = now_ms.saturating_sub(since) / 1000;
+            say(Health::Bad, format!("makes no progress: found so {since} s ago, and gets nothing until it does"));
         }
         let silent = Duration::from_millis(now_ms.saturating_sub(self.heard_ms));
         if self.session.is_some() && silent > beat.saturating_mul(2) {

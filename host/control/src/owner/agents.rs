@@ -1,8 +1,10 @@
 //! Agents: they come, live, and leave.
 
+use std::time::Duration;
+
 use pigeon_api::{EventKind, words::plural};
 use pigeon_hub::{HubEvent, SessionEnd};
-use pigeon_protocol::id::{AgentId, SessionId};
+use pigeon_protocol::id::{AgentId, LeaseId, SessionId};
 use pigeon_scheduler::{AgentInfo, Left, Time};
 use pigeon_store::{AgentRecord, Mark};
 
@@ -71,6 +73,36 @@ impl Owner {
         }
         self.scheduler.left(now, session, left);
         self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+    }
+
+    /// An agent is connected and makes no progress: what it had goes to others. It is not told, so that what it delivers late
+    /// shows that it moves again.
+    pub(super) fn stalled(&mut self, session: SessionId, leases: &[LeaseId], after: Duration) {
+        for lease in leases {
+            self.attempts.remove(lease);
+        }
+        let Some(name) = self.fleet.stalled(session, true) else { return };
+        let (after, leases) = (after.as_secs(), plural(leases.len() as u64, "lease"));
+        for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
+            owned.job.note(format!("{name} makes no progress; its runs go to others"));
+        }
+        let message = format!("makes no progress for {after} s, though it is connected: its {leases} went to others");
+        self.note_agent(&name, EventKind::AgentStalled, message);
+    }
+
+    /// An agent that made no progress does.
+    pub(super) fn moves(&mut self, session: SessionId) {
+        let Some(name) = self.fleet.stalled(session, false) else { return };
+        self.note_agent(&name, EventKind::AgentMoves, "makes progress again".to_owned());
+    }
+
+    /// An agent is connected and says nothing. It may come back.
+    pub(super) fn lost_sight(&mut self, session: SessionId) {
+        let how = "is connected, and has said nothing for three beats";
+        if let Some(name) = self.fleet.left(session, Some(&Leaving::Lost(how.to_owned())), false) {
+            self.note_agent(&name, EventKind::AgentLost, how.to_owned());
+        }
+        self.tools.hub.disconnect(session, "the control host has heard no beat for too long", true);
     }
 
     /// Somebody wants an agent to take nothing, or to take work again.

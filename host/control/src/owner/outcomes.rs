@@ -81,7 +81,8 @@ impl Owner {
                 write(&mut self.tasks, owned, recording, Some((recorded, permit)));
             }
         } else {
-            // A job that is not ours (any more): nobody waits for it here.
+            // A job that is not ours (any more): nobody waits for it here. But its agent moves.
+            self.scheduler.landed(now, session, lease, fence, &[], &mut self.rulings);
             let mut refused = Refused::default();
             outcomes.iter().for_each(|_| refused.count(Refusal::Stale));
             self.tools.figures.refused(refused.by_reason);

@@ -171,6 +171,7 @@ impl Scheduler {
                 attempt,
                 alone,
                 given: self.now,
+                moved: self.now,
                 expires,
                 copy_at,
                 twin: copy_of,

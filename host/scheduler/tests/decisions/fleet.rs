@@ -33,6 +33,7 @@ pub(crate) fn job() -> JobAdmitted {
         priority: 0,
         max_parallel: None,
         retry: RetryPolicy::default(),
+        wall: Duration::from_secs(300),
         group: 0,
         fail_fast: false,
         max_agents: None,
@@ -67,6 +68,11 @@ impl Fleet {
     pub(crate) fn credit(&mut self, session: u64, room: u32) {
         let received = self.received.get(&SessionId(session)).copied().unwrap_or(0);
         self.scheduler.credit(self.now, SessionId(session), received, room);
+    }
+
+    /// When agents that have just come are looked at first.
+    pub(crate) fn watched(&self) -> Time {
+        self.now + Duration::from_secs(20) + Duration::from_micros(1)
     }
 
     pub(crate) fn submit(&mut self, admitted: JobAdmitted, items: u64) -> JobId {

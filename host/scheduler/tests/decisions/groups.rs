@@ -114,18 +114,18 @@ fn what_was_not_sent_does_not_count() {
 #[test]
 fn other_limits_are_no_way_round_a_rate() {
     let mut fleet = Fleet::new(1, 4);
-    fleet.scheduler.set_group(fleet.now, 1, rate(4, 3600 * SECOND));
+    fleet.scheduler.set_group(fleet.now, 1, rate(4, 36 * SECOND));
     let id = fleet.submit(of_group(1), 100);
     for grant in fleet.poll() {
         fleet.land(&grant, VALID, 10);
     }
     fleet.credit(1, 8);
-    fleet.scheduler.set_group(fleet.now, 1, rate(4, 1800 * SECOND));
+    fleet.scheduler.set_group(fleet.now, 1, rate(4, 18 * SECOND));
     assert!(fleet.poll().is_empty());
-    assert_eq!(fleet.scheduler.next_wakeup(), Some(fleet.now + 450 * SECOND));
-    fleet.scheduler.set_group(fleet.now, 1, GroupLimits { max_leases: Some(4), ..rate(4, 1800 * SECOND) });
-    assert_eq!(waiting(&fleet, id), Some(Waiting::GroupRate { until: fleet.now + 450 * SECOND }));
-    fleet.pass(900 * SECOND);
+    assert_eq!(fleet.scheduler.next_wakeup(), Some(fleet.now + 9 * SECOND / 2));
+    fleet.scheduler.set_group(fleet.now, 1, GroupLimits { max_leases: Some(4), ..rate(4, 18 * SECOND) });
+    assert_eq!(waiting(&fleet, id), Some(Waiting::GroupRate { until: fleet.now + 9 * SECOND / 2 }));
+    fleet.pass(9 * SECOND);
     assert_eq!(fleet.poll().iter().map(|grant| runs_of(grant).len()).sum::<usize>(), 2);
 }
 

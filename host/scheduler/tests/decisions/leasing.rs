@@ -57,7 +57,7 @@ fn credit_bounds_what_is_sent() {
     let mut fleet = Fleet::new(3, 0);
     fleet.submit(job(), 100);
     assert!(fleet.poll().is_empty());
-    assert_eq!(fleet.scheduler.next_wakeup(), None);
+    assert_eq!(fleet.scheduler.next_wakeup(), Some(fleet.watched()));
     fleet.credit(2, 3);
     let grants = fleet.poll();
     assert_eq!(grants.iter().map(|grant| grant.session.0).collect::<Vec<_>>(), [2, 2, 2]);
@@ -358,4 +358,26 @@ fn an_agent_that_says_nothing_of_its_leases_is_not_at_work() {
     assert!(at_work(&fleet));
     fleet.scheduler.left(fleet.now, session, Left::Unreachable);
     assert!(!at_work(&fleet) && fleet.scheduler.job(id).unwrap().leases == 2, "nobody knows what it does");
+}
+
+#[test]
+fn who_is_drained_keeps_what_it_has_and_takes_more_once_it_is_resumed() {
+    let mut fleet = Fleet::new(1, 2);
+    fleet.submit(job(), 3);
+    let held = fleet.poll();
+    assert!(!held.is_empty());
+    fleet.scheduler.draining(fleet.now, SessionId(1));
+    fleet.submit(job(), 3);
+    fleet.credit(1, 2);
+    assert_eq!(fleet.poll(), [], "it takes nothing more");
+    for grant in &held {
+        let landed = fleet.land(grant, VALID, 5);
+        assert_eq!(landed.recorded as usize, runs_of(grant).len(), "what it has it ends");
+    }
+    fleet.credit(1, 2);
+    assert_eq!(fleet.poll(), []);
+    fleet.scheduler.resumed(fleet.now, SessionId(1));
+    assert!(!fleet.poll().is_empty());
+    // Of nobody it is no news.
+    fleet.scheduler.resumed(fleet.now, SessionId(7));
 }

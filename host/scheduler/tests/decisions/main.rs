@@ -4,4 +4,5 @@ mod fleet;
 mod groups;
 mod labels;
 mod leasing;
+mod stalls;
 mod trouble;

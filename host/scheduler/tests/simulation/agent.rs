@@ -20,6 +20,8 @@ pub(crate) struct Agent {
     /// The last session that the hub knew it by.
     pub(crate) known_as: Option<(SessionId, IncarnationId)>,
     pub(crate) stopped_until: u64,
+    /// What it has does not move until then.
+    pub(crate) wedged_until: u64,
     pub(crate) slowness: u64,
     pub(crate) greedy: bool,
     pub(crate) draining: bool,
@@ -46,6 +48,7 @@ impl Agent {
             link: None,
             known_as: None,
             stopped_until: 0,
+            wedged_until: 0,
             slowness: 1,
             greedy,
             draining: false,
@@ -59,6 +62,7 @@ impl Agent {
     pub(crate) fn die(&mut self) {
         self.alive = false;
         self.life += 1;
+        self.wedged_until = if self.wedged_until == u64::MAX { u64::MAX } else { 0 };
         self.link = None;
         self.draining = false;
         self.lanes.clear();

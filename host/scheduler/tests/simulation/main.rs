@@ -19,11 +19,14 @@ use plan::{Faults, GroupPlan, JobPlan, RATES};
 use world::World;
 
 fn faults() -> impl Strategy<Value = Faults> {
-    (0u32..4, 0u32..4, 0u32..4, 0u32..3, 0u32..3, any::<bool>()).prop_map(
-        |(crashes, partitions, stops, duplicates, jumps, games)| Faults {
+    let wedges = (0u32..3, prop::bool::weighted(0.3));
+    (0u32..4, 0u32..4, 0u32..4, wedges, 0u32..3, 0u32..3, any::<bool>()).prop_map(
+        |(crashes, partitions, stops, (wedges, wedged), duplicates, jumps, games)| Faults {
             crashes,
             partitions,
             stops,
+            wedges,
+            wedged,
             duplicates,
             jumps,
             games,

@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<JobId, Recorded>,
     groups: BTreeMap<u64, Given>,
     fences: BTreeSet<u64>,
+    /// Sessions that are stalled, and what they had.
+    stalled: BTreeMap<SessionId, BTreeSet<LeaseId>>,
     life: Duration,
 }
 
@@ -76,6 +78,21 @@ impl Model {
                     assert_eq!(held.session, *session, "{lease:?} cancelled at the wrong session");
                 }
             }
+            Action::Stalled { session, leases, .. } => {
+                for lease in leases {
+                    if let Some(held) = self.held.remove(lease) {
+                        assert_eq!(held.session, *session, "{lease:?} taken from the wrong session");
+                    } else {
+                        assert!(self.superfluous.remove(lease), "{lease:?} taken, but not live");
+                    }
+                }
+                self.stalled.insert(*session, leases.iter().copied().collect());
+            }
+            Action::Moves { session } => {
+                assert!(self.stalled.remove(session).is_some(), "{session:?} moves, and was not stalled");
+            }
+            // Its session is over, as its world sees to.
+            Action::Lost { .. } => {}
             Action::Remember { job, run, attempts } => {
                 self.jobs.entry(*job).or_default().attempts.insert(run.0, *attempts);
             }
@@ -97,6 +114,7 @@ impl Model {
         let open: BTreeSet<u64> = runs.iter().copied().collect();
         assert!(!runs.is_empty() && open.len() == runs.len(), "an empty lease, or a run twice in one: {grant:?}");
         assert!(!grant.alone || runs.len() == 1);
+        assert!(!self.stalled.contains_key(&grant.session), "{:?} is stalled, and gets {grant:?}", grant.session);
         let mut others = self.held.values().filter(|held| held.session == grant.session);
         assert!(others.all(|held| !held.alone && !grant.alone), "a suspect that is not alone: {grant:?}");
         let resolved = &self.jobs.entry(grant.job).or_default().resolved;
@@ -248,8 +266,20 @@ impl Model {
         }
     }
 
-    pub(crate) fn renewed(&mut self, now: Time, session: SessionId, leases: &[LeaseId], unknown: &[LeaseId]) {
-        for lease in leases.iter().filter(|lease| !self.superfluous.contains(lease)) {
+    /// What a stalled session is left in the belief to have.
+    pub(crate) fn believed(&self, session: SessionId) -> BTreeSet<LeaseId> {
+        self.stalled.get(&session).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn renewed(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        leases: &[LeaseId],
+        unknown: &[LeaseId],
+        believed: &BTreeSet<LeaseId>,
+    ) {
+        for lease in leases.iter().filter(|lease| !self.superfluous.contains(lease) && !believed.contains(lease)) {
             let life = self.life;
             let live = self.held.get_mut(lease).filter(|h| h.session == session && now.since(h.renewed) <= life);
             assert_eq!(live.is_none(), unknown.contains(lease), "{lease:?}");

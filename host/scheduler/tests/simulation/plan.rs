@@ -11,6 +11,9 @@ pub(crate) struct Faults {
     pub(crate) crashes: u32,
     pub(crate) partitions: u32,
     pub(crate) stops: u32,
+    pub(crate) wedges: u32,
+    /// The last of several agents beats for ever, and makes nothing any more.
+    pub(crate) wedged: bool,
     pub(crate) duplicates: u32,
     pub(crate) jumps: u32,
     pub(crate) games: bool,
@@ -53,6 +56,9 @@ pub(crate) struct GroupPlan {
     /// Of group 1, after a while.
     pub(crate) later: Option<GroupLimits>,
 }
+
+/// What a run may take: more than the longest of them does where it is slowest.
+pub(crate) const WALL: Duration = Duration::from_secs(25);
 
 /// A rate at which the largest plan is done within an hour.
 pub(crate) const RATES: [(u32, Duration); 5] = [

@@ -22,7 +22,7 @@ use self::event::{Event, Fault, ToAgent};
 use crate::{
     agent::Agent,
     model::Model,
-    plan::{Faults, GroupPlan, JobPlan, meets, mix, wanted},
+    plan::{Faults, GroupPlan, JobPlan, WALL, meets, mix, wanted},
 };
 
 const MS: u64 = 1000;
@@ -61,7 +61,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, agents: usize, jobs: Vec<JobPlan>, groups: GroupPlan, faults: Faults) -> Self {
-        let config = Config { beat: Duration::from_secs(1), ..Config::default() };
+        let config = Config { beat: Duration::from_secs(1), start: WALL, ..Config::default() };
         let job = |plan| Job { id: JobId::new(), plan, appended: 0, admissions: 0 };
         let mut world = Self {
             scheduler: Scheduler::new(config, seed),
@@ -83,7 +83,14 @@ impl World {
         for agent in 0..agents {
             let (slots, greedy) = (1 + world.below(3) as u32, faults.games && agent == 0);
             // Nobody waits for ever for somebody who can make his job.
-            let of_jobs = world.jobs.iter().skip(agent).step_by(agents).filter(|job| job.plan.require != 0);
+            let able = if faults.wedged { (agents - 1).max(1) } else { agents };
+            let of_jobs = world
+                .jobs
+                .iter()
+                .skip(agent)
+                .step_by(able)
+                .take_while(|_| agent < able)
+                .filter(|job| job.plan.require != 0);
             let labels = of_jobs.fold(0, |labels, _| labels | 0b1111) | world.below(16) as u8;
             world.agents.push(Agent::new(slots, labels, greedy));
             let at = world.below(500 * MS);
@@ -125,6 +132,7 @@ impl World {
             (Fault::Stop, faults.stops),
             (Fault::Drain, faults.stops / 2),
             (Fault::Slow, faults.stops),
+            (Fault::Wedge, faults.wedges),
             (Fault::Jump, faults.jumps),
         ];
         for (fault, times) in kinds {
@@ -133,6 +141,10 @@ impl World {
                 let at = world.below(within);
                 world.plan(at, Event::Fault(fault));
             }
+        }
+        if faults.wedged && agents > 1 {
+            let at = world.below(10 * SECOND);
+            world.plan(at, Event::Wedge(agents - 1));
         }
         world
     }
@@ -229,6 +241,13 @@ impl World {
                     self.tell(grant.session, ToAgent::Lease(grant));
                 }
                 Action::Cancel { session, leases } => self.tell(session, ToAgent::Cancel(leases)),
+                Action::Stalled { session, .. } => {
+                    let agent = &self.agents[self.sessions[&session]];
+                    let reason = agent.wedged_until > 0 || agent.stopped_until > 0 || agent.link != Some(session);
+                    assert!(reason || self.faults.jumps > 0, "a session that moves is said to be stalled");
+                }
+                Action::Moves { .. } => {}
+                Action::Lost { session } => self.lost(session),
                 Action::Finished { job, end: End::Stopped(Why::Pause) } => {
                     if let Some(job) = self.jobs.iter().position(|other| other.id == job) {
                         self.take_up_again(job);
@@ -273,6 +292,7 @@ impl World {
             Event::Limit(group, limits) => self.limit(group, limits),
             Event::Fault(fault) if self.clock < CALM => self.fault(fault),
             Event::Fault(_) => {}
+            Event::Wedge(agent) => self.wedge(agent, u64::MAX),
         }
     }
 }

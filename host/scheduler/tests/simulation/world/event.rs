@@ -18,6 +18,8 @@ pub(super) enum Event {
     TakeBack(usize),
     Limit(u64, GroupLimits),
     Fault(Fault),
+    /// An agent makes nothing any more.
+    Wedge(usize),
 }
 
 #[derive(Clone)]
@@ -38,6 +40,7 @@ pub(super) enum Fault {
     Crash,
     Partition,
     Stop,
+    Wedge,
     Drain,
     Slow,
     Jump,

@@ -50,6 +50,11 @@ impl World {
             let after = state.stopped_until - self.clock;
             return self.plan(after, Event::Step(agent, life, lease));
         }
+        match state.wedged_until {
+            u64::MAX => return,
+            until if until > self.clock => return self.plan(until - self.clock, Event::Step(agent, life, lease)),
+            _ => {}
+        }
         let Some(lane) = state.lanes.get_mut(&lease) else { return };
         let job = self.jobs.iter().position(|job| job.id == lane.grant.job).unwrap();
         let plan = &self.jobs[job].plan;

@@ -7,7 +7,7 @@ use pigeon_protocol::{
 use pigeon_scheduler::{Chunk, FailureClass, GroupLimits, JobAdmitted, LandingClass, Progress};
 
 use super::{Job, MS, World, event::Event};
-use crate::plan::wanted;
+use crate::plan::{WALL, wanted};
 
 impl World {
     pub(super) fn append(&mut self, job: usize) {
@@ -46,6 +46,7 @@ impl World {
                 priority: plan.priority,
                 max_parallel: plan.max_parallel,
                 retry: plan.retry,
+                wall: WALL,
                 group: plan.group,
                 fail_fast: plan.fail_fast,
                 max_agents: plan.max_agents,

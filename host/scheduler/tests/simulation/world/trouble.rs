@@ -19,6 +19,11 @@ impl World {
         self.plan(after, Event::Restart(agent));
     }
 
+    /// What an agent has moves no more for a while; itself it goes on.
+    pub(super) fn wedge(&mut self, agent: usize, stop: u64) {
+        self.agents[agent].wedged_until = self.clock.saturating_add(stop);
+    }
+
     pub(super) fn fault(&mut self, fault: Fault) {
         let agent = self.below(self.agents.len() as u64) as usize;
         let (alive, link) = (self.agents[agent].alive, self.agents[agent].link);
@@ -37,8 +42,12 @@ impl World {
                 let stop = self.below(10 * SECOND);
                 self.agents[agent].stopped_until = self.clock + stop;
                 if self.below(2) == 0 {
-                    self.plan(2 * SECOND, Event::Notice(session, Left::Stalled));
+                    self.plan(2 * SECOND, Event::Notice(session, Left::Revoked));
                 }
+            }
+            (Fault::Wedge, Some(_)) => {
+                let stop = 10 * SECOND + self.below(60 * SECOND);
+                self.wedge(agent, stop);
             }
             (Fault::Drain, Some(session)) => {
                 let now = self.now();

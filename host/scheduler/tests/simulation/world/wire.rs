@@ -42,7 +42,8 @@ impl World {
             ToHub::Credit(received, batches) => self.scheduler.credit(now, session, received, batches),
             ToHub::Beat(leases) => {
                 let unknown = self.scheduler.beat(now, session, &leases);
-                self.model.renewed(self.shown, session, &leases, &unknown);
+                let believed = self.model.believed(session);
+                self.model.renewed(self.shown, session, &leases, &unknown, &believed);
                 self.tell(session, ToAgent::Cancel(unknown));
             }
             ToHub::Outcomes(lease, fence, landings, begun) => {
@@ -130,10 +131,21 @@ impl World {
         match left {
             Left::Unreachable => self.model.orphaned(session),
             Left::Died => self.model.gone(self.shown, session, true),
-            Left::Drained | Left::Revoked | Left::Stalled => self.model.gone(self.shown, session, false),
+            Left::Drained | Left::Revoked => self.model.gone(self.shown, session, false),
         }
+        self.cut_off(agent, session);
+    }
+
+    /// The scheduler takes a session for lost, and the hub ends it.
+    pub(super) fn lost(&mut self, session: SessionId) {
+        let Some(agent) = self.sessions.remove(&session) else { panic!("{session:?} lost, but not in") };
+        self.model.orphaned(session);
+        self.cut_off(agent, session);
+    }
+
+    /// Cut off by the hub, an agent connects again, once it can.
+    fn cut_off(&mut self, agent: usize, session: SessionId) {
         if self.agents[agent].link == Some(session) {
-            // Cut off by the hub: it connects again, once it can.
             self.agents[agent].link = None;
             self.agents[agent].life += 1;
             let after = self.agents[agent].stopped_until.saturating_sub(self.clock) + self.below(SECOND);
