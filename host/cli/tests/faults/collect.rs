@@ -1,15 +1,24 @@
 //! What is there in the end, read as any client reads it.
 
+use std::time::{Duration, Instant};
+
 use futures::TryStreamExt as _;
 use pigeon_api::{DeadFilter, EventFilter, JobEvent, JobId, Pigeon as _, Result, Watch, client::RestClient};
 
-use crate::history::{Account, Figures, History, Item, Seen, number};
+use tokio::time::sleep;
+
+use crate::{
+    history::{Account, Figures, History, Item, Seen, number},
+    load::Load,
+    world::LONG,
+};
 
 /// More than there ever are.
 const ALL: usize = 10_000_000;
 
 /// Read all of it.
-pub(crate) async fn collect(client: &RestClient, accounts: Vec<Account>, kills: u64) -> Result<History> {
+pub(crate) async fn collect(client: &RestClient, load: &Load, kills: u64) -> Result<History> {
+    let accounts = load.accounts.lock().unwrap().clone();
     let mut history = History { accounts, kills, listed: client.job_ids().await?, ..History::default() };
     for account in &history.accounts {
         if let Some(job) = account.job.filter(|job| history.listed.contains(job)) {
@@ -17,6 +26,11 @@ pub(crate) async fn collect(client: &RestClient, accounts: Vec<Account>, kills: 
         }
     }
     history.events = client.events(EventFilter::default(), ALL).await?.into_iter().map(Into::into).collect();
+    let deadline = Instant::now() + LONG;
+    while load.followed.lock().unwrap().len() < history.events.len() && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+    }
+    history.followed = load.followed.lock().unwrap().clone();
     history.dead = client.dead(DeadFilter::default(), None, ALL).await?.into_iter().map(Into::into).collect();
     history.total = client.stats().await?.total.runs;
     Ok(history)

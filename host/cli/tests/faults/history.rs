@@ -182,6 +182,8 @@ pub(crate) struct History {
     pub(crate) listed: Vec<JobId>,
     pub(crate) seen: HashMap<JobId, Seen>,
     pub(crate) events: Vec<Entry>,
+    /// The same as it was told to one who followed it through everything.
+    pub(crate) followed: Vec<Entry>,
     pub(crate) dead: Vec<Dead>,
     /// Runs of all jobs, by the server's own figures.
     pub(crate) total: u64,

@@ -50,10 +50,27 @@ pub(crate) struct Order {
     pub(crate) before: u64,
 }
 
+/// All that judge and harm nobody.
+const JUDGES: [Judge; 5] = [Judge::Json, Judge::Gexpr, Judge::Echo(true), Judge::Echo(false), Judge::Hostile];
+
+/// Orders that come before anything goes wrong: one for each that judges, so that it is compiled.
+pub(crate) const FIRST: usize = JUDGES.len();
+
 /// Orders of so many runs in all, or a few more.
 pub(crate) fn orders(draws: &Draws, runs: u64) -> Vec<Order> {
     let mut draws = draws.fork(2);
-    let (mut orders, mut before) = (Vec::new(), 0);
+    let first = |(number, judge)| Order {
+        number,
+        judge,
+        work: Work::Many { iterations: 1, workers: None },
+        items: 1,
+        chunk: 1,
+        priority: 0,
+        act: Act::Nothing,
+        before: 0,
+    };
+    let mut orders: Vec<Order> = JUDGES.into_iter().enumerate().map(first).collect();
+    let mut before = FIRST as u64;
     while before < runs {
         let iterations = u32::try_from(draws.pick(&[1, 1, 1, 3])).unwrap_or(1);
         let items = match draws.below(10) {
@@ -65,10 +82,9 @@ pub(crate) fn orders(draws: &Draws, runs: u64) -> Vec<Order> {
             true => (Work::One { workers: 1 + u32::try_from(draws.below(6)).unwrap_or(0), iterations: 20 }, 1),
             false => (Work::Many { iterations, workers: None }, items),
         };
-        let judges = [Judge::Json, Judge::Gexpr, Judge::Echo(true), Judge::Echo(false), Judge::Hostile];
         let order = Order {
             number: orders.len(),
-            judge: draws.pick(&judges),
+            judge: draws.pick(&JUDGES),
             work,
             items,
             chunk: draws.between(1, 2 + items / 2).min(20_000),

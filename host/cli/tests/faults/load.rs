@@ -1,7 +1,7 @@
 //! Those who submit jobs, wait for them and write down what they are told. They do what clients do: they try again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -11,12 +11,13 @@ use std::{
 
 use futures::StreamExt as _;
 use pigeon_api::{
-    ApiError, ErrorKind, JobEvent, JobId, JobRequest, JobState, Pigeon as _, Result, Stop, Watch, client::RestClient,
+    ApiError, ErrorKind, EventFilter, JobEvent, JobId, JobRequest, JobState, Pigeon as _, Result, Stop, Watch,
+    client::RestClient,
 };
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    history::Account,
+    history::{Account, Entry},
     jobs::{Act, Judge, Order},
     world::World,
 };
@@ -38,6 +39,10 @@ pub(crate) struct Load {
     pub(crate) accounts: Mutex<Vec<Account>>,
     /// Runs that were told to have landed.
     pub(crate) landed: AtomicU64,
+    /// Calls that had to be made again, by why.
+    pub(crate) again: Mutex<BTreeMap<String, u64>>,
+    /// The log of events as it was told to somebody who followed it from the beginning.
+    pub(crate) followed: Mutex<Vec<Entry>>,
     /// Orders that begin before so many runs may be submitted: the faults have to keep up.
     allowed: watch::Sender<u64>,
     /// Digests of the plugins, by what judges.
@@ -78,6 +83,8 @@ impl Load {
             accounts: Mutex::new(orders.iter().cloned().map(Account::new).collect()),
             orders: Mutex::new(orders.into()),
             landed: AtomicU64::new(0),
+            again: Mutex::default(),
+            followed: Mutex::default(),
             allowed: watch::channel(0).0,
             plugins,
         })
@@ -111,6 +118,20 @@ impl Load {
                 Some(order) => self.see_through(&client, &order).await,
                 None => allowed.changed().await.unwrap(),
             }
+        }
+    }
+
+    /// Follow the log of events for ever.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let client = self.world.client();
+        loop {
+            let after = self.followed.lock().unwrap().last().map_or(0, |entry| entry.seq);
+            if let Ok(mut events) = client.follow_events(EventFilter { after, job: None }).await {
+                while let Some(Ok(event)) = events.next().await {
+                    self.followed.lock().unwrap().push(event.into());
+                }
+            }
+            sleep(AGAIN).await;
         }
     }
 
@@ -222,7 +243,10 @@ impl Load {
         loop {
             match call().await {
                 Ok(done) => return Some(done),
-                Err(error) if is_for_now(&error) => sleep(AGAIN).await,
+                Err(error) if is_for_now(&error) => {
+                    *self.again.lock().unwrap().entry(format!("{:?}", error.kind)).or_default() += 1;
+                    sleep(AGAIN).await;
+                }
                 Err(error) => {
                     let number = order.number;
                     self.world.complain(format!("to {what} order {number} was refused ({:?}): {error}", error.kind));

@@ -30,6 +30,7 @@ mod plan;
 mod poison;
 mod relay;
 mod room;
+mod scrape;
 mod storm;
 mod strike;
 mod wal;

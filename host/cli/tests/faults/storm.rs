@@ -10,18 +10,22 @@ use std::{
 };
 
 use pigeon_api::{AgentState, Pigeon as _};
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_local},
+    time::sleep,
+};
 
 use crate::{
     checker::{self, Rule},
     collect::collect,
     draws::Draws,
-    history::Account,
-    jobs::{Order, orders},
+    jobs::{FIRST, Order, orders},
     load::{Load, SUBMITTERS},
     plan::plan,
     poison::poison,
     room::Powers,
+    scrape::Scrape,
     world::{LONG, World},
 };
 
@@ -59,6 +63,8 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
     let load = Load::new(world.clone(), orders).await;
     let mut submitters = JoinSet::new();
     (0..SUBMITTERS).for_each(|_| drop(submitters.spawn_local(load.clone().submit_all())));
+    let (follower, scrape) = (spawn_local(load.clone().follow()), Scrape::start(world.api));
+    first_end(&load).await;
     let (mut strikes, room) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
     let mut sorts: BTreeMap<&str, u32> = BTreeMap::new();
     for step in plan {
@@ -93,8 +99,8 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
     for agent in &world.agents {
         kills += agent.lock().await.kills;
     }
-    let accounts: Vec<Account> = load.accounts.lock().unwrap().clone();
-    let history = collect(&world.client(), accounts, kills).await.unwrap();
+    let history = collect(&world.client(), &load, kills).await.unwrap();
+    follower.abort();
     world.look().await;
     let violations = checker::check(&history);
     let given_up = history.dead.iter().filter(|dead| dead.code == crate::history::AGENT_LOST).count();
@@ -102,7 +108,7 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
     eprintln!(
         "{:.1} s: {} runs of {} jobs, {} entries of the log, {} dead letters, {given_up} of them given up after deaths;\n\
          {} starts of the server, {kills} deaths of agents, {deaths} of them of the poison; datagrams: {} lost, {} late, {} twice\n\
-         {sorts:#?}",
+         {}  calls made again: {:?}\n{sorts:#?}",
         began.elapsed().as_secs_f64(),
         history.total,
         history.accounts.len(),
@@ -112,6 +118,8 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
         toll.lost.load(Relaxed),
         toll.late.load(Relaxed),
         toll.twice.load(Relaxed),
+        scrape.told(),
+        load.again.lock().unwrap(),
     );
     let mut told: BTreeMap<Rule, usize> = BTreeMap::new();
     for violation in &violations {
@@ -139,6 +147,17 @@ async fn agents_are_in(world: &World) {
     while ready().await < world.agents.len() {
         if Instant::now() > deadline {
             panic!("not every agent came in:\n{}", world.last_words().await);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Wait until the first jobs have ended: what judges is compiled then, and the faults have something to strike at.
+async fn first_end(load: &Load) {
+    let deadline = Instant::now() + 5 * LONG;
+    while load.accounts.lock().unwrap()[..FIRST].iter().any(|account| account.ended.is_none()) {
+        if Instant::now() > deadline {
+            panic!("the first jobs do not end:\n{}", load.world.last_words().await);
         }
         sleep(LOOK).await;
     }

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::{Arc, Mutex as Plain},
@@ -32,6 +33,9 @@ use crate::{
 /// Far longer than anything takes: what is not there by then never comes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+/// A process that has begun so lately may not have come to hear signals.
+const NEW: Duration = Duration::from_secs(5);
+
 /// Between two looks at what does not tell by itself.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -47,7 +51,7 @@ pub(crate) struct World {
     pub(crate) server: Mutex<Server>,
     pub(crate) agents: Vec<Mutex<Agent>>,
     pub(crate) toll: Arc<Toll>,
-    api: SocketAddr,
+    pub(crate) api: SocketAddr,
     /// What should never have happened, in words.
     complaints: Plain<Vec<String>>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct World {
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
+    began: Instant,
 }
 
 pub(crate) struct Server {
@@ -183,7 +188,7 @@ impl Process {
         let log = place.dir.path().join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        Self { child, log }
+        Self { child, log, began: Instant::now() }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -196,13 +201,15 @@ impl Process {
         Some(format!("{status}\n{}", self.last_words()))
     }
 
-    /// Told to stop, it ends well; how it ended if it does not.
+    /// Told to stop, it ends well; how it ended if it does not. One that has just begun may not listen yet.
     pub(crate) async fn stop(mut self) -> Result<(), String> {
+        let is_new = self.began.elapsed() < NEW;
         self.signal(Signal::TERM);
         let deadline = Instant::now() + LONG;
         loop {
             match self.child.try_wait().unwrap() {
                 Some(status) if status.success() => return Ok(()),
+                Some(status) if is_new && status.signal() == Some(Signal::TERM.as_raw()) => return Ok(()),
                 Some(status) => return Err(format!("{status}\n{}", self.last_words())),
                 None if Instant::now() > deadline => return Err(format!("it goes on\n{}", self.last_words())),
                 None => sleep(LOOK).await,

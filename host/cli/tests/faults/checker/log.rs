@@ -28,6 +28,11 @@ struct Life {
 pub(super) fn check(history: &History, found: &mut Found) {
     let ascending = history.events.is_sorted_by(|one, next| one.seq < next.seq);
     found.unless(ascending, Rule::WholeLog, || "the numbers of the log do not ascend".to_owned());
+    found.unless(history.followed == history.events, Rule::WholeLog, || {
+        let differs = history.followed.iter().zip(&history.events).position(|(followed, there)| followed != there);
+        let (followed, there) = (history.followed.len(), history.events.len());
+        format!("who followed the log was told {followed} of {there} entries, the first that differs is {differs:?}")
+    });
     let mut lives: HashMap<JobId, Life> = HashMap::new();
     for event in &history.events {
         let Some(job) = event.job else { continue };

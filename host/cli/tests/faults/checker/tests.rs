@@ -52,15 +52,22 @@ fn good() -> History {
         history.listed.push(job);
         history.seen.insert(job, Seen { figures, runs, items: told.collect() });
     }
+    history.followed = history.events.clone();
     history
 }
 
-/// The rules that are found broken when this is done to a good history. `job` is that of the hostile guest.
+/// The rules that are found broken when this is done to a good history. `job` is that of the hostile guest. Whoever follows
+/// the log is told what is in it.
 fn broken(spoil: impl FnOnce(&mut History, JobId)) -> Vec<Rule> {
     let mut history = good();
     let job = history.listed[2];
     spoil(&mut history, job);
-    let mut rules: Vec<Rule> = check(&history).into_iter().map(|violation| violation.rule).collect();
+    history.followed = history.events.clone();
+    rules(&history)
+}
+
+fn rules(history: &History) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = check(history).into_iter().map(|violation| violation.rule).collect();
     rules.sort_unstable();
     rules.dedup();
     rules
@@ -186,6 +193,20 @@ fn the_log_tells_of_the_whole_life_of_a_job() {
         history.events.push(Entry { seq, kind: EventKind::JobSubmitted, job: Some(JobId::new()) });
     });
     assert_eq!(stranger, [Rule::WholeLog]);
+}
+
+#[test]
+fn who_follows_the_log_is_told_all_of_it_once() {
+    let spoils: [fn(&mut Vec<Entry>); 3] = [
+        |followed| followed.truncate(3),
+        |followed| _ = followed.remove(2),
+        |followed| followed.insert(2, followed[2]),
+    ];
+    for spoil in spoils {
+        let mut history = good();
+        spoil(&mut history.followed);
+        assert_eq!(rules(&history), [Rule::WholeLog]);
+    }
 }
 
 #[test]
