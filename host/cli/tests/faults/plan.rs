@@ -52,6 +52,7 @@ pub(crate) struct Weather {
 
 /// What the last frame of SQLite's write-ahead log looks like after a crash. It is behind the last commit: that one was
 /// acknowledged when it was on disk, and a disk that loses such a thing has broken its word, for which nobody can stand in.
+/// (What is left then is consistent, and lacks the last commits alone: tests of the store hold that.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
     /// A frame that was begun.

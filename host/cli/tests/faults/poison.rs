@@ -1,4 +1,5 @@
-//! A run that kills its agent: it is tried again alone, given up when that was deadly twice, and its neighbours are judged.
+//! A run that kills its agent: it is tried again alone, given up when that was deadly twice, and its neighbours are judged,
+//! be it that they waited behind it.
 //!
 //! No guest gets out of its sandbox, so the harness does the killing: of whichever agent has the run.
 
@@ -14,8 +15,11 @@ use crate::{
     world::LONG,
 };
 
-/// One among others, and two alone.
-const DEATHS: u64 = 3;
+/// Two alone; before that one among others, which its copy at another agent may share.
+const DEATHS: u64 = 4;
+
+/// When nothing has landed for so long, all that can be judged beside it has been.
+const STILL: Duration = Duration::from_millis(1500);
 
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -25,6 +29,7 @@ pub(crate) async fn poison(load: &Load, order: &Order) -> u64 {
     let (client, world) = (load.world.client(), &load.world);
     let Some(job) = load.submit(&client, order).await else { return 0 };
     let (mut deaths, mut last, mut deadline) = (0, String::new(), Instant::now() + LONG);
+    let (mut landed, mut since) = (0, Instant::now());
     loop {
         let status = client.job(job).await.unwrap();
         if status.state == JobState::Finished {
@@ -34,17 +39,19 @@ pub(crate) async fn poison(load: &Load, order: &Order) -> u64 {
             world.complain(format!("a run that killed {deaths} agents is not given up: {status:?}"));
             return deaths;
         }
-        // Its neighbours have been judged: what is leased now is what kills.
+        if status.total_runs != landed {
+            (landed, since) = (status.total_runs, Instant::now());
+        }
+        // Its neighbours have been judged, but for those that wait behind it: what is leased now is what kills.
         let bearer = client.agents().await.unwrap().into_iter().find(|agent| agent.leases > 0);
-        let alone = status.total_runs + 1 == status.planned_runs;
-        if let Some(bearer) = bearer.filter(|_| alone && deaths < DEATHS) {
+        if let Some(bearer) = bearer.filter(|_| since.elapsed() > STILL && deaths < DEATHS) {
             let number: usize = bearer.name.trim_start_matches("agent-").parse().unwrap();
             let mut agent = world.agent(number).await;
             agent.process = None;
             agent.kills += 1;
             agent.start(&world.place, world.powers);
             drop(agent);
-            (deaths, last, deadline) = (deaths + 1, bearer.name, Instant::now() + LONG);
+            (deaths, last, deadline, since) = (deaths + 1, bearer.name, Instant::now() + LONG, Instant::now());
             // The server learns of it when the agent is back, in another life.
             let is_back = async || {
                 let agents = client.agents().await.unwrap();
