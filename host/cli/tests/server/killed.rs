@@ -1,5 +1,5 @@
 //! SIGKILL of the server at any point of a large submission: what was acknowledged is there after the restart, whole,
-//! once.
+//! once, and so is what the log says of it.
 //!
 //! The server dies while the job is opened, several times among the chunks, and while it is sealed; each time at a moment
 //! that is drawn. The client goes on by itself, as it does for `pigeon process`, and an agent judges meanwhile. The seed is
@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use pigeon_api::{
-    Chunk, ChunkBuilder, JobFilter, JobId, JobRequest, JobState, Pigeon as _, Verdict, Work,
+    Chunk, ChunkBuilder, EventFilter, EventKind, JobFilter, JobId, JobRequest, JobState, Pigeon as _, Verdict, Work,
     client::{Endpoint, RestClient, Trust},
 };
 use tokio::time::sleep;
@@ -212,5 +212,9 @@ async fn killed_at_any_point_of_a_submission_it_keeps_what_it_acknowledged() {
         }
     }
     assert_eq!(next, items);
+    // Nor is anything of it missing in the log, or there twice.
+    let log = client.events(EventFilter { after: 0, job: Some(job) }, 100).await.unwrap();
+    let told: Vec<EventKind> = log.iter().map(|event| event.kind).collect();
+    assert_eq!(told, [EventKind::JobSubmitted, EventKind::JobSealed, EventKind::JobFinished]);
     server.serving.take().unwrap().stop();
 }
