@@ -23,7 +23,7 @@ use crate::{
     job::Job,
     jobs::Jobs,
     journal::{About, HOST, Journal},
-    owner::{Admission, Command},
+    owner::{Admission, Beaten, Command},
     registry::Registry,
     room::Room,
     schedules::Schedules,
@@ -59,6 +59,8 @@ pub(crate) struct Core {
     /// Nothing new is taken any more.
     pub(crate) closing: AtomicBool,
     pub(crate) commands: mpsc::Sender<Command>,
+    /// Signs of life of agents, which do not wait behind the commands.
+    pub(crate) beats: mpsc::Sender<Beaten>,
 }
 
 /// What only a control host that serves many has.

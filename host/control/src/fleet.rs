@@ -89,12 +89,12 @@ impl Fleet {
         }
     }
 
-    /// An agent lives, and says how it does.
-    pub(crate) fn beat(&mut self, session: SessionId, beat: &Beat) {
-        if let Some(agent) = self.of(session) {
-            agent.heard_ms = clock::now_ms();
-            agent.load = Load::of(beat);
-        }
+    /// An agent lives, and says how it does. False if it is not in (any more, or yet).
+    pub(crate) fn beat(&mut self, session: SessionId, beat: &Beat) -> bool {
+        let Some(agent) = self.of(session) else { return false };
+        agent.heard_ms = clock::now_ms();
+        agent.load = Load::of(beat);
+        true
     }
 
     /// An agent's certificate was renewed.

@@ -12,7 +12,11 @@ use pigeon_protocol::{
 use pigeon_store::{AgentRecord, AgentSeen, JoinRefusal, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{clock, core::Core, owner::Command};
+use crate::{
+    clock,
+    core::Core,
+    owner::{Beaten, Command},
+};
 
 /// Passes on to the owner what it has to decide, and answers the rest itself.
 pub(crate) struct Handler {
@@ -74,7 +78,8 @@ impl HubHandler for Handler {
 
     async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId> {
         let (answer, answered) = oneshot::channel();
-        self.tell(Command::Beat(session, beat, answer)).await;
+        // The owner is gone only when the hub goes too.
+        let _ = self.core.beats.send(Beaten { session, beat, answer }).await;
         answered.await.unwrap_or_default()
     }
 

@@ -5,7 +5,7 @@
 //! runs in tasks of its own, whose ends it hears of.
 //!
 //! ```text
-//!   hub ──Joined, Credit, Beat, Landed──►┐              ┌──► hub: leases, cancels
+//!   hub ──Joined, Credit, Landed; Beat──►┐              ┌──► hub: leases, cancels
 //!                                        ├─► owner ─────┤
 //!   clients ──Admit, Appended, Stop ────►┘  (scheduler) └──► store: outcomes, attempts, the end
 //!                                            ▲                   │ on disk
@@ -79,8 +79,6 @@ pub(crate) enum Command {
     Lacking(Digest, ApiError),
     /// Something happened in the hub; with what is remembered of an agent that came in.
     Hub(HubEvent, Option<Box<AgentRecord>>),
-    /// An agent lives; the answer is which of its leases are not its own.
-    Beat(SessionId, Beat, oneshot::Sender<Vec<LeaseId>>),
     /// An agent's certificate was renewed, and ends then.
     Renewed(AgentId, u64),
     /// Somebody wants an agent to take nothing, or to take work again.
@@ -91,6 +89,14 @@ pub(crate) enum Command {
     Agent(AgentId, oneshot::Sender<Option<AgentDetail>>),
     /// Outcomes have landed. The permit bounds how many wait for the disk.
     Landed(Landed, OwnedSemaphorePermit),
+}
+
+/// An agent lives; the answer is which of its leases are not its own. Told apart from the commands: behind as many as there
+/// may be, it could wait for longer than an agent may be silent.
+pub(crate) struct Beaten {
+    pub(crate) session: SessionId,
+    pub(crate) beat: Beat,
+    pub(crate) answer: oneshot::Sender<Vec<LeaseId>>,
 }
 
 /// Runs whose outcomes are on disk no longer.
@@ -183,11 +189,20 @@ impl Owner {
     }
 
     /// Decide until told to stop, then see the writes under way to their end.
-    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut beats: mpsc::Receiver<Beaten>,
+        stop: CancellationToken,
+    ) {
         let mut batch = Vec::with_capacity(AT_ONCE);
         let mut noting = tokio::time::interval(WORK_NOTED);
         noting.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // Before anything else, and above all before it is looked who was silent for too long.
+            while let Ok(beaten) = beats.try_recv() {
+                self.beaten(beaten);
+            }
             let wakeup = self.scheduler.next_wakeup().map(|time| self.zero + time.since(Time::ZERO));
             tokio::select! {
                 // What happened, as much of it as there is.
@@ -199,6 +214,8 @@ impl Owner {
                         self.command(command);
                     }
                 }
+                // Agents live.
+                Some(beaten) = beats.recv() => self.beaten(beaten),
                 // What was begun has ended.
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     match done {
@@ -279,16 +296,23 @@ impl Owner {
                 self.revoke(now, agent, mark);
                 let _ = answer.send(());
             }
-            Command::Beat(session, beat, answer) => {
-                self.fleet.beat(session, &beat);
-                let leases: Vec<_> = beat.leases.into_iter().map(LeaseId).collect();
-                // The session may have ended meanwhile.
-                let _ = answer.send(self.scheduler.beat(now, session, &leases));
-            }
             Command::Lacking(plugin, error) => self.lacking(plugin, &error),
             Command::Hub(event, known) => self.event(now, event, known.as_deref()),
             Command::Landed(landed, permit) => self.landed(now, landed, permit),
         }
+    }
+
+    fn beaten(&mut self, Beaten { session, beat, answer }: Beaten) {
+        let unknown = match self.fleet.beat(session, &beat) {
+            true => {
+                let leases: Vec<_> = beat.leases.into_iter().map(LeaseId).collect();
+                self.scheduler.beat(self.now(), session, &leases)
+            }
+            // That it has joined waits among the commands: what it holds is not known yet.
+            false => Vec::new(),
+        };
+        // The session may have ended meanwhile.
+        let _ = answer.send(unknown);
     }
 
     fn admit(&mut self, now: Time, job: Arc<Job>, admission: Admission) {
@@ -313,6 +337,7 @@ impl Owner {
                     base: request.retry.backoff,
                     cap: request.retry.max_backoff,
                 },
+                wall: request.limits.wall,
                 group: group(&job.plugin.metadata.name),
                 fail_fast: request.fail_fast,
                 max_agents,
@@ -337,7 +362,6 @@ impl Owner {
             // The earlier owner did not come to say so.
             self.scheduler.stop(now, job.id, Why::FailFast);
         }
-                wall: request.limits.wall,
     }
 
     /// A chunk is on disk. One that was told before is passed over: clients may repeat themselves.
@@ -386,6 +410,9 @@ impl Owner {
                     }
                     self.tools.hub.cancel(session, leases);
                 }
+                Action::Stalled { session, leases, after } => self.stalled(session, &leases, after),
+                Action::Moves { session } => self.moves(session),
+                Action::Lost { session } => self.lost_sight(session),
                 Action::Remember { job, run, attempts } => self.remember(job, run, attempts),
                 Action::DeadLetter { job, run, evidence } => self.dead_letter(job, run, &evidence),
                 Action::Finished { job, end } => {
@@ -410,9 +437,6 @@ impl Owner {
             return self.send(&needed, grant);
         }
         let (store, job, room) = (self.tools.store.clone(), owned.job.clone(), self.room());
-                Action::Stalled { session, leases, after } => self.stalled(session, &leases, after),
-                Action::Moves { session } => self.moves(session),
-                Action::Lost { session } => self.lost_sight(session),
         self.tasks.spawn(async move {
             let result = needed.fetch(&store, &job, room).await;
             Done::Fetched { job, needed, grant, result }

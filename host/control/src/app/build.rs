@@ -35,7 +35,7 @@ use crate::{
     stats::Kept,
 };
 
-/// Commands that may wait for the owner.
+/// Commands that may wait for the owner, and as many signs of life.
 const COMMANDS: usize = 1024;
 
 impl App {
@@ -59,6 +59,7 @@ impl App {
             false => (None, None, Vec::new()),
         };
         let (commands, received) = mpsc::channel(COMMANDS);
+        let (beats, beaten) = mpsc::channel(COMMANDS);
         let (journal, writing) = Journal::start(store.clone());
         let registry = Arc::new(Registry::new(store.clone(), inspector, key));
         let trusted = registry.public_key();
@@ -79,6 +80,7 @@ impl App {
             left: Mutex::default(),
             closing: AtomicBool::new(false),
             commands,
+            beats,
         });
 
         let handler = Handler::new(core.clone(), Arc::new(Semaphore::new(config.unrecorded)));
@@ -95,7 +97,7 @@ impl App {
         let stop = CancellationToken::new();
         let mut owner = owner(&config, &core, &hub)?;
         owner.know(&remembered);
-        let owner = tokio::spawn(owner.run(received, stop.clone()));
+        let owner = tokio::spawn(owner.run(received, beaten, stop.clone()));
         let app = Self {
             client: Arc::new(Client::new(core.clone(), "")),
             core,
