@@ -207,7 +207,7 @@ impl App {
     }
 
     /// Take over what can be changed while it runs: retention, the backlog of a job, the time between sweeps, the deadline
-    /// of going down, the disk that has to be free, where agents are told to connect. Gives the names of the settings that
+    /// of going down, the disk that has to be free, how many jobs may wait, where agents are told to connect. Gives the names of the settings that
     /// differ as well, and need a restart.
     pub async fn reload(&self, config: Config) -> Vec<&'static str> {
         let differ = {
@@ -215,6 +215,7 @@ impl App {
             let differ = current.take_over(config);
             self.core.backlog.store(current.backlog, Relaxed);
             self.core.room.set_least(current.least_free());
+            self.core.max_jobs.store(current.max_jobs(), Relaxed);
             *self.core.hub.write().unwrap_or_else(PoisonError::into_inner) = current.hub(self.address);
             differ
         };

@@ -53,6 +53,8 @@ pub struct ServerSettings {
     /// Bytes that have to be free on the disk of the state directory for this control host to take jobs, items and plugins,
     /// and to call itself ready.
     pub least_free: u64,
+    /// Most jobs that are not finished; more are refused until some have ended.
+    pub max_jobs: usize,
     /// Whether another token of the role `admin` is made, as the first start does, if that in `admin.token` is good no
     /// more: for whoever has the state directory, and no token.
     pub new_admin_token: bool,
@@ -67,6 +69,7 @@ impl Default for ServerSettings {
             sweep_every: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             least_free: 64 << 20,
+            max_jobs: 1_000_000,
             new_admin_token: false,
         }
     }
@@ -116,6 +119,11 @@ impl Config {
     /// Bytes that have to be free on the disk of the state directory; 0 where that does not matter.
     pub(crate) fn least_free(&self) -> u64 {
         self.server.as_ref().map_or(0, |server| server.least_free)
+    }
+
+    /// Most jobs that are not finished.
+    pub(crate) fn max_jobs(&self) -> usize {
+        self.server.as_ref().map_or(usize::MAX, |server| server.max_jobs)
     }
 
     /// Take over what can be changed while a control host runs. Gives the names of the settings that differ as well.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) room: Room,
     /// Bytes of a job that may be appended and not yet judged.
     pub(crate) backlog: AtomicU64,
+    /// Jobs that may be unfinished at once.
+    pub(crate) max_jobs: AtomicUsize,
     /// Jobs that could not be taken up at the start, with the reason: nobody owns them.
     pub(crate) left: Mutex<BTreeMap<JobId, Arc<ApiError>>>,
     /// Nothing new is taken any more.
@@ -127,6 +129,19 @@ impl Core {
     /// Refuse what is new while this process goes down.
     pub(crate) fn must_be_open(&self) -> Result<()> {
         if self.closing.load(Relaxed) { Err(going_down()) } else { Ok(()) }
+    }
+
+    /// Refuse another job where as many are unfinished as may be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Overloaded`].
+    pub(crate) fn must_have_place(&self) -> Result<()> {
+        let (jobs, most) = (self.jobs.len(), self.max_jobs.load(Relaxed));
+        if jobs < most {
+            return Ok(());
+        }
+        let message = format!("{jobs} jobs are not finished, and {most} are the most");
+        Err(ApiError::new(ErrorKind::Overloaded, message).hint("try again once some have ended"))
     }
 
     /// What is kept of a job.

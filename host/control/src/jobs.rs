@@ -19,6 +19,11 @@ impl Jobs {
         self.lock().get(&job).cloned()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Own one more.
     pub(crate) fn insert(&self, job: Arc<Job>) {
         self.lock().insert(job.id, job);

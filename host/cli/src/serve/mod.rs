@@ -369,6 +369,7 @@ fn config(settings: &Settings, state_dir: PathBuf, hub: SocketAddr) -> Config {
         sweep_every: settings.sweep_every,
         drain: settings.deadline,
         least_free: settings.least_free.0,
+        max_jobs: settings.max_jobs,
         ..ServerSettings::default()
     });
     config

@@ -29,6 +29,7 @@ pub(super) struct Settings {
     pub(super) body_cache: Size,
     pub(super) place_grace: Duration,
     pub(super) least_free: Size,
+    pub(super) max_jobs: usize,
     pub(super) results: Duration,
     pub(super) bodies: bool,
     pub(super) max_size: Option<Size>,
@@ -62,6 +63,7 @@ impl Default for Settings {
             body_cache: Size(config.body_cache),
             place_grace: config.place_grace,
             least_free: Size(server.least_free),
+            max_jobs: server.max_jobs,
             results: config.retention.results,
             bodies: config.retention.keep_bodies,
             max_size: config.retention.max_bytes.map(Size),
@@ -164,7 +166,7 @@ pub(super) const SETTINGS: &[Setting] = settings! {
     "agents.max" max_agents RESTART:
         "Agents that may be in at once.";
     "agents.certificates" certificates RESTART:
-        "How long an agent's certificate is good for. It is renewed when two thirds of that have passed.";
+        "How long an agent's certificate is good for. It is renewed when two thirds of that have passed, while the agent works on.";
     "api.listen" api_listen RESTART:
         "Where the REST API is served: TCP. Port 0 takes any that is free.";
     "api.tls" tls RESTART:
@@ -187,6 +189,9 @@ pub(super) const SETTINGS: &[Setting] = settings! {
     "queue.least_free" least_free RELOAD:
         "Room on the disk of the state folder below which the server takes no jobs, items and plugins, and calls itself"
         "not ready. What it has goes on.";
+    "queue.max_jobs" max_jobs RELOAD:
+        "Jobs that may be unfinished at once, those that are paused among them; more are told to come back. A job that"
+        "waits takes some KiB of memory.";
     "retention.results" results RELOAD:
         "How long a job that has ended is kept, with its results. Dead letters go with their job.";
     "retention.bodies" bodies RELOAD:

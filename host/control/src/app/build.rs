@@ -4,7 +4,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
 };
 
@@ -77,6 +77,7 @@ impl App {
             started_ms,
             room: Room::new(&config.state_dir, config.least_free(), serves),
             backlog: AtomicU64::new(config.backlog),
+            max_jobs: AtomicUsize::new(config.max_jobs()),
             left: Mutex::default(),
             closing: AtomicBool::new(false),
             commands,

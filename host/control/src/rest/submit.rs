@@ -41,6 +41,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
             content_type = "application/problem+json"),
         (status = 413, description = "It is too large, or has too many items", body = Problem,
             content_type = "application/problem+json"),
+        (status = 429, description = "There is too much going on, or as many jobs wait as may", body = Problem,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
     ),
     security(("bearer" = ["submitter"]))
 )]

@@ -213,3 +213,24 @@ async fn nothing_goes_on_by_itself_where_too_little_is_free() {
     }
     stop(app).await;
 }
+
+#[tokio::test]
+async fn more_jobs_than_may_wait_are_told_to_come_back() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let first = submit(&app, "a", |_| {}).await;
+    let plugin = app.core.owned(first).unwrap().plugin.digest;
+    app.core.max_jobs.store(2, Relaxed);
+    let second = submit(&app, "a", |_| {}).await;
+    let request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });
+    assert_eq!(kind(app.client.submit(request.clone()).await), ErrorKind::Overloaded);
+    // What is there goes on, and makes room.
+    app.client.append(second, chunk(0, 0, &[LARGE])).await.unwrap();
+    app.client.seal(second).await.unwrap();
+    assert_eq!(wait(&app, second, u64::MAX).await, Some(JobState::Finished));
+    while app.core.owned(second).is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    app.client.submit(request).await.unwrap();
+    stop(app).await;
+}
