@@ -106,20 +106,27 @@ pub(crate) fn reason(outcome: &Outcome) -> String {
     error(outcome).map_or_else(String::new, |error| format!("{}: {}", error.code, error.message))
 }
 
-/// The failure of a run that agents died of.
-pub(crate) fn agent_lost(run: RunIndex, evidence: &[Death], name: impl Fn(&Death) -> String) -> Outcome {
-    let deaths: Vec<_> = evidence
-        .iter()
-        .map(|death| format!("{} died {:.1} s after it was given the run", name(death), death.after.as_secs_f64()))
-        .collect();
-    let told = if deaths.is_empty() { String::new() } else { format!(": {}", deaths.join("; ")) };
+/// The failure of a run that agents died of. The evidence is its log, a line a death: so runs of one sort stay one group of
+/// errors. `name` says who died, and `at_ms` when, in milliseconds since 1970.
+pub(crate) fn agent_lost(
+    run: RunIndex,
+    evidence: &[Death],
+    name: impl Fn(&Death) -> String,
+    at_ms: impl Fn(&Death) -> i64,
+) -> Outcome {
+    let deaths = evidence.iter().map(|death| {
+        let at = jiff::Timestamp::from_millisecond(at_ms(death)).unwrap_or_default();
+        let (name, id, after) = (name(death), death.agent, death.after.as_secs_f64());
+        format!("{at:.3} {name} ({id}) died {after:.1} s after it was given this run, and nothing else\n")
+    });
+    let log: String = deaths.collect();
     let failure = Failure {
         cause: Cause::AgentLost.into(),
         code: Cause::AgentLost.code().to_owned(),
-        message: format!("the agents that ran it alone died{told}"),
+        message: "agents that made nothing else died of it".to_owned(),
         backtrace: String::new(),
     };
-    Outcome { run: run.0, answer: Some(Answer::Failure(failure)), ..Outcome::default() }
+    Outcome { run: run.0, answer: Some(Answer::Failure(failure)), log: log.into(), ..Outcome::default() }
 }
 
 /// Nothing to it beyond what a row's own columns say.
@@ -157,4 +164,30 @@ fn error(outcome: &Outcome) -> Option<RunError> {
         None => ("unknown-answer", "the agent answered in words of a newer version"),
     };
     Some(RunError { code: code.to_owned(), message: message.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pigeon_protocol::id::AgentId;
+    use pigeon_scheduler::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_says_who_died_and_when_and_is_one_of_its_sort() {
+        let agent = AgentId::new();
+        let death = |at, after| Death { agent, at: Time(at), after: Duration::from_millis(after) };
+        let evidence = [death(1_000_000, 250), death(9_000_000, 1_500)];
+        let lost = agent_lost(RunIndex(7), &evidence, |_| "worker-1".to_owned(), |death| (death.at.0 / 1000) as i64);
+        let said = |at: &str, after| {
+            format!(
+                "1970-01-01T00:00:{at}.000Z worker-1 ({agent}) died {after} s after it was given this run, and nothing else\n"
+            )
+        };
+        assert_eq!(lost.log, format!("{}{}", said("01", "0.2"), said("09", "1.5")));
+        assert_eq!((lost.run, lost.cause()), (7, Some(Cause::AgentLost)));
+        assert_eq!(error(&lost), error(&agent_lost(RunIndex(8), &[], |_| String::new(), |_| 0)), "one group of errors");
+    }
 }

@@ -36,6 +36,12 @@ impl Owner {
         Overview { queue: self.scheduler.queue(), since_ms, agents: self.fleet.status(leases) }
     }
 
+    /// A moment of the scheduler's that has passed, by the clock on the wall, in milliseconds since 1970.
+    pub(super) fn wall_before(&self, time: Time) -> i64 {
+        let ago = u64::try_from(self.now().since(time).as_millis()).unwrap_or(u64::MAX);
+        clock::signed(clock::now_ms().saturating_sub(ago))
+    }
+
     /// A moment of the scheduler's, by the clock on the wall, in milliseconds since 1970.
     fn wall(&self, time: Time) -> i64 {
         let ahead = u64::try_from(time.since(self.now()).as_millis()).unwrap_or(u64::MAX);

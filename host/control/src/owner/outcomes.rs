@@ -119,12 +119,12 @@ impl Owner {
     }
 
     pub(super) fn dead_letter(&mut self, job: JobId, run: RunIndex, evidence: &[scheduler::Death]) {
-        let Some(owned) = self.jobs.get_mut(&job) else { return };
         let name = |death: &scheduler::Death| {
             self.fleet.name(death.agent).map_or_else(|| death.agent.to_string(), |name| name.to_string())
         };
         let worker = evidence.last().map_or_else(|| "unknown".to_owned(), &name);
-        let outcome = record::agent_lost(run, evidence, name);
+        let outcome = record::agent_lost(run, evidence, name, |death| self.wall_before(death.at));
+        let Some(owned) = self.jobs.get_mut(&job) else { return };
         let mut recording = Recording::new(&owned.job, worker.into(), 1);
         recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
         recording.judged = owned.backlog.judge(run.0..run.0.saturating_add(1));

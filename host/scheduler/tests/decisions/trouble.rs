@@ -7,8 +7,8 @@ use pigeon_protocol::{
     message::RunRange,
 };
 use pigeon_scheduler::{
-    Action, AgentInfo, Attempts, End, FailureClass, JobAdmitted, LandingClass, Left, Progress, QueueView, Refusal,
-    RetryPolicy, Ruling, Time,
+    Action, AgentInfo, Attempts, Death, End, FailureClass, JobAdmitted, LandingClass, Left, Progress, QueueView,
+    Refusal, RetryPolicy, Ruling, Time,
 };
 
 use crate::fleet::{Fleet, PERMANENT, TRANSIENT, VALID, info, job, runs_of};
@@ -105,8 +105,13 @@ fn a_run_that_kills_twice_alone_is_dead_lettered_and_its_neighbours_are_not() {
     fleet.credit(1, 1);
     let killer = 3;
     let (mut session, mut deaths, mut alone) = (1, 0, 0);
+    let (mut agent, mut died, mut letters) = (None, Vec::new(), Vec::new());
     loop {
         let grants = fleet.poll();
+        letters.extend(fleet.actions.iter().filter_map(|action| match action {
+            Action::DeadLetter { run, evidence, .. } => Some((*run, evidence.clone())),
+            _ => None,
+        }));
         if fleet.actions.iter().any(|action| matches!(action, Action::Finished { .. })) {
             break;
         }
@@ -118,9 +123,13 @@ fn a_run_that_kills_twice_alone_is_dead_lettered_and_its_neighbours_are_not() {
                 fleet.land_some(&grant, &runs[..at], VALID, 10_000);
                 let left = SessionId(session);
                 fleet.scheduler.begun(fleet.now, left, grant.lease, grant.fence, &[RunIndex(killer)]);
+                fleet.pass(SECOND);
                 fleet.scheduler.left(fleet.now, left, Left::Died);
+                died.extend(agent.filter(|_| grant.alone).map(|agent| Death { agent, at: fleet.now, after: SECOND }));
                 (session, deaths) = (session + 1, deaths + 1);
-                fleet.join(session, info(), 1);
+                let info = info();
+                agent = Some(info.agent);
+                fleet.join(session, info, 1);
             }
             None => {
                 fleet.land(&grant, VALID, 10_000);
@@ -129,12 +138,8 @@ fn a_run_that_kills_twice_alone_is_dead_lettered_and_its_neighbours_are_not() {
         }
     }
     assert_eq!((deaths, alone), (3, 2));
-    let evidence = fleet.actions.iter().find_map(|action| match action {
-        Action::DeadLetter { run, evidence, .. } => Some((*run, evidence.len())),
-        _ => None,
-    });
-    // The dead letter may have come with earlier actions; the job is complete in any case.
-    assert!(evidence.is_none_or(|evidence| evidence == (RunIndex(killer), 2)));
+    assert_eq!(died.len(), 2);
+    assert_eq!(letters, [(RunIndex(killer), died)], "who died, and when");
     assert_eq!(fleet.ends(), [End::Complete]);
 }
 
