@@ -28,6 +28,9 @@ const JOBS: usize = 64;
 /// A job's context is small: it comes within this time, or the hub does not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Plugins that the hub is told of; of more, those that were needed last.
+const HELD: usize = 64;
+
 /// A plugin that could not be loaded is not tried again for this long.
 const FAILED: Duration = Duration::from_secs(10);
 
@@ -137,10 +140,12 @@ async fn fetch_job(hub: &quinn::Connection, job: JobId) -> Result<JobEntry, Fetc
     })
 }
 
-/// Plugins on their way here.
+/// Plugins on their way here, and those that are here.
 #[derive(Debug, Default)]
 pub(crate) struct Plugins {
     coming: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<Coming>>>>,
+    /// Those that a lane needed and had, the last at the end.
+    held: Mutex<Vec<Digest>>,
 }
 
 /// One plugin on its way.
@@ -157,8 +162,37 @@ impl Plugins {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those that were needed, and are loaded still.
+    pub(crate) fn held<L: Lanes>(&self, lanes: &L) -> Vec<Digest> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|digest| lanes.loaded(digest).is_some());
+        held.clone()
+    }
+
+    /// A lane has it.
+    fn hold(&self, digest: Digest) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.contains(&digest) {
+            let surplus = (held.len() + 1).saturating_sub(HELD);
+            held.drain(..surplus);
+            held.push(digest);
+        }
+    }
+
     /// The plugin: as it is loaded, or fetched, verified and loaded now.
     pub(crate) async fn need<L: Lanes>(
+        &self,
+        hub: &quinn::Connection,
+        lanes: &L,
+        trusted: &[[u8; 32]],
+        digest: Digest,
+    ) -> Result<L::Plugin, FetchError> {
+        let plugin = self.ready(hub, lanes, trusted, digest).await?;
+        self.hold(digest);
+        Ok(plugin)
+    }
+
+    async fn ready<L: Lanes>(
         &self,
         hub: &quinn::Connection,
         lanes: &L,

@@ -291,6 +291,12 @@ impl<L: Lanes> Live<L> {
         Ok(())
     }
 
+    /// Digests of the plugins that are at hand.
+    fn held(&self) -> Vec<Vec<u8>> {
+        let held = self.shared.plugins.held(&self.shared.lanes);
+        held.iter().map(|digest| digest.as_bytes().to_vec()).collect()
+    }
+
     async fn beat(&mut self) -> Result<(), Ended> {
         self.beats += 1;
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -300,7 +306,7 @@ impl<L: Lanes> Live<L> {
             computing: number(self.shared.lanes.computing()),
             waiting: number(self.shared.lanes.waiting()),
             rss: resident(),
-            plugins: Vec::new(),
+            plugins: self.held(),
             models: Vec::new(),
         };
         say(&mut self.send, to_hub::Say::Beat(beat)).await

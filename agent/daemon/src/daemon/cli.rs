@@ -20,7 +20,17 @@ const CREDENTIAL: &str = "join-token";
 
 /// Runs validators for a Pigeon control host.
 #[derive(Debug, Parser)]
-#[command(name = "pigeon-agent", version)]
+#[command(
+    name = "pigeon-agent",
+    version,
+    after_help = "\
+Exit codes:
+   0  it was told to stop, or drained, and has left in order
+   1  it could not be set up, or failed
+   2  its arguments make no sense
+  77  the control host does not want it (any more): it is revoked, or its identity is used by another process. It is of no
+      use to start it again: in a systemd unit, say RestartPreventExitStatus=77"
+)]
 pub(crate) struct Args {
     /// Where the control host listens for agents: a name or an address, and a port.
     #[arg(long, value_name = "HOST:PORT", value_parser = hub)]

@@ -112,8 +112,12 @@ fn tokens_are_made_into_files_do_what_their_role_may_and_are_revoked() {
 
     place.run(&["context", "add", "ci", "--server", &serving.api(), "--token-file", "ci.token"]).expect(0);
     place.run(&["jobs", "list", "--context", "ci"]).expect(0);
-    let forbidden = place.run(&["token", "list", "--context", "ci"]).expect(2);
-    assert!(forbidden.stderr.contains("admin"), "{forbidden:?}");
+    let listed = place.run(&["token", "list", "--context", "ci"]).expect(0);
+    assert!(listed.stderr.contains("only an admin sees") && listed.stdout.is_empty(), "{listed:?}");
+    place.run(&["token", "create", "cx", "--role", "viewer", "--context", "ci"]).expect(2);
+    place.run(&["token", "create", "--context", "ci"]).expect(2);
+    let unclear = place.run(&["token", "create", "cx"]).expect(2);
+    assert!(unclear.stderr.contains("--role"), "{unclear:?}");
 
     // That in use is revoked only if that is meant.
     let asked = place.run(&["token", "revoke", "ci", "admin"]).refused(2);

@@ -196,22 +196,44 @@ pub(crate) struct Agent {
     child: Child,
 }
 
+impl Agent {
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut ended = None;
+        until("the agent's end", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    /// It dies.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
 impl Place {
     /// An agent of one slot, which joins the server of the context in use.
     pub(crate) fn agent(&self, serving: &Serving, name: &str) -> Agent {
         let token = format!("{name}.token");
         self.run(&["token", "join", "--out", &token]).expect(0);
-        let hub = serving.running().unwrap()["agents"].as_str().unwrap().to_owned();
-        let args =
-            ["agent", "--hub", &hub, "--name", name, "--slots", "1", "--state-dir", name, "--token-file", &token];
-        let log = File::create(self.path(&format!("{name}.log"))).unwrap();
-        let child = self.command(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let agent = Agent { child };
+        let agent = self.start_agent(serving, name, &token);
         until("the agent", || {
             let agents = self.json(&["agents", "list"]);
             agents["agents"].as_array().unwrap().iter().any(|agent| agent["name"] == name && agent["state"] == "ready")
         });
         agent
+    }
+
+    /// An agent of one slot that may join with this token, if it has no identity yet. What it says is in `NAME.log`.
+    pub(crate) fn start_agent(&self, serving: &Serving, name: &str, token: &str) -> Agent {
+        let hub = serving.running().unwrap()["agents"].as_str().unwrap().to_owned();
+        let args = ["agent", "--hub", &hub, "--name", name, "--slots", "1", "--state-dir", name, "--token-file", token];
+        let log = File::create(self.path(&format!("{name}.log"))).unwrap();
+        Agent { child: self.command(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap() }
     }
 }
 

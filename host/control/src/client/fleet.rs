@@ -47,7 +47,8 @@ impl Client {
         let (id, name) = (id_of(&agent)?, &agent.status.name);
         if agent.revoked.is_some() {
             let message = format!("agent {name} is revoked: it takes nothing any more");
-            return Err(ApiError::new(ErrorKind::Conflict, message));
+            return Err(ApiError::new(ErrorKind::Conflict, message)
+                .hint("its machine may join again as another agent, with a join token and no identity"));
         }
         if agent.drained.is_some() == drained {
             return Ok(agent);

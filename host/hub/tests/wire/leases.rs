@@ -9,7 +9,7 @@ use pigeon_protocol::{
     outcome::{Cause, Verdict},
 };
 
-use crate::support::{Control, FakeLanes, Gate, Host, bodies, order};
+use crate::support::{COMPONENT, Control, FakeLanes, Gate, Host, bodies, order};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_goes_out_and_every_outcome_comes_back_once() {
@@ -58,6 +58,9 @@ async fn a_plugin_comes_once_however_many_lanes_want_it() {
         host.control.ended(lease).await;
     }
     assert_eq!(host.control.plugin_asked.load(SeqCst), 1);
+    let digest = pigeon_protocol::id::Digest::of(&COMPONENT).as_bytes().to_vec();
+    let named = |control: &Control| (*control.plugins.lock().unwrap() == [digest.clone()]).then_some(());
+    host.control.until("a beat names the plugin", named).await;
     agent.stop().await.unwrap();
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Control {
     pub(crate) beats: AtomicUsize,
     /// The leases that the last beat named.
     pub(crate) held: Mutex<Vec<u64>>,
+    /// The plugins that the last beat named.
+    pub(crate) plugins: Mutex<Vec<Vec<u8>>>,
     /// While there is a list, it takes what records outcomes.
     pub(crate) recorders: Mutex<Option<Vec<pigeon_hub::Recorder>>>,
 }
@@ -89,6 +91,7 @@ impl Control {
             refuses: AtomicBool::new(false),
             beats: AtomicUsize::new(0),
             held: Mutex::default(),
+            plugins: Mutex::default(),
             recorders: Mutex::default(),
         })
     }
@@ -179,6 +182,7 @@ impl HubHandler for Control {
     async fn beat(&self, _: SessionId, beat: Beat) -> Vec<LeaseId> {
         self.beats.fetch_add(1, SeqCst);
         self.held.lock().unwrap().clone_from(&beat.leases);
+        self.plugins.lock().unwrap().clone_from(&beat.plugins);
         self.changed.notify_waiters();
         let unknown = self.unknown.lock().unwrap();
         beat.leases.into_iter().map(LeaseId).filter(|lease| unknown.contains(lease)).collect()
