@@ -6,7 +6,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -25,6 +26,10 @@ use crate::{clock, error::store_error};
 /// Names that are suggested for one that nobody has, and that are told where none is close.
 const MOST_CLOSE: usize = 3;
 const MOST_NAMED: usize = 10;
+
+/// For how long the store is believed to hold a built-in plugin that it held. If it has forgotten it meanwhile, since no job
+/// named it, nothing is lost: agents get it from here, and the next job has it kept again.
+const HELD: Duration = Duration::from_secs(1);
 
 /// Finds out what a component is.
 #[async_trait]
@@ -47,13 +52,15 @@ pub(crate) struct Registry {
     inspector: Arc<dyn Inspector>,
     key: Ed25519KeyPair,
     /// What was found out about components in this process.
-    known: Mutex<HashMap<Digest, PluginInfo>>,
+    known: Mutex<HashMap<Digest, Arc<PluginInfo>>>,
+    /// When the store was seen to hold built-in plugins, signed with our key.
+    held: Mutex<HashMap<Digest, Instant>>,
 }
 
 impl Registry {
     /// A registry that signs with this key.
     pub(crate) fn new(store: Arc<dyn Store>, inspector: Arc<dyn Inspector>, key: Ed25519KeyPair) -> Self {
-        Self { store, inspector, key, known: Mutex::default() }
+        Self { store, inspector, key, known: Mutex::default(), held: Mutex::default() }
     }
 
     /// The key that agents have to trust.
@@ -65,7 +72,7 @@ impl Registry {
     pub(crate) async fn list(&self) -> Result<Vec<PluginInfo>> {
         let mut all = Vec::new();
         for built_in in pigeon_plugins::BUILT_IN {
-            all.push(self.built_in(built_in).await?);
+            all.push(Arc::unwrap_or_clone(self.built_in(built_in).await?));
         }
         for record in self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))? {
             let info = info_of(&record)?;
@@ -82,7 +89,7 @@ impl Registry {
     /// A plugin by name, `name@version` or digest.
     pub(crate) async fn resolve(&self, reference: &str) -> Result<PluginInfo> {
         if let Ok(digest) = reference.parse::<Digest>() {
-            return self.by_digest(digest).await;
+            return self.by_digest(digest).await.map(Arc::unwrap_or_clone);
         }
         let (name, version) = match reference.split_once('@') {
             Some((name, version)) => (name, Some(version)),
@@ -92,9 +99,9 @@ impl Registry {
         if let Some(built_in) = pigeon_plugins::BUILT_IN.iter().find(|built_in| built_in.name == name) {
             let info = self.built_in(built_in).await?;
             if version.is_none_or(|version| version == info.metadata.version) {
-                return Ok(info);
+                return Ok(Arc::unwrap_or_clone(info));
             }
-            other = Some(info.metadata.version);
+            other = Some(info.metadata.version.clone());
         }
         let records = self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))?;
         // The store lists the newest first.
@@ -118,12 +125,12 @@ impl Registry {
     }
 
     /// What is known of the plugin with this digest.
-    pub(crate) async fn by_digest(&self, digest: Digest) -> Result<PluginInfo> {
+    pub(crate) async fn by_digest(&self, digest: Digest) -> Result<Arc<PluginInfo>> {
         if let Some(info) = self.known().get(&digest) {
             return Ok(info.clone());
         }
         if let Some(record) = self.record(digest).await? {
-            return info_of(&record);
+            return info_of(&record).map(Arc::new);
         }
         // Whoever knows it from another process of this program need not have named it to this one.
         match BUILT_IN.iter().find(|(known, _)| *known == digest) {
@@ -144,18 +151,24 @@ impl Registry {
     pub(crate) async fn publish(&self, component: Bytes, listed: bool) -> Result<PluginInfo> {
         let info = self.inspect(Digest::of(&component), component.clone(), false).await?;
         self.keep(&info, component, listed).await?;
-        Ok(info)
+        Ok(Arc::unwrap_or_clone(info))
     }
 
     /// See to it that the store holds the plugin, signed with our key, so that a job can be pinned to it.
-    pub(crate) async fn pin(&self, digest: Digest) -> Result<PluginInfo> {
+    pub(crate) async fn pin(&self, digest: Digest) -> Result<Arc<PluginInfo>> {
         let info = self.by_digest(digest).await?;
+        if self.held().get(&digest).is_some_and(|seen| seen.elapsed() < HELD) {
+            return Ok(info);
+        }
         match self.record(digest).await? {
             Some(record) if self.is_ours(&record) => {}
             _ => {
                 let component = self.component(digest).await?;
                 self.keep(&info, component, false).await?;
             }
+        }
+        if BUILT_IN.iter().any(|(known, _)| *known == digest) {
+            self.held().insert(digest, Instant::now());
         }
         Ok(info)
     }
@@ -167,20 +180,20 @@ impl Registry {
         Ok((self.sign(&info), self.component(digest).await?))
     }
 
-    async fn built_in(&self, built_in: &pigeon_plugins::BuiltIn) -> Result<PluginInfo> {
+    async fn built_in(&self, built_in: &pigeon_plugins::BuiltIn) -> Result<Arc<PluginInfo>> {
         let component = built_in.component;
         let hashed = BUILT_IN.iter().find(|(_, known)| std::ptr::eq(*known, component));
         let digest = hashed.map_or_else(|| Digest::of(component), |(digest, _)| *digest);
         self.inspect(digest, Bytes::from_static(component), true).await
     }
 
-    async fn inspect(&self, digest: Digest, component: Bytes, built_in: bool) -> Result<PluginInfo> {
+    async fn inspect(&self, digest: Digest, component: Bytes, built_in: bool) -> Result<Arc<PluginInfo>> {
         if let Some(info) = self.known().get(&digest) {
             return Ok(info.clone());
         }
         let size = component.len() as u64;
         let Inspected { kind, metadata, imports, powers } = self.inspector.inspect(component).await?;
-        let info = PluginInfo { digest, kind, built_in, size, metadata, imports, powers };
+        let info = Arc::new(PluginInfo { digest, kind, built_in, size, metadata, imports, powers });
         self.known().insert(digest, info.clone());
         Ok(info)
     }
@@ -203,7 +216,7 @@ impl Registry {
             .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}")))
     }
 
-    async fn keep(&self, info: &PluginInfo, component: Bytes, listed: bool) -> Result<()> {
+    async fn keep(&self, info: &Arc<PluginInfo>, component: Bytes, listed: bool) -> Result<()> {
         let record = PluginRecord {
             digest: info.digest,
             name: info.metadata.name.clone(),
@@ -242,8 +255,12 @@ impl Registry {
             .is_ok_and(|signed| signed.public_key == self.key.public_key().as_ref())
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, PluginInfo>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Digest, Arc<PluginInfo>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<Digest, Instant>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

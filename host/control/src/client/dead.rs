@@ -36,7 +36,7 @@ const AT_ONCE: usize = 4_096;
 /// What is known of a job whose letters are read.
 struct Known {
     record: JobRecord,
-    plugin: PluginInfo,
+    plugin: Arc<PluginInfo>,
     names: Names,
 }
 

@@ -1,5 +1,7 @@
 //! What is told of jobs.
 
+use std::sync::Arc;
+
 use futures::stream::BoxStream;
 use pigeon_api::{
     ErrorKind, ItemResult, JobEvent, JobFilter, JobState, JobStatus, JobSummary, PluginInfo, Problem, Result, Waiting,
@@ -40,7 +42,7 @@ impl Client {
         let broken = if state == JobState::Interrupted { self.core.broken(id) } else { None };
         Ok(JobStatus {
             broken: broken.map(|error| Problem::from(&*error)),
-            ..status::status(&record, request, state, plugin, &tally, worked_ms, waiting)
+            ..status::status(&record, request, state, Arc::unwrap_or_clone(plugin), &tally, worked_ms, waiting)
         })
     }
 

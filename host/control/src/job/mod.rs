@@ -40,7 +40,7 @@ const NOTES: usize = 256;
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) request: JobRequest,
-    pub(crate) plugin: PluginInfo,
+    pub(crate) plugin: Arc<PluginInfo>,
     pub(crate) shape: Shape,
     pub(crate) fit: Fit,
     claim: Claim,
@@ -82,7 +82,13 @@ struct Bodies {
 
 impl Job {
     /// A job that nobody works at yet.
-    pub(crate) fn new(job: &NewJob, worked_ms: u64, request: JobRequest, plugin: PluginInfo, claim: Claim) -> Self {
+    pub(crate) fn new(
+        job: &NewJob,
+        worked_ms: u64,
+        request: JobRequest,
+        plugin: Arc<PluginInfo>,
+        claim: Claim,
+    ) -> Self {
         Self {
             id: job.id,
             shape: job.shape,
