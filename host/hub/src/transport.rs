@@ -1,16 +1,27 @@
 //! QUIC's numbers, and the reader that turns a stream into messages.
 //!
 //! Bounds of what one agent can make the hub hold in QUIC's own buffers: 16 MiB received and not read (2 MiB a stream),
-//! 64 MiB sent and not acknowledged, 65 streams opened by the agent. On loopback what is received and not read is half
+//! 64 MiB sent and not acknowledged, 28 streams opened by the agent. On loopback what is received and not read is half
 //! of the socket's own buffer, 4 MiB at most: there nothing but that buffer limits the sender, and what overflows it
 //! looks to QUIC like a path that cannot carry large datagrams.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use pigeon_protocol::frame::{Decoder, FrameError};
 use prost::Message;
-use quinn::{MtuDiscoveryConfig, ReadError, RecvStream, TransportConfig, VarInt, congestion::CubicConfig};
+use quinn::{
+    AsyncUdpSocket, MtuDiscoveryConfig, ReadError, RecvStream, Runtime as _, TransportConfig, UdpPoller, VarInt,
+    congestion::CubicConfig,
+    udp::{RecvMeta, Transmit},
+};
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,8 +33,13 @@ use crate::ca::CertificateAuthority;
 /// with larger ones the kernel refuses the whole burst, which looks like loss.
 const MAX_PAYLOAD: u16 = 6_528;
 
-/// Streams that an agent may have open: its control stream, and requests.
-const AGENT_STREAMS: u32 = 65;
+/// Streams that an agent may have open: its control stream, and requests. Quinn has an entry in two tables for each, open or
+/// not: so many are as many as fit into tables of 32.
+const AGENT_STREAMS: u32 = 28;
+
+/// Payloads handed to the kernel at a time. Quinn makes room for so many in each connection, and keeps it: with its ten
+/// that is 12,000 bytes for every agent, and 65,000 once it was sent a large lease.
+const BURST: usize = 4;
 
 /// How many bytes may be received and not read of an agent: of a stream, and of all.
 type Windows = (u32, u32);
@@ -101,16 +117,21 @@ impl Link {
         ResetKeys { tokens, connections }: ResetKeys,
         address: SocketAddr,
         beat: Duration,
-    ) -> Result<Self, std::io::Error> {
+    ) -> Result<Self, io::Error> {
         let socket = socket(address)?;
         let mut endpoint = quinn::EndpointConfig::new(Arc::new(tokens));
         endpoint.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connections)));
         endpoint.min_reset_interval(RESET_PAUSE);
-        endpoint.max_udp_payload_size(MAX_PAYLOAD).map_err(std::io::Error::other)?;
+        endpoint.max_udp_payload_size(MAX_PAYLOAD).map_err(io::Error::other)?;
         let mut loopback = config.clone();
-        loopback.transport_config(Arc::new(transport(beat, loopback_windows(socket.recv_buffer_size()?))));
+        let mut near = transport(beat, loopback_windows(socket.recv_buffer_size()?));
+        // Nothing has to be probed there: the handshake is one datagram, and each connection's buffer as long as that.
+        near.initial_mtu(MAX_PAYLOAD);
+        loopback.transport_config(Arc::new(near));
         config.transport_config(Arc::new(transport(beat, WINDOWS)));
-        let endpoint = quinn::Endpoint::new(endpoint, Some(config), socket.into(), Arc::new(quinn::TokioRuntime))?;
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let socket = Arc::new(ShortBursts(runtime.wrap_udp_socket(socket.into())?));
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(config), socket, runtime)?;
         Ok(Self { endpoint, loopback: Arc::new(loopback) })
     }
 
@@ -131,13 +152,52 @@ const INITIAL_WINDOW: u64 = 64 << 10;
 /// Socket buffers asked for, in bytes; the kernel gives what `net.core.[rw]mem_max` allows.
 const SOCKET_BUFFER: usize = 8 << 20;
 
-fn socket(address: SocketAddr) -> Result<Socket, std::io::Error> {
+fn socket(address: SocketAddr) -> Result<Socket, io::Error> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // Less than asked for is slower, not wrong.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Quinn's socket, except that it is handed [`BURST`] payloads at a time.
+#[derive(Debug)]
+struct ShortBursts(Arc<dyn AsyncUdpSocket>);
+
+impl AsyncUdpSocket for ShortBursts {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(&self.0).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.0.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_recv(cx, bufs, meta)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.0.max_transmit_segments().min(BURST)
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.0.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.0.may_fragment()
+    }
 }
 
 /// A code as QUIC carries it.
