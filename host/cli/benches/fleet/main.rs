@@ -15,6 +15,7 @@
 //! | `FLEET_CURVE` | numbers of agents of the curve | 1,2,4,8,16 |
 //! | `FLEET_RUNS` | how long a run of the curve takes, in milliseconds | 1,5,20 |
 //! | `FLEET_SPAN` | how long a point of the curve should take, in seconds | 3 |
+//! | `FLEET_SERVER` | the `pigeon` that serves | the one that was built |
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that fails may panic")]
 
 mod agents;
