@@ -260,11 +260,12 @@ impl Scheduler {
         self.found_bad(lease.job);
     }
 
-    /// The twin of an ended lease goes on without it.
+    /// The twin of an ended lease goes on without it. If an agent died of that, what it may have died of is here still: it is
+    /// given to nobody else before it is made alone, or agent after agent would die of it, each while another has it.
     fn untwin(&mut self, id: LeaseId, ending: Ending) {
         let Some(twin) = self.leases.get_mut(&id) else { return };
         twin.twin = None;
-        if ending != Ending::Over {
+        if ending == Ending::Returned {
             let at = self.now + self.config.copy_after;
             twin.copy_at = Some(at);
             self.timers.copies.insert((at, id));

@@ -1,5 +1,6 @@
 //! What the scheduler decides, one rule a test.
 
+mod copies;
 mod fleet;
 mod groups;
 mod labels;
