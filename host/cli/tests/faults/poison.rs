@@ -67,7 +67,7 @@ pub(crate) async fn poison(load: &Load, order: &Order) -> u64 {
     let filter = DeadFilter { job: Some(job), ..DeadFilter::default() };
     match &client.dead(filter, None, 10).await.unwrap()[..] {
         [letter] if letter.item == POISON.to_string() && letter.failure.code == AGENT_LOST => {
-            if letter.worker != last || !letter.failure.message.contains(&last) {
+            if letter.worker != last {
                 world.complain(format!("{last} died of it last, and the dead letter says: {letter:?}"));
             }
         }
