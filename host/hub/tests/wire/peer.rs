@@ -19,6 +19,19 @@ use tokio::time::timeout;
 
 use crate::support::{FakeLanes, Host, LONG, Running, bodies, order};
 
+/// Whether this is a process in which nothing but this test runs. Else one is started, and has to end well.
+pub(crate) fn alone(test: &str) -> bool {
+    const ALONE: &str = "PIGEON_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args([test, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+    assert!(output.status.success(), "{output:#?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "there is no test {test}");
+    false
+}
+
 /// How a peer shakes hands: with an identity's certificate or without one.
 pub(crate) fn handshake(host: &Host, identity: Option<&Identity>, alpn: &[u8]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
