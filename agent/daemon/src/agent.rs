@@ -24,6 +24,7 @@ use crate::{
     identity::Identity,
     lanes::{Lanes, RuntimeLanes, chain},
     outbox::Outbox,
+    pace::Pace,
     session::{self, Ended},
     transport::{self, Link},
 };
@@ -78,6 +79,7 @@ pub(crate) struct Shared<L> {
     pub(crate) jobs: Jobs,
     pub(crate) plugins: Plugins,
     pub(crate) buffers: Buffers,
+    pub(crate) pace: Pace,
     /// Leases that are being received or run: lanes.
     pub(crate) running: AtomicUsize,
     /// A lane has ended, or is delivered.
@@ -159,6 +161,7 @@ impl<L: Lanes> Agent<L> {
             jobs: Jobs::default(),
             plugins: Plugins::default(),
             buffers: Buffers::default(),
+            pace: Pace::new(),
             running: AtomicUsize::new(0),
             changed: Notify::new(),
             runners: TaskTracker::new(),

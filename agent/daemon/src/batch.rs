@@ -3,7 +3,13 @@
 //! The lane runs in a task of the agent's own and outlives the connection. Delivery is the connection's: it ends with
 //! it, and the next connection takes up where it ended.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use pigeon_protocol::{
@@ -258,14 +264,22 @@ async fn make<L: Lanes>(shared: &Shared<L>, hub: &quinn::Connection, lane: &Arc<
         Err(error) => return tracing::debug!(lease = lane.key.0.0, "a batch was not begun: {error}"),
     };
     let runs = runs(batch, &job);
+    let took_us = Arc::new(AtomicU64::new(0));
     let sink = {
-        let lane = Arc::clone(lane);
+        let (lane, took_us) = (Arc::clone(lane), Arc::clone(&took_us));
         move |event| match event {
             Event::Begun(run) => lane.begun(run),
-            Event::Landed(run, report) => lane.landed(&convert::outcome(run, report)),
+            Event::Landed(run, report) => {
+                let outcome = convert::outcome(run, report);
+                took_us.fetch_add(outcome.time_us, Relaxed);
+                lane.landed(&outcome);
+            }
         }
     };
     shared.lanes.run(&plugin, Arc::clone(&job.job), runs, lane.cancel.clone(), sink).await;
+    if !lane.cancel.is_cancelled() {
+        shared.pace.ended(Duration::from_micros(took_us.load(Relaxed)));
+    }
 }
 
 #[cfg(test)]

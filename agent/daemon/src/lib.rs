@@ -26,6 +26,7 @@ mod buffers;
 mod convert;
 mod fetch;
 mod outbox;
+mod pace;
 mod session;
 mod tls;
 mod transport;

@@ -319,9 +319,10 @@ impl<L: Lanes> Live<L> {
         let wanted = if self.draining.is_some() || shared.outbox.enough() {
             0
         } else {
-            // Two lanes a slot: while one computes, the next is here already.
             let busy = lanes.saturating_sub(shared.lanes.waiting());
-            (shared.config.slots * 2).saturating_sub(busy).min(shared.config.in_flight.saturating_sub(lanes))
+            (shared.config.slots * shared.pace.lanes())
+                .saturating_sub(busy)
+                .min(shared.config.in_flight.saturating_sub(lanes))
         };
         let allowed = self.received + wanted as u64;
         if self.credit == Some(allowed) {
