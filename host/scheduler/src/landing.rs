@@ -206,6 +206,10 @@ impl Scheduler {
         }
         if runs > 0 {
             lease.moved = self.now;
+            if let Some(prepaid) = &mut lease.prepaid {
+                job.served = job.served.saturating_add(time_us.saturating_sub(*prepaid));
+                *prepaid = prepaid.saturating_sub(time_us);
+            }
             let horizon = self.config.batch_time.saturating_mul(4);
             let completed = lease.runs.is_complete().then(|| lease.runs.total());
             let member = job.members.get_mut(&lease.session);

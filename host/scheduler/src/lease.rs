@@ -41,6 +41,8 @@ pub(crate) struct Lease {
     pub(crate) given: Time,
     /// When something of it began or was answered last; when it was given, until then.
     pub(crate) moved: Time,
+    /// What its job was charged for it, in microseconds, where nobody knew what its runs would take; less what has landed.
+    pub(crate) prepaid: Option<u64>,
     /// Ends when this has passed.
     pub(crate) expires: Time,
     /// When it may be copied to an idle session; `None` for what is not copied: suspects, places, copies, the copied.

@@ -29,9 +29,6 @@ use crate::{
     work::Batch,
 };
 
-/// Cost of a run of which nothing is known, in microseconds.
-const UNKNOWN_COST: u64 = 1000;
-
 impl Scheduler {
     /// The next thing to do. To be called until it gives `None`, after every event or after several: the more the
     /// scheduler knows when it decides, the evener it shares.
@@ -146,7 +143,9 @@ impl Scheduler {
             served = served.saturating_add(group.offset(job.priority));
         }
         self.ready.serve(job.need, job.priority, served);
-        job.served = job.served.saturating_add(time.unwrap_or(answers.total() * UNKNOWN_COST).max(1));
+        // Where nothing is known, as much as a batch shall take; what it took beyond that is charged when it lands.
+        let cost = time.unwrap_or(micros(self.config.batch_time)).max(1);
+        job.served = job.served.saturating_add(cost);
         job.waits_since = self.now;
 
         let copied = !alone && copy_of.is_none() && job.places.is_none();
@@ -172,6 +171,7 @@ impl Scheduler {
                 alone,
                 given: self.now,
                 moved: self.now,
+                prepaid: time.is_none().then_some(cost),
                 expires,
                 copy_at,
                 twin: copy_of,

@@ -109,6 +109,26 @@ fn higher_priority_goes_first_and_equals_share() {
 }
 
 #[test]
+fn a_job_of_which_nothing_is_known_pays_later_for_what_it_took() {
+    let mut fleet = Fleet::new(1, 1);
+    let slow = fleet.submit(job(), 1000);
+    let grant = fleet.poll().pop().unwrap();
+    let quick = fleet.submit(job(), 100_000);
+    // Its first run took ten seconds. Until the other has had as much, it gets nothing.
+    fleet.land(&grant, VALID, 10_000_000);
+    for made in 0.. {
+        fleet.credit(1, 1);
+        let grant = fleet.poll().pop().unwrap();
+        if grant.job == slow {
+            assert!((95..=105).contains(&made), "after {made} batches");
+            break;
+        }
+        assert_eq!(grant.job, quick);
+        fleet.land(&grant, VALID, 100_000);
+    }
+}
+
+#[test]
 fn nobody_starves() {
     let mut fleet = Fleet::new(1, 1);
     let low = fleet.submit(job(), 1000);
