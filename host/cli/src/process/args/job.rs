@@ -227,12 +227,9 @@ impl JobArgs {
 
     /// What would be wrong if all of it had to be done in this process. A server has agents of its own.
     pub(crate) fn check_here(&self) -> Result<(), Failed> {
-        match self.workers.filter(|workers| *workers > MOST_WORKERS) {
-            Some(workers) => {
-                return Err(Failed::usage(format!("{workers} workers are more than one process can have"))
-                    .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing")));
-            }
-            None => {}
+        if let Some(workers) = self.workers.filter(|workers| *workers > MOST_WORKERS) {
+            return Err(Failed::usage(format!("{workers} workers are more than one process can have"))
+                .hint(format!("--workers is at most {MOST_WORKERS}; more than one for each core gains nothing")));
         }
         let own = own_labels();
         match self.require.iter().find(|wanted| !own.iter().any(|own| label::is(own, wanted))) {
