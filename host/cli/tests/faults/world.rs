@@ -27,7 +27,7 @@ use crate::{
     plan::{AGENTS, BEAT},
     relay::{Relay, Toll},
     room::Powers,
-    run,
+    run, try_run,
 };
 
 /// Far longer than anything takes: what is not there by then never comes.
@@ -166,6 +166,15 @@ impl World {
             say(format!("agent {number}"), &agent.lock().await.process);
         }
         words
+    }
+}
+
+impl Drop for World {
+    /// A folder on which a file system is mounted would stay, with all that lies beside it.
+    fn drop(&mut self) {
+        if self.powers.room {
+            let _ = try_run(&format!("umount --lazy '{}'", self.host().display()));
+        }
     }
 }
 
