@@ -68,7 +68,7 @@ impl Group {
         drop(self.runtime);
     }
 
-    /// Gone with a word to QUIC and none to the server: every connection is closed, as where a process ends of itself.
+    /// Gone with a word to QUIC and none to the server: every connection is closed, which the server takes for leaving.
     pub(crate) fn hang_up(&mut self) {
         self.agents.abort_all();
     }

@@ -14,7 +14,7 @@
 //! | `FLEET_IDLE` | how long the cost of beats is measured, in seconds | 15 |
 //! | `FLEET_CURVE` | numbers of agents of the curve | 1,2,4,8,16 |
 //! | `FLEET_RUNS` | how long a run of the curve takes, in milliseconds | 1,5,20 |
-//! | `FLEET_SPAN` | how long a point of the curve should take, in seconds | 3 |
+//! | `FLEET_SPAN` | how long a point of the curve should take, in seconds | 4 |
 //! | `FLEET_SERVER` | the `pigeon` that serves | the one that was built |
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that fails may panic")]
 
@@ -57,7 +57,7 @@ fn main() {
         idle: Duration::from_secs(number("FLEET_IDLE", 15)),
         curve: numbers("FLEET_CURVE", &[1, 2, 4, 8, 16]),
         runs: numbers("FLEET_RUNS", &[1, 5, 20]),
-        span: Duration::from_secs(number("FLEET_SPAN", 3)),
+        span: Duration::from_secs(number("FLEET_SPAN", 4)),
     };
     if wants("idle") || wants("vanish") {
         let fleet = idle::bench(&sizes);
