@@ -88,7 +88,7 @@ pub(crate) fn orders(draws: &Draws, runs: u64) -> Vec<Order> {
             work,
             items,
             chunk: draws.between(1, 2 + items / 2).min(20_000),
-            priority: i32::try_from(draws.pick(&[0, 0, 0, 0, 1, 5])).unwrap_or(0) - 1,
+            priority: draws.pick(&[-1, -1, -1, -1, 0, 4]),
             act: draws.pick(&[Act::Nothing, Act::Nothing, Act::Nothing, Act::Pause, Act::Cancel, Act::Repeat]),
             before,
         };

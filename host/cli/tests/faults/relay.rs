@@ -4,7 +4,7 @@
 //! between the agent's end and the server's; the agent and the server are the same, and so are their sockets.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -81,13 +81,15 @@ impl Road {
         loop {
             // An earlier datagram may have found nobody, which is told here.
             let Ok((length, agent)) = self.near.recv_from(&mut datagram).await else { continue };
-            if !far.contains_key(&agent) {
-                let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-                socket.connect(self.server).await.unwrap();
-                let back = Back(tokio::spawn(self.clone().carry_back(socket.clone(), agent)));
-                far.insert(agent, (socket, back));
-            }
-            let socket = far[&agent].0.clone();
+            let socket = match far.entry(agent) {
+                Entry::Occupied(known) => known.get().0.clone(),
+                Entry::Vacant(unknown) => {
+                    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                    socket.connect(self.server).await.unwrap();
+                    let back = Back(tokio::spawn(self.clone().carry_back(socket.clone(), agent)));
+                    unknown.insert((socket, back)).0.clone()
+                }
+            };
             let send = move |datagram: Vec<u8>| {
                 let socket = socket.clone();
                 // Nobody may be there, here and below.

@@ -137,12 +137,12 @@ impl World {
 
     /// See that nobody died of himself.
     pub(crate) async fn look(&self) {
-        if let Ok(mut server) = self.server.try_lock() {
-            if let Some(how) = server.process.as_mut().and_then(Process::has_ended) {
-                self.complain(format!("the server ended by itself: {how}"));
-                server.process = None;
-                server.start(&self.place).await;
-            }
+        if let Ok(mut server) = self.server.try_lock()
+            && let Some(how) = server.process.as_mut().and_then(Process::has_ended)
+        {
+            self.complain(format!("the server ended by itself: {how}"));
+            server.process = None;
+            server.start(&self.place).await;
         }
         for agent in &self.agents {
             let Ok(mut agent) = agent.try_lock() else { continue };
