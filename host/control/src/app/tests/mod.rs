@@ -6,6 +6,7 @@ mod dead;
 mod events;
 mod figures;
 mod fit;
+mod fleet;
 mod queue;
 mod refused;
 mod rest;
