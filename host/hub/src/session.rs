@@ -18,6 +18,7 @@ use std::{
 use pigeon_protocol::{
     close, frame,
     id::{IncarnationId, LeaseId},
+    label::MAX_LABELS,
     limits::{MAX_FRAME, MAX_NAME},
     message::{BeatHeard, Cancel, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
     version::Minor,
@@ -42,9 +43,6 @@ use crate::{
     tls::{self, Peer},
     transport::{Reader, code},
 };
-
-/// Most labels of an agent.
-const MAX_LABELS: usize = 64;
 
 /// Most slots of an agent, and most runs in flight.
 const MAX_SLOTS: u32 = 65_536;

@@ -1,6 +1,6 @@
 //! How many decisions a second the scheduler makes: leases granted, and outcomes ruled on.
 //!
-//!     cargo bench -p pigeon-scheduler
+//!     cargo bench -p pigeon-scheduler --bench decisions
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench: it prints, and a panic is its report")]
 

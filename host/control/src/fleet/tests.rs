@@ -50,6 +50,24 @@ fn an_agent_is_told_of_by_how_it_came_and_went() {
 }
 
 #[test]
+fn an_agent_that_makes_no_progress_is_bad_until_it_does_or_comes_anew() {
+    let mut fleet = Fleet::new(Duration::from_secs(5));
+    let agent = AgentId::new();
+    join(&mut fleet, 1, agent, &hello("a"), None);
+    let health = |fleet: &Fleet| fleet.status(|_| 0)[0].health;
+    assert_eq!(fleet.stalled(SessionId(1), true).as_deref(), Some("a"));
+    let told = fleet.status(|_| 0);
+    assert_eq!((told[0].state, told[0].health), (AgentState::Ready, Health::Bad));
+    assert!(told[0].reasons[0].starts_with("makes no progress"), "{:?}", told[0].reasons);
+    fleet.stalled(SessionId(1), false);
+    assert_eq!(health(&fleet), Health::Good);
+    fleet.stalled(SessionId(1), true);
+    join(&mut fleet, 2, agent, &hello("a"), None);
+    assert_eq!(health(&fleet), Health::Good);
+    assert_eq!(fleet.stalled(SessionId(9), true), None);
+}
+
+#[test]
 fn an_agent_that_fails_where_others_do_not_is_told_of() {
     let mut fleet = Fleet::new(Duration::from_secs(5));
     let agents = [AgentId::new(), AgentId::new()];
