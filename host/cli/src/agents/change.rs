@@ -1,5 +1,7 @@
 //! Having agents rest and work again, and sending them away for good.
 
+use std::collections::HashMap;
+
 use pigeon_api::{AgentDetail, Deed, Done, words::plural};
 
 use super::{NamesArgs, RevokeArgs};
@@ -44,17 +46,19 @@ pub(super) async fn revoke(args: RevokeArgs, colours: Colours, screen: &Screen) 
     visit(&host, screen, async |host| {
         let client = host.client();
         // Looked up before anybody is asked: what is meant is told by its id, and of names that nobody has nothing is done.
-        let mut meant = Vec::new();
+        let (mut meant, mut told) = (HashMap::new(), Vec::new());
         for agent in &agents {
-            let found = client.agent(agent).await?;
-            meant.push(format!("{} ({})", found.status.name, found.status.id));
+            let found = client.agent(agent).await?.status;
+            told.push(format!("{} ({})", found.name, found.id));
+            meant.insert(agent.clone(), found.id);
         }
-        let what = format!("revoke {}: cut off at once, and never to come back", meant.join(", "));
+        let what = format!("revoke {}: cut off at once, and never to come back", told.join(", "));
         if !confirm(screen, &what, yes).await? {
             return Ok(Exit::Usage);
         }
         let act = async |name: &String| {
-            client.revoke_agent(name, &why).await?;
+            // Another one may have come in under the name since.
+            client.revoke_agent(meant.get(name).unwrap_or(name), &why).await?;
             Ok((Deed::done(name, Done::Revoked), "revoked".to_owned()))
         };
         each("agent", &agents, &mut paper, screen, act).await
