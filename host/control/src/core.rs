@@ -135,9 +135,10 @@ impl Core {
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`].
-    pub(crate) fn must_have_place(&self) -> Result<()> {
+    pub(crate) fn must_have_place(&self, key: Option<&str>) -> Result<()> {
         let (jobs, most) = (self.jobs.len(), self.max_jobs.load(Relaxed));
-        if jobs < most {
+        // Who repeats a submission finds the job that it made; whether it is of the same author, the store looks.
+        if jobs < most || key.is_some_and(|key| self.jobs.any(|job| job.request.key.as_deref() == Some(key))) {
             return Ok(());
         }
         let message = format!("{jobs} jobs are not finished, and {most} are the most");

@@ -72,7 +72,12 @@ impl Fleet {
     /// An agent is in.
     pub(crate) fn joined(&mut self, joining: &Joining<'_>) -> Joined {
         let now = clock::now_ms();
-        let mut agent = self.agents.remove(&joining.agent).unwrap_or_else(|| Agent::new(now));
+        // Of one that is known here, what was decided since its record was read is here already.
+        let mut agent = self.agents.remove(&joining.agent).unwrap_or_else(|| {
+            let mut agent = Agent::new(now);
+            joining.known.iter().for_each(|record| agent.decided(record));
+            agent
+        });
         // A hello without an incarnation never gets here: the hub has checked it.
         let incarnation = IncarnationId::from_slice(&joining.hello.incarnation).unwrap_or_default();
         agent.join(now, incarnation, joining);

@@ -30,19 +30,10 @@ impl Handler {
         Self { core, unrecorded }
     }
 
-    /// Remember that an agent came in, or left. Gives what is known of one that came in.
+    /// Remember that an agent came in. Gives what is known of it.
     async fn remember(&self, event: &HubEvent) -> Option<Box<AgentRecord>> {
         self.core.serving.as_ref()?;
-        let (agent, hello, certificate, ends_ms) = match event {
-            HubEvent::Joined { agent, hello, certificate, ends_ms, .. } => (agent, hello, certificate, ends_ms),
-            HubEvent::Left { agent, .. } => {
-                if let Err(error) = self.core.store.agent_left(*agent, clock::now_ms()).await {
-                    tracing::debug!(%agent, error = &error as &dyn std::error::Error, "when an agent left is not remembered");
-                }
-                return None;
-            }
-            _ => return None,
-        };
+        let HubEvent::Joined { agent, hello, certificate, ends_ms, .. } = event else { return None };
         let seen = AgentSeen {
             agent: *agent,
             name: hello.name.clone(),
@@ -63,6 +54,16 @@ impl Handler {
         known.ok().flatten().map(Box::new)
     }
 
+    /// Remember when an agent left.
+    async fn remember_end(&self, agent: AgentId) {
+        if self.core.serving.is_none() {
+            return;
+        }
+        if let Err(error) = self.core.store.agent_left(agent, clock::now_ms()).await {
+            tracing::debug!(%agent, error = &error as &dyn std::error::Error, "when an agent left is not remembered");
+        }
+    }
+
     async fn tell(&self, command: Command) {
         // The owner is gone only when the hub goes too.
         let _ = self.core.tell(command).await;
@@ -72,8 +73,17 @@ impl Handler {
 #[async_trait]
 impl HubHandler for Handler {
     async fn event(&self, event: HubEvent) {
-        let known = self.remember(&event).await;
-        self.tell(Command::Hub(event, known)).await;
+        match event {
+            // What it was at goes to others at once, however long the disk takes.
+            HubEvent::Left { agent, .. } => {
+                self.tell(Command::Hub(event, None)).await;
+                self.remember_end(agent).await;
+            }
+            event => {
+                let known = self.remember(&event).await;
+                self.tell(Command::Hub(event, known)).await;
+            }
+        }
     }
 
     async fn beat(&self, session: SessionId, beat: Beat) -> Vec<LeaseId> {

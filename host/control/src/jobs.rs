@@ -24,6 +24,11 @@ impl Jobs {
         self.lock().len()
     }
 
+    /// Whether one of them is so.
+    pub(crate) fn any(&self, is_so: impl FnMut(&Arc<Job>) -> bool) -> bool {
+        self.lock().values().any(is_so)
+    }
+
     /// Own one more.
     pub(crate) fn insert(&self, job: Arc<Job>) {
         self.lock().insert(job.id, job);

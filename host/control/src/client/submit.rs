@@ -35,7 +35,7 @@ impl Client {
     pub(super) async fn submit_job(&self, request: JobRequest, items: Option<Chunk>) -> Result<JobId> {
         self.core.must_be_open()?;
         self.core.room.must_be()?;
-        self.core.must_have_place()?;
+        self.core.must_have_place(request.key.as_deref())?;
         let items = items.as_ref().map(packed).transpose()?;
         let shape = job::shape(request.work, request.max_parallel)?;
         job::check_labels(&request.require, &request.prefer)?;

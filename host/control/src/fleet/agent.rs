@@ -145,7 +145,14 @@ impl Agent {
         agent.labels = merged(&record.granted, &record.labels);
         agent.incarnation = record.incarnation;
         agent.known(record);
+        agent.decided(record);
         agent
+    }
+
+    /// What was decided about it, of one that was not known before.
+    pub(super) fn decided(&mut self, record: &AgentRecord) {
+        self.drained.clone_from(&record.drained);
+        self.revoked.clone_from(&record.revoked);
     }
 
     fn known(&mut self, record: &AgentRecord) {
@@ -153,8 +160,6 @@ impl Agent {
         self.token.clone_from(&record.token);
         self.first_ms = record.first_ms;
         self.ends_ms = record.ends_ms;
-        self.drained.clone_from(&record.drained);
-        self.revoked.clone_from(&record.revoked);
     }
 
     /// It is in.

@@ -224,6 +224,14 @@ async fn more_jobs_than_may_wait_are_told_to_come_back() {
     let second = submit(&app, "a", |_| {}).await;
     let request = JobRequest::new(plugin, Work::Many { iterations: 1, workers: None });
     assert_eq!(kind(app.client.submit(request.clone()).await), ErrorKind::Overloaded);
+    // Whoever repeats a submission is told of the job that it made.
+    app.core.max_jobs.store(3, Relaxed);
+    let keyed = |key: &str| JobRequest { key: Some(key.to_owned()), ..request.clone() };
+    let third = app.client.submit(keyed("a")).await.unwrap();
+    assert_eq!(app.client.submit(keyed("a")).await.unwrap(), third);
+    assert_eq!(kind(app.client.submit(keyed("b")).await), ErrorKind::Overloaded);
+    app.core.max_jobs.store(2, Relaxed);
+    app.client.stop(third, Stop::Cancel).await.unwrap();
     // What is there goes on, and makes room.
     app.client.append(second, chunk(0, 0, &[LARGE])).await.unwrap();
     app.client.seal(second).await.unwrap();
