@@ -12,11 +12,11 @@ use std::{
 /// What a slot should have before it, in computing time. Some times what a lane needs to come.
 const AT_HAND: Duration = Duration::from_millis(10);
 
-/// Lanes a slot, at least.
-const LEAST: u64 = 2;
+/// Lanes a slot, at least. Those beyond are for short runs alone: the hub is told so.
+pub(crate) const LEAST: usize = 2;
 
 /// And at most: as many as it may have in flight without being told otherwise.
-const MOST: u64 = crate::config::IN_FLIGHT_PER_SLOT as u64;
+const MOST: usize = crate::config::IN_FLIGHT_PER_SLOT;
 
 /// How long a lane usually computes, in nanoseconds.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Pace {
     /// Lanes that a slot should have.
     pub(crate) fn lanes(&self) -> usize {
         let lanes = 2 * nanos(AT_HAND) / self.0.load(Relaxed).max(1);
-        lanes.clamp(LEAST, MOST) as usize
+        usize::try_from(lanes).unwrap_or(MOST).clamp(LEAST, MOST)
     }
 }
 

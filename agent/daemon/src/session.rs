@@ -22,7 +22,7 @@ use crate::{
     agent::{LaneGuard, Shared},
     batch,
     lanes::Lanes,
-    tls,
+    pace, tls,
     transport::{self, Link, Reader, code},
 };
 
@@ -132,7 +132,6 @@ async fn connect<L: Lanes>(shared: &Arc<Shared<L>>, link: &Link, patience: Durat
 
 fn hello<L: Lanes>(shared: &Shared<L>) -> Hello {
     let config = &shared.config;
-    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Hello {
         oldest_minor: Minor::OLDEST as u32,
         newest_minor: Minor::NEWEST as u32,
@@ -197,8 +196,8 @@ struct Live<L: Lanes> {
     beats: u64,
     /// Leases that have come in this session.
     received: u64,
-    /// The credit that was told last, as the leases that it allows in all.
-    credit: Option<u64>,
+    /// The credit that was told last.
+    credit: Option<Credit>,
     /// Set once no more leases are wanted: when the agent leaves at the latest.
     draining: Option<Instant>,
 }
@@ -299,7 +298,6 @@ impl<L: Lanes> Live<L> {
 
     async fn beat(&mut self) -> Result<(), Ended> {
         self.beats += 1;
-        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let beat = Beat {
             number: self.beats,
             leases: self.shared.outbox.leases(),
@@ -316,22 +314,28 @@ impl<L: Lanes> Live<L> {
     async fn tell_credit(&mut self) -> Result<(), Ended> {
         let shared = &self.shared;
         let lanes = shared.running.load(Relaxed);
-        let wanted = if self.draining.is_some() || shared.outbox.enough() {
-            0
-        } else {
+        let wanted = |of_a_slot: usize| {
+            if self.draining.is_some() || shared.outbox.enough() {
+                return 0;
+            }
             let busy = lanes.saturating_sub(shared.lanes.waiting());
-            (shared.config.slots * shared.pace.lanes())
-                .saturating_sub(busy)
-                .min(shared.config.in_flight.saturating_sub(lanes))
+            let free = (shared.config.slots * of_a_slot).saturating_sub(busy);
+            number(free.min(shared.config.in_flight.saturating_sub(lanes)))
         };
-        let allowed = self.received + wanted as u64;
-        if self.credit == Some(allowed) {
+        let (batches, any) = (wanted(shared.pace.lanes()), wanted(pace::LEAST));
+        let credit = Credit { received: self.received, batches, short: batches.saturating_sub(any) };
+        let allowed = |credit: &Credit| (credit.received + u64::from(credit.batches), credit.short);
+        if self.credit.as_ref().map(allowed) == Some(allowed(&credit)) {
             return Ok(());
         }
-        self.credit = Some(allowed);
-        let batches = u32::try_from(wanted).unwrap_or(u32::MAX);
-        say(&mut self.send, to_hub::Say::Credit(Credit { received: self.received, batches })).await
+        self.credit = Some(credit);
+        say(&mut self.send, to_hub::Say::Credit(credit)).await
     }
+}
+
+/// As many as a message can say.
+fn number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Resident memory of this process, in bytes; zero where the system does not tell.

@@ -107,6 +107,9 @@ pub struct Credit {
     /// Further batches wanted.
     #[prost(uint32, tag = "2")]
     pub batches: u32,
+    /// As many of these are wanted only if their runs are short. An older agent wants none such.
+    #[prost(uint32, tag = "3")]
+    pub short: u32,
 }
 
 /// The agent leaves.

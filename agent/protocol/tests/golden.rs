@@ -122,7 +122,8 @@ fn the_control_stream() {
     golden("to-hub-beat", to_hub(to_hub::Say::Beat(beat.clone())));
     let models = Beat { models: vec!["codellama:7b".into(), "llava".into()], ..beat };
     golden("to-hub-beat-models", to_hub(to_hub::Say::Beat(models)));
-    golden("to-hub-credit", to_hub(to_hub::Say::Credit(Credit { received: 17, batches: 4 })));
+    golden("to-hub-credit", to_hub(to_hub::Say::Credit(Credit { received: 17, batches: 4, short: 0 })));
+    golden("to-hub-credit-short", to_hub(to_hub::Say::Credit(Credit { received: 17, batches: 40, short: 36 })));
     golden("to-hub-draining", to_hub(to_hub::Say::Draining(Draining { reason: "SIGTERM".into() })));
     golden("to-agent-welcome", to_agent(to_agent::Say::Welcome(Welcome { minor: 1, session: 2, beat_ms: 10_000 })));
     let refused = Refused { reason: "revoked".into(), try_again: true, elsewhere: false };

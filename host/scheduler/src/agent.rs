@@ -20,6 +20,22 @@ const LEASES: u64 = 4096;
 /// Most slots that a session is believed to have.
 const SLOTS: u32 = 4096;
 
+/// What an agent takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Credit {
+    /// So many leases.
+    pub batches: u32,
+    /// As many of these only if their runs are known to be short. An agent that lately had short runs wants many of them, so as
+    /// not to run dry; would long ones take their place, whatever comes next waited behind them.
+    pub short: u32,
+}
+
+impl From<u32> for Credit {
+    fn from(batches: u32) -> Self {
+        Self { batches, short: 0 }
+    }
+}
+
 /// A session.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -41,7 +57,7 @@ pub(crate) struct Agent {
     pub(crate) signs: Signs,
     sent: u64,
     received: u64,
-    batches: u32,
+    credit: Credit,
     /// Under what it stands among the sessions with room, if it does.
     pub(crate) listed: Option<(u64, SessionId)>,
     /// What it was counted with in the sum of lanes.
@@ -63,18 +79,18 @@ impl Agent {
             signs: Signs::new(now),
             sent: 0,
             received: 0,
-            batches: 0,
+            credit: Credit::default(),
             listed: None,
             lanes: 0,
         }
     }
 
     /// It said how much it takes.
-    pub(crate) fn credit(&mut self, received: u64, batches: u32) {
+    pub(crate) fn credit(&mut self, received: u64, credit: impl Into<Credit>) {
         // Messages of a session come in order; one that tells of fewer leases than before, or more than were sent,
         // is a game that wins nothing.
         self.received = received.clamp(self.received, self.sent);
-        self.batches = batches;
+        self.credit = credit.into();
     }
 
     /// A lease was sent to it.
@@ -93,8 +109,13 @@ impl Agent {
         if !self.is_usable() || self.alone.is_some() {
             return 0;
         }
-        let wanted = u64::from(self.batches).saturating_sub(self.sent - self.received);
+        let wanted = u64::from(self.credit.batches).saturating_sub(self.sent - self.received);
         wanted.min(LEASES.saturating_sub(self.leases.len() as u64))
+    }
+
+    /// Whether what it takes now is for short runs alone.
+    pub(crate) fn is_for_short(&self) -> bool {
+        self.room() <= u64::from(self.credit.short)
     }
 
     /// Leases for each 1,024 slots: who has least gets first.

@@ -217,7 +217,8 @@ impl Scheduler {
                 member.begun = true;
                 &mut member.pace
             });
-            for pace in paces.into_iter().chain([&mut job.pace]) {
+            let plugin = self.paces.entry(job.group).or_default();
+            for pace in paces.into_iter().chain([&mut job.pace, plugin]) {
                 pace.observe(runs, time_us, horizon);
                 if let Some(completed) = completed {
                     pace.completed(completed);

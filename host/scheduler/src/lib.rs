@@ -59,6 +59,7 @@ use pigeon_protocol::id::{AgentId, JobId, LeaseId, SessionId};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 pub use action::{Action, Grant};
+pub use agent::Credit;
 pub use config::Config;
 pub use event::{
     AgentInfo, Attempts, Chunk, Death, End, FailureClass, JobAdmitted, Landing, LandingClass, Left, Progress, Refusal,
@@ -95,6 +96,8 @@ pub struct Scheduler {
     ready: ready::Ready,
     /// Groups with limits.
     groups: BTreeMap<u64, group::Group>,
+    /// How fast runs of the jobs of a group were lately, be it limited or not.
+    paces: BTreeMap<u64, pace::Pace>,
     /// Jobs with work for their members alone.
     ready_to_members: BTreeSet<job::Rank>,
     /// Jobs with suspects to lease.
@@ -125,6 +128,7 @@ impl Scheduler {
             needs: labels::Needs::default(),
             ready: ready::Ready::default(),
             groups: BTreeMap::new(),
+            paces: BTreeMap::new(),
             ready_to_members: BTreeSet::new(),
             suspicious: BTreeSet::new(),
             reserved: BTreeSet::new(),

@@ -4,7 +4,7 @@ use pigeon_protocol::id::{LeaseId, SessionId};
 
 use crate::{
     Scheduler, Time,
-    agent::Agent,
+    agent::{Agent, Credit},
     ending::Ending,
     event::{AgentInfo, Left},
 };
@@ -38,11 +38,11 @@ impl Scheduler {
         self.refresh(session);
     }
 
-    /// An agent takes `batches` leases beside the `received` ones that it has got in this session.
-    pub fn credit(&mut self, now: Time, session: SessionId, received: u64, batches: u32) {
+    /// An agent takes so many leases beside the `received` ones that it has got in this session.
+    pub fn credit(&mut self, now: Time, session: SessionId, received: u64, credit: impl Into<Credit>) {
         self.pass(now);
         if let Some(agent) = self.agents.get_mut(&session) {
-            agent.credit(received, batches);
+            agent.credit(received, credit);
             self.heard(session);
             self.refresh(session);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pigeon_api::{EventKind, words::plural};
 use pigeon_hub::{HubEvent, SessionEnd};
 use pigeon_protocol::id::{AgentId, LeaseId, SessionId};
-use pigeon_scheduler::{AgentInfo, Left, Time};
+use pigeon_scheduler::{AgentInfo, Credit, Left, Time};
 use pigeon_store::{AgentRecord, Mark};
 
 use super::Owner;
@@ -28,9 +28,9 @@ impl Owner {
                 let message = format!("came from {address}, with {slots} and version {}", hello.version);
                 self.note_agent(&hello.name, EventKind::AgentJoined, message);
             }
-            HubEvent::Credit { session, received, batches } => {
+            HubEvent::Credit { session, received, batches, short } => {
                 self.fleet.heard(session);
-                self.scheduler.credit(now, session, received, batches);
+                self.scheduler.credit(now, session, received, Credit { batches, short });
             }
             HubEvent::Draining { session, reason } => {
                 self.fleet.draining(session, &reason);

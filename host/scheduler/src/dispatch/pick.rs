@@ -37,7 +37,8 @@ impl Scheduler {
         let ranked = ranked(own, plain, lists_for(&self.ready, &self.groups, agent)).map(|rank| rank.2);
 
         let (lanes, sessions) = (self.lanes, self.agents.len());
-        let sharing = Sharing { config: &self.config, now: self.now, lanes, sessions, needs: &self.needs };
+        let (now, needs, paces) = (self.now, &self.needs, &self.paces);
+        let sharing = Sharing { config: &self.config, now, lanes, sessions, needs, paces };
         for id in starving.into_iter().chain(ranked) {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let room = self.groups.get(&job.group).map_or(Room::ALL, Group::room);

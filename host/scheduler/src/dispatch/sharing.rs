@@ -1,8 +1,10 @@
 //! How much a session gets of a job.
 
+use std::collections::BTreeMap;
+
 use pigeon_protocol::id::SessionId;
 
-use crate::{Config, Time, agent::Agent, group::Room, job::Job, labels::Needs, work::Batch};
+use crate::{Config, Time, agent::Agent, group::Room, job::Job, labels::Needs, pace::Pace, work::Batch};
 
 /// What a batch's size depends on beside its job and its session.
 pub(super) struct Sharing<'a> {
@@ -12,12 +14,17 @@ pub(super) struct Sharing<'a> {
     pub(super) lanes: u64,
     pub(super) sessions: usize,
     pub(super) needs: &'a Needs,
+    /// How fast runs of each group were lately.
+    pub(super) paces: &'a BTreeMap<u64, Pace>,
 }
 
 impl Sharing<'_> {
     /// Takes a batch of a job for a session. `None` if the session may have none of it now.
     pub(super) fn draw(&self, job: &mut Job, session: SessionId, agent: &Agent, room: Room) -> Option<Batch> {
         if !job.may_lease() || !job.admits(session, agent) || room.runs == 0 {
+            return None;
+        }
+        if agent.is_for_short() && !self.is_short(job) {
             return None;
         }
         if job.places.is_some() {
@@ -29,6 +36,12 @@ impl Sharing<'_> {
         let lanes = lanes.min(job.max_parallel as u64).min(room.lanes);
         let runs = self.size(job, session, job.work.ready(), lanes).min(room.runs);
         job.work.take(runs, self.config.batch_bytes)
+    }
+
+    /// Whether a run of the job takes no longer than what a batch has at least, by what is known of it, or of others of its group.
+    fn is_short(&self, job: &Job) -> bool {
+        let known = job.pace.time_of(1).or_else(|| self.paces.get(&job.group)?.time_of(1));
+        known.is_some_and(|time| time <= self.config.least_batch_time)
     }
 
     fn draw_of_place(&self, job: &mut Job, session: SessionId, agent: &Agent, room: Room) -> Option<Batch> {

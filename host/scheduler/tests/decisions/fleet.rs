@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use pigeon_protocol::id::{AgentId, IncarnationId, JobId, LeaseId, RunIndex, SessionId, Shape};
 use pigeon_scheduler::{
-    Action, AgentInfo, Chunk, Config, End, FailureClass, Grant, JobAdmitted, Landing, LandingClass, Progress,
+    Action, AgentInfo, Chunk, Config, Credit, End, FailureClass, Grant, JobAdmitted, Landing, LandingClass, Progress,
     RetryPolicy, Ruling, Scheduler, Tally, Time,
 };
 
@@ -65,7 +65,7 @@ impl Fleet {
     }
 
     /// The agent has received all that it was sent, and takes `room` more.
-    pub(crate) fn credit(&mut self, session: u64, room: u32) {
+    pub(crate) fn credit(&mut self, session: u64, room: impl Into<Credit>) {
         let received = self.received.get(&SessionId(session)).copied().unwrap_or(0);
         self.scheduler.credit(self.now, SessionId(session), received, room);
     }

@@ -6,7 +6,7 @@ use pigeon_protocol::{
     id::{JobId, RunIndex, SessionId, Shape},
     message::RunRange,
 };
-use pigeon_scheduler::{Chunk, End, JobAdmitted, Left, Refusal, Ruling, Waiting, Why};
+use pigeon_scheduler::{Chunk, Credit, End, JobAdmitted, Left, Refusal, Ruling, Waiting, Why};
 
 use crate::fleet::{Fleet, PERMANENT, VALID, info, job, runs_of};
 
@@ -62,6 +62,32 @@ fn credit_bounds_what_is_sent() {
     let grants = fleet.poll();
     assert_eq!(grants.iter().map(|grant| grant.session.0).collect::<Vec<_>>(), [2, 2, 2]);
     assert!(fleet.poll().is_empty());
+}
+
+#[test]
+fn what_is_taken_for_short_runs_is_not_given_to_long_ones() {
+    let mut fleet = Fleet::new(1, 0);
+    let submit = |fleet: &mut Fleet, group: u64| {
+        (0..20).for_each(|_| _ = fleet.submit(JobAdmitted { group, ..job() }, 1));
+    };
+    let credit = Credit { batches: 10, short: 8 };
+    submit(&mut fleet, 1);
+    fleet.credit(1, credit);
+    let first = fleet.poll();
+    assert_eq!(first.len(), 2, "nothing is known of them");
+    first.iter().for_each(|grant| _ = fleet.land(grant, VALID, 100));
+    fleet.credit(1, credit);
+    assert_eq!(fleet.poll().len(), 10, "others of their group were short");
+    fleet.credit(1, credit);
+    let rest = fleet.poll();
+    rest.iter().for_each(|grant| _ = fleet.land(grant, VALID, 100));
+    submit(&mut fleet, 2);
+    fleet.credit(1, credit);
+    let other = fleet.poll();
+    assert_eq!(other.len(), 2, "of another group nothing is known");
+    other.iter().for_each(|grant| _ = fleet.land(grant, VALID, 10_000_000));
+    fleet.credit(1, credit);
+    assert_eq!(fleet.poll().len(), 2, "and it is long");
 }
 
 #[test]
