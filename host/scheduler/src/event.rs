@@ -19,7 +19,8 @@ pub struct JobAdmitted {
     pub max_parallel: Option<u32>,
     /// What becomes of failures.
     pub retry: RetryPolicy,
-    /// The wall-clock limit of a run. An agent that holds one for longer does not move.
+    /// The wall-clock limit of an attempt at a run. An agent that holds a run for longer than all attempts may take that
+    /// its lease may need does not move.
     pub wall: Duration,
     /// The group whose limits it shares: see [`set_group`](crate::Scheduler::set_group).
     pub group: u64,

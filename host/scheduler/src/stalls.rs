@@ -10,11 +10,13 @@
 //!    ▲──────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! How long something may take is said by the job: the wall-clock limit of a run, which its agent enforces. Beyond that, and
-//! three beats for the word of it, a run that has begun is held by an agent that does not move. What has not begun waits
-//! for its turn while anything else of the session runs; if nothing does, it is given as long, and where nothing of its
-//! job has begun in this session yet, as long as the fetching and compiling of a plugin may take. So what is slow is never
-//! stalled, and what an agent only acknowledges is.
+//! How long something may take follows from the wall-clock limit of the job's plugin. Its agent enforces that for each
+//! attempt, and may need several before anything lands: a run that failed in an instance that others have used is made
+//! twice, and a batch validator's call that fails is narrowed down by halves. So a lease of `n` runs is allowed the limit
+//! `2 + log2(n)` times, rounded up. Beyond that, and three beats for the word of it, a run that has begun is held by an
+//! agent that does not move. What has not begun waits for its turn while anything else of the session runs; if nothing
+//! does, it is given as long, and where nothing of its job has begun in this session yet, as long as the fetching and
+//! compiling of a plugin may take. So what is slow is never stalled, and what an agent only acknowledges is.
 //!
 //! The leases of a stalled session end at once, and their runs go back. It is told nothing, so that what it may still
 //! deliver shows that it moves: by its fence that comes too late for the queue, but the session is given work again. A
@@ -149,19 +151,22 @@ impl Scheduler {
     fn stalls_at(&self, agent: &Agent) -> Option<Time> {
         let held = || agent.leases.iter().filter_map(|id| self.leases.get(id));
         let by = |lease: &Lease, time: Duration| agent.signs.moved.max(lease.given) + time + self.config.lease_life();
-        let running = held().filter(|lease| lease.is_running()).map(|lease| by(lease, self.wall_of(lease)));
-        let waiting = held().map(|lease| by(lease, self.wall_of(lease).max(self.start_of(lease))));
+        let running = held().filter(|lease| lease.is_running()).map(|lease| by(lease, self.most_of(lease)));
+        let waiting = held().map(|lease| by(lease, self.most_of(lease).max(self.start_of(lease))));
         running.max().or_else(|| waiting.min())
     }
 
     /// Whether a run has begun and is held for longer than it may take.
     fn is_stuck(&self, id: LeaseId) -> bool {
         let Some(lease) = self.leases.get(&id).filter(|lease| lease.is_running()) else { return false };
-        self.now > lease.moved + self.wall_of(lease) + self.config.lease_life()
+        self.now > lease.moved + self.most_of(lease) + self.config.lease_life()
     }
 
-    fn wall_of(&self, lease: &Lease) -> Duration {
-        self.jobs.get(&lease.job).map_or(Duration::MAX, |job| job.wall)
+    /// How long it may take until something of a lease lands: what its agent allows each attempt, as often as it may
+    /// have to make one before the first outcome is known.
+    fn most_of(&self, lease: &Lease) -> Duration {
+        let halvings = u64::BITS - lease.runs.total().saturating_sub(1).leading_zeros();
+        self.jobs.get(&lease.job).map_or(Duration::MAX, |job| job.wall.saturating_mul(halvings + 2))
     }
 
     /// How long it may take until something of a lease begins.

@@ -9,9 +9,9 @@ use crate::fleet::{Fleet, VALID, info, job, runs_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A job whose runs take 40 s at most.
+/// A job whose runs take 20 s at most, and 40 s if each is made twice.
 fn slow() -> JobAdmitted {
-    JobAdmitted { wall: 40 * SECOND, ..job() }
+    JobAdmitted { wall: 20 * SECOND, ..job() }
 }
 
 /// What is told of sessions.
@@ -53,7 +53,7 @@ fn a_session_that_beats_and_does_not_move_loses_what_it_has() {
     let held = fleet.poll();
     begun(&mut fleet, &held[0], runs_of(&held[0])[0]);
     let both: &[&Grant] = &[&held[0], &held[1]];
-    // 40 s for the run, 30 s for the word of it.
+    // 40 s for the run and its repetition, 30 s for the word of it.
     assert_eq!(beat(&mut fleet, 69, &[(1, both)]), (vec![], vec![]));
     let taken = held.iter().map(|grant| grant.lease).collect();
     let (told, _) = beat(&mut fleet, 11, &[(1, both)]);
@@ -106,6 +106,24 @@ fn what_is_slow_and_moves_is_not_stalled() {
     assert_eq!(fleet.land(&held[1], VALID, 299_000_000).recorded, 1);
     // With nothing to do it does nothing for days.
     assert_eq!(beat(&mut fleet, 10_000, &[(1, &[])]), (vec![], vec![]));
+}
+
+#[test]
+fn a_batch_may_be_narrowed_down_by_halves_before_anything_lands() {
+    let mut fleet = Fleet::new(1, 1);
+    fleet.submit(slow(), 100);
+    let first = fleet.poll().pop().unwrap();
+    fleet.land(&first, VALID, 1_000);
+    fleet.credit(1, 1);
+    let held = fleet.poll().pop().unwrap();
+    let runs = runs_of(&held);
+    begun(&mut fleet, &held, runs[0]);
+    // All of them, halves down to one that fails, and that one again.
+    let attempts = 2 + (0..64).find(|halvings| 1 << halvings >= runs.len()).unwrap();
+    assert!(attempts > 4, "{held:?}");
+    assert_eq!(beat(&mut fleet, 20 * attempts + 29, &[(1, &[&held])]), (vec![], vec![]));
+    let (told, _) = beat(&mut fleet, 12, &[(1, &[&held])]);
+    assert_eq!(told, [Told::Stalled(1, vec![held.lease])]);
 }
 
 #[test]
