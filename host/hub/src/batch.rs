@@ -1,5 +1,10 @@
 //! One lease: sent on a stream of its own, on which its outcomes come back.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
 use bytes::{Bytes, BytesMut};
 use pigeon_protocol::{
     close, frame,
@@ -23,6 +28,9 @@ const SMALL: usize = 64 << 10;
 
 /// Encoded items in one [`Lease`] message, at most: with room for ids of some KiB, below [`MAX_FRAME`].
 const HEAD: usize = MAX_FRAME / 2;
+
+/// How often it is looked whether the agent is waited for, in the time that it has.
+const LOOKS: u32 = 16;
 
 /// Whether the order keeps the bounds that the agent will hold it to.
 pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
@@ -57,7 +65,8 @@ pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
 }
 
 /// Send the lease and collect its outcomes, until its end or the session's; `taken` fires when it is taken from its agent.
-/// False where it ended by the agent's fault.
+/// False where it ended by the agent's fault. Who did not end in time what was taken from it is told of, and nothing more:
+/// the link may be slow, or the lease's runs hard to stop, and then a whole fleet is late at once.
 pub(crate) async fn serve(
     context: Context,
     connection: quinn::Connection,
@@ -75,15 +84,19 @@ pub(crate) async fn serve(
         CollectError::NotEnded => Some(Offence::SilentLease),
         error => error.is_offence().then_some(Offence::LeaseStream),
     };
+    let in_order = matches!(offence, None | Some(Offence::SilentLease));
     match offence {
         Some(offence) => {
             let reason = format_args!("lease {}: {reason}", about.lease.0);
             context.offences.of_agent(context.agent, offence, reason);
         }
+        None if matches!(error, CollectError::Taken) => {
+            tracing::debug!(session = session.0, lease = about.lease.0, "{reason}");
+        }
         None => tracing::warn!(session = session.0, lease = about.lease.0, "a lease's stream broke: {reason}"),
     }
     context.handler.event(HubEvent::LeaseBroken { session, lease: about.lease, fence: about.fence, reason }).await;
-    offence.is_none()
+    in_order
 }
 
 async fn lease(
@@ -95,26 +108,40 @@ async fn lease(
 ) -> Result<(), CollectError> {
     let (mut send, recv) =
         connection.open_bi().await.map_err(|error| CollectError::Write(quinn::WriteError::ConnectionLost(error)))?;
-    let mut reader = Reader::new(recv, MAX_FRAME);
+    let (mut reader, recording) = (Reader::new(recv, MAX_FRAME), AtomicBool::new(false));
     let served = async {
-        write(&mut send, order).await?;
-        collect(context, about, &mut reader, &mut send).await
+        tokio::select! {
+            // First: what is written as a whole may be running by now.
+            biased;
+            written = write(&mut send, order) => written?,
+            // The agent does not have it, and need not get the rest.
+            () = taken.cancelled() => return Err(CollectError::Taken),
+        }
+        let collected = collect(context, about, &mut reader, &mut send, &recording);
+        tokio::select! {
+            collected = collected => collected,
+            // It was told to stop, and has not.
+            () = overdue(&taken, context.patience, &recording) => Err(CollectError::NotEnded),
+        }
     };
-    let overdue = async {
-        taken.cancelled().await;
-        tokio::time::sleep(context.patience).await;
-    };
-    let result = tokio::select! {
-        result = served => result,
-        // It was told to stop, and has not.
-        () = overdue => Err(CollectError::NotEnded),
-    };
+    let result = served.await;
     if result.is_err() {
         // Tell the agent that it keeps what was not acknowledged. Fails only where the stream is gone already.
         let _ = send.reset(code(close::ABANDONED));
         reader.stop(close::ABANDONED);
     }
     result
+}
+
+/// Ends when the agent was waited for so long since the lease was taken from it. While outcomes wait to be recorded it is
+/// the disk that is waited for.
+async fn overdue(taken: &CancellationToken, patience: Duration, recording: &AtomicBool) {
+    taken.cancelled().await;
+    let mut looks = LOOKS;
+    while looks > 0 {
+        tokio::time::sleep(patience / LOOKS).await;
+        looks -= u32::from(!recording.load(Relaxed));
+    }
 }
 
 async fn write(send: &mut SendStream, mut order: LeaseOrder) -> Result<(), quinn::WriteError> {

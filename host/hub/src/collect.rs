@@ -3,7 +3,13 @@
 //! Each message is handed to control as it comes; some may be on their way to the disk at once, and they are
 //! acknowledged in the order in which they came.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesOrdered};
 use pigeon_protocol::{
@@ -63,6 +69,9 @@ pub(crate) enum CollectError {
     /// Control could not record them; the agent keeps them.
     #[error("outcomes were not recorded")]
     NotRecorded,
+    /// The lease was taken from the agent before all of it was sent.
+    #[error("the lease was taken from the agent before all of it was sent")]
+    Taken,
     /// The lease was taken from the agent, which did not end it.
     #[error("the agent did not end the lease in time, as it was told to")]
     NotEnded,
@@ -78,17 +87,19 @@ impl CollectError {
         match self {
             Self::Read(ReadFailure::Frame(_) | ReadFailure::Stream(quinn::ReadError::Reset(_))) => true,
             Self::EndedEarly | Self::NotEnded | Self::Silent => true,
-            Self::Read(_) | Self::Write(_) | Self::Unknown | Self::NotRecorded => false,
+            Self::Read(_) | Self::Write(_) | Self::Unknown | Self::NotRecorded | Self::Taken => false,
         }
     }
 }
 
-/// Take outcomes until the batch ends, and acknowledge each.
+/// Take outcomes until the batch ends, and acknowledge each. `recording` is true while some wait to be recorded, and the
+/// agent is not what is waited for.
 pub(crate) async fn collect(
     context: &Context,
     about: About,
     reader: &mut Reader,
     send: &mut SendStream,
+    recording: &AtomicBool,
 ) -> Result<(), CollectError> {
     let mut waiting = FuturesOrdered::new();
     let (mut received, mut refused, mut over) = (0u64, 0u64, false);
@@ -102,10 +113,12 @@ pub(crate) async fn collect(
                     (count, more) = Result::map_err(recorded, |_| CollectError::NotRecorded)?;
                     refused += more;
                 }
+                recording.store(false, Relaxed);
                 // Never too long: it is two numbers.
                 if let Ok(frame) = frame::encode(&Recorded { count, refused }) {
                     send.write_chunk(frame).await?;
                 }
+                recording.store(!waiting.is_empty(), Relaxed);
             }
             // Outcomes: hand them on. This is safe to drop half way, see `Reader`.
             message = reader.message::<FromBatch>(), if !over && waiting.len() < UNRECORDED => {
@@ -113,6 +126,7 @@ pub(crate) async fn collect(
                 let new = message.outcomes.len() as u64;
                 received += new;
                 over = message.end;
+                recording.store(true, Relaxed);
                 let (recorder, recorded) = Recorder::new();
                 let count = received;
                 waiting.push_back(recorded.map(move |recorded| match recorded {

@@ -1,5 +1,7 @@
 //! What agents ask: a plugin, a job, to deliver what they had kept.
 
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use pigeon_protocol::{
     close, frame,
@@ -52,7 +54,7 @@ async fn answer(
         Some(Ask::Deliver(deliver)) => {
             let job = JobId::from_slice(&deliver.job).ok_or(CollectError::Unknown)?;
             let about = About { lease: LeaseId(deliver.lease), fence: Fence(deliver.fence), job, kept: true };
-            return collect(context, about, reader, send).await;
+            return collect(context, about, reader, send, &AtomicBool::new(false)).await;
         }
         // From a newer peer: it learns by the reset that we do not know how.
         None => return Err(CollectError::Unknown),

@@ -7,16 +7,22 @@ use pigeon_protocol::{
     id::LeaseId,
     message::{Deliver, Lease, Recorded, request::Ask},
 };
+use tokio::time::timeout;
 
 use crate::{
     peer::{Honest, Hostile, ask, outcomes, read, thrown_out},
-    support::{Host, job_id},
+    support::{Control, Host, LONG, bodies, job_id, order},
 };
+
+/// A host that waits half a second for the end of a lease that was taken from its agent.
+async fn impatient() -> Host {
+    let (ca, listen) = (CertificateAuthority::new_in_memory().unwrap(), "127.0.0.1:0".parse().unwrap());
+    Host::start_with(listen, ca, |config| config.patience = Duration::from_millis(500)).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_is_taken_and_never_answered_leaves_nothing_behind() {
-    let (ca, listen) = (CertificateAuthority::new_in_memory().unwrap(), "127.0.0.1:0".parse().unwrap());
-    let host = Host::start_with(listen, ca, |config| config.patience = Duration::from_millis(500)).await;
+    let host = impatient().await;
     let mut honest = Honest::beside(&host).await;
     let hostile = Hostile::enter(&host).await;
     for lease in 1..=5 {
@@ -32,6 +38,61 @@ async fn a_lease_that_is_taken_and_never_answered_leaves_nothing_behind() {
     // Late, and on a stream that is gone: nothing lands.
     assert!(host.control.landed_of(1).is_empty());
     honest.leaves(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_late_with_every_lease_stays() {
+    let host = impatient().await;
+    let hostile = Hostile::enter(&host).await;
+    // More often than streams may be garbled.
+    for round in 0..2 {
+        let (mut streams, leases) = (Vec::new(), round * 70 + 1..=round * 70 + 70);
+        for lease in leases.clone() {
+            let (send, mut recv) = hostile.lease(&host, lease).await;
+            read::<Lease>(&mut recv).await;
+            streams.push((send, recv));
+        }
+        host.hub.handle().cancel(hostile.session, leases.map(LeaseId).collect());
+        host.offended(Offence::SilentLease, (round + 1) * 70).await;
+    }
+    let (mut send, _recv) = hostile.lease(&host, 1000).await;
+    send.write_chunk(outcomes([1000], true)).await.unwrap();
+    host.control.ended(1000).await;
+    host.offended(Offence::Protocol, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_taken_while_it_is_sent_is_broken_off_at_once() {
+    let host = Host::start().await;
+    let hostile = Hostile::enter(&host).await;
+    // More than QUIC takes ahead of a reader.
+    let order = order(1, 1, &bodies([4 << 20]));
+    host.hub.handle().lease(hostile.session, order).unwrap();
+    let (_send, mut recv) = timeout(LONG, hostile.connection.accept_bi()).await.unwrap().unwrap();
+    host.hub.handle().cancel(hostile.session, vec![LeaseId(1)]);
+    assert!(host.broke(1).await.contains("before all of it was sent"));
+    assert!(timeout(LONG, recv.read_to_end(8 << 20)).await.unwrap().is_err(), "reset by the hub");
+    for offence in [Offence::SilentLease, Offence::LeaseStream] {
+        host.offended(offence, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_is_not_late_while_its_outcomes_wait_for_the_disk() {
+    let host = impatient().await;
+    let hostile = Hostile::enter(&host).await;
+    *host.control.recorders.lock().unwrap() = Some(Vec::new());
+    let (mut send, _recv) = hostile.lease(&host, 1).await;
+    send.write_chunk(outcomes([1], false)).await.unwrap();
+    let recorder = |control: &Control| control.recorders.lock().unwrap().as_mut()?.pop();
+    let recorder = host.control.until("outcomes land", recorder).await;
+    host.hub.handle().cancel(hostile.session, vec![LeaseId(1)]);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    host.offended(Offence::SilentLease, 0).await;
+    // It is, from now on.
+    recorder.done();
+    assert!(host.broke(1).await.contains("did not end the lease in time"));
+    host.offended(Offence::SilentLease, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
