@@ -76,12 +76,14 @@ fn encode(message: &impl prost::Message) -> Result<Bytes, CollectError> {
 }
 
 async fn plugin(context: &Context, digest: &[u8], offset: u64) -> Result<Vec<Bytes>, CollectError> {
-    let answer = match Digest::from_slice(digest) {
-        Some(digest) => context.handler.plugin(digest).await,
-        None => None,
+    let Some(digest) = Digest::from_slice(digest) else {
+        context.offences.of_agent(context.agent, Offence::Request, "it asks for a plugin by what is no digest");
+        return Ok(vec![encode(&PluginHead::default())?]);
     };
+    let answer = context.handler.plugin(digest).await;
     let Some(answer) = answer.filter(|answer| answer.component.len() as u64 <= MAX_COMPONENT) else {
-        context.offences.of_agent(context.agent, Offence::Request, "it asks for a plugin that cannot be had here");
+        // It may have been taken back since the lease, or could not be read: control tells of that.
+        tracing::debug!(session = context.session.0, %digest, "there is no such plugin");
         return Ok(vec![encode(&PluginHead::default())?]);
     };
     let size = answer.component.len();

@@ -126,11 +126,12 @@ async fn who_does_not_read_what_it_asked_for_is_not_waited_for() {
 async fn plugins_that_are_not_there_are_asked_for_in_vain() {
     let host = Host::start().await;
     let hostile = Hostile::enter(&host).await;
-    for times in 1..=100 {
+    for times in 1..=100u64 {
         let fetch = FetchPlugin { digest: vec![times as u8; if times % 2 == 0 { 32 } else { 7 }], offset: u64::MAX };
         let (_send, mut recv) = ask(&hostile.connection, Ask::Plugin(fetch)).await;
         let head: PluginHead = read(&mut recv).await;
         assert_eq!(head, PluginHead::default());
-        host.offended(Offence::Request, times).await;
+        // What is no digest at all is the agent's fault; that a plugin is not there need not be.
+        host.offended(Offence::Request, times.div_ceil(2)).await;
     }
 }
