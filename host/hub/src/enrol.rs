@@ -7,6 +7,7 @@ use pigeon_protocol::{
     id::{AgentId, Digest},
     limits::MAX_NAME,
 };
+use quinn::SendStream;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
@@ -23,34 +24,44 @@ const MAX_REQUEST: usize = 16 << 10;
 /// Serve one request. The permit bounds how many are served at once.
 pub(crate) async fn serve(shared: &Shared, connection: &quinn::Connection, permit: OwnedSemaphorePermit) {
     let address = connection.remote_address();
-    let served = timeout(PATIENCE, async {
-        let (mut send, recv) = connection.accept_bi().await.map_err(broken)?;
-        let request: EnrolRequest = Reader::new(recv, MAX_REQUEST)
-            .message()
-            .await
-            .map_err(broken)?
-            .ok_or_else(|| broken("nothing was asked"))?;
+    let served = async {
+        let (send, request) = in_time(async {
+            let (send, recv) = connection.accept_bi().await.map_err(broken)?;
+            let request: Option<EnrolRequest> = Reader::new(recv, MAX_REQUEST).message().await.map_err(broken)?;
+            Ok((send, request.ok_or_else(|| broken("nothing was asked"))?))
+        })
+        .await?;
+        // Not broken off where the disk is slow: it might be recorded all the same, and the token's use be lost.
         let answer = judge(shared, connection, &request).await;
-        let reply = match &answer {
-            Ok(reply) => reply.clone(),
-            Err((_, reason)) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
-        };
-        let frame = frame::encode(&reply).map_err(broken)?;
-        send.write_chunk(frame).await.map_err(broken)?;
-        // Cannot fail: it was not finished before.
-        let _ = send.finish();
-        // Wait until the reply has arrived, or the peer has gone.
-        let _ = send.stopped().await;
-        answer.map(drop)
-    })
-    .await;
+        let sent = in_time(reply(send, &answer)).await;
+        answer.and(sent)
+    };
+    let served = served.await;
     connection.close(code(close::DONE), b"");
     drop(permit);
-    match served {
-        Ok(Ok(())) => {}
-        Ok(Err((offence, reason))) => shared.sessions.refused(address, offence, reason),
-        Err(_) => shared.sessions.refused(address, Offence::Slow, "the enrolment took too long"),
+    if let Err((offence, reason)) = served {
+        shared.sessions.refused(address, offence, reason);
     }
+}
+
+/// One step of an enrolment, which the peer must not draw out.
+async fn in_time<T>(step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let late = |_| Err((Offence::Slow, "the enrolment took too long".to_owned()));
+    timeout(PATIENCE, step).await.unwrap_or_else(late)
+}
+
+async fn reply(mut send: SendStream, answer: &Result<EnrolReply, Refusal>) -> Result<(), Refusal> {
+    let reply = match answer {
+        Ok(reply) => reply.clone(),
+        Err((_, reason)) => EnrolReply { refused: reason.clone(), ..EnrolReply::default() },
+    };
+    let frame = frame::encode(&reply).map_err(broken)?;
+    send.write_chunk(frame).await.map_err(broken)?;
+    // Cannot fail: it was not finished before.
+    let _ = send.finish();
+    // Wait until the reply has arrived, or the peer has gone.
+    let _ = send.stopped().await;
+    Ok(())
 }
 
 /// Why somebody gets no certificate: of what kind it is, and in words.

@@ -40,6 +40,16 @@ async fn a_token_buys_an_identity_as_often_as_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_costs_no_use_of_a_token() {
+    let host = Host::start().await;
+    let token = host.tokens.issue(1, LONG).unwrap();
+    // Longer than a peer may take for its own part, and shorter than it waits for ours.
+    *host.control.joining.lock().unwrap() = Duration::from_secs(7);
+    enrol(host.hub.addr(), &token, "a").await.unwrap();
+    assert_eq!(host.hub.handle().stats().refused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_a_name_gets_no_identity_and_costs_no_token() {
     let host = Host::start().await;
     let token = host.tokens.issue(1, LONG).unwrap();

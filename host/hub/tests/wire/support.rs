@@ -60,6 +60,8 @@ pub(crate) struct Control {
     /// The one plugin that it has.
     pub(crate) component: Mutex<Bytes>,
     pub(crate) plugin_asked: AtomicUsize,
+    /// How long it takes to let somebody join.
+    pub(crate) joining: Mutex<Duration>,
     /// Whether outcomes are recorded as they come.
     pub(crate) records: AtomicBool,
     /// Whether outcomes that were kept are refused: of leases that their agent does not hold.
@@ -87,6 +89,7 @@ impl Control {
             publisher: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(),
             component: Mutex::new(Bytes::from_static(&COMPONENT)),
             plugin_asked: AtomicUsize::new(0),
+            joining: Mutex::default(),
             records: AtomicBool::new(true),
             refuses: AtomicBool::new(false),
             beats: AtomicUsize::new(0),
@@ -223,7 +226,10 @@ impl HubHandler for Control {
     }
 
     async fn join(&self, token: Digest, _: Certified) -> Result<(), NotJoined> {
-        self.tokens.redeem(token)
+        self.tokens.redeem(token)?;
+        let joining = *self.joining.lock().unwrap();
+        tokio::time::sleep(joining).await;
+        Ok(())
     }
 
     async fn renewed(&self, certified: Certified) {
