@@ -26,7 +26,8 @@ use rustls::{
 
 use crate::{ca::CertificateAuthority, hub::HubError, offence::Offence};
 
-/// How long after its end a certificate may still be renewed.
+/// How long after its end a certificate may still be renewed. The store must not forget agents sooner than that, see its
+/// `Retention::agents` (host/store/src/retention.rs): one that is forgotten is not known to be revoked.
 pub(crate) const RENEWAL_GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Ring's algorithms, AES-128-GCM first: with the AES instructions of any server CPU it is the cheapest.
