@@ -112,6 +112,8 @@ pub enum HubEvent {
         received: u64,
         /// Further leases wanted.
         batches: u32,
+        /// As many of these only for short runs.
+        short: u32,
     },
     /// It wants no more leases and will leave.
     Draining {

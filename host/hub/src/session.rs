@@ -20,7 +20,7 @@ use pigeon_protocol::{
     id::{IncarnationId, LeaseId},
     label::MAX_LABELS,
     limits::{MAX_FRAME, MAX_NAME},
-    message::{BeatHeard, Cancel, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
+    message::{BeatHeard, Cancel, Credit, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
     version::Minor,
 };
 use quinn::{ConnectionError, SendStream};
@@ -291,8 +291,8 @@ impl Session {
                 self.say(to_agent::Say::BeatHeard(BeatHeard { number, unknown })).await
             }
             Some(to_hub::Say::Credit(credit)) => {
-                let (received, batches) = (credit.received, credit.batches);
-                self.context.handler.event(HubEvent::Credit { session, received, batches }).await;
+                let Credit { received, batches, short } = credit;
+                self.context.handler.event(HubEvent::Credit { session, received, batches, short }).await;
                 Ok(())
             }
             Some(to_hub::Say::Draining(words)) => {
