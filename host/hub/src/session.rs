@@ -240,7 +240,7 @@ impl Session {
                 message = self.reader.message::<ToHub>(), if deaf.is_none() => {
                     let heard = match message {
                         Ok(Some(message)) => {
-                            deaf = pace.heard(leases_of(&message), Instant::now());
+                            deaf = pace.heard(&message, Instant::now());
                             if deaf.is_some() {
                                 let reason = "it says more than there is to say, and is listened to more slowly";
                                 self.context.offences.of_agent(self.context.agent, Offence::Flood, reason);
@@ -394,14 +394,6 @@ impl Session {
         self.connection.close(code(why), reason.as_bytes());
         // A handler that waits for room is not waited for: its outcomes stay with the agent.
         self.tasks.shutdown().await;
-    }
-}
-
-/// How many leases a message names.
-fn leases_of(message: &ToHub) -> usize {
-    match &message.say {
-        Some(to_hub::Say::Beat(beat)) => beat.leases.len(),
-        _ => 0,
     }
 }
 
