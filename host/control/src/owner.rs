@@ -413,6 +413,7 @@ impl Owner {
                 Action::Stalled { session, leases, after } => self.stalled(session, &leases, after),
                 Action::Moves { session } => self.moves(session),
                 Action::Lost { session } => self.lost_sight(session),
+                Action::Held { agent, job, runs, after } => self.held(agent, job, runs.len() as u64, after),
                 Action::Remember { job, run, attempts } => self.remember(job, run, attempts),
                 Action::DeadLetter { job, run, evidence } => self.dead_letter(job, run, &evidence),
                 Action::Finished { job, end } => {

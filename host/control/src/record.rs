@@ -117,13 +117,18 @@ pub(crate) fn agent_lost(
     let deaths = evidence.iter().map(|death| {
         let at = jiff::Timestamp::from_millisecond(at_ms(death)).unwrap_or_default();
         let (name, id, after) = (name(death), death.agent, death.after.as_secs_f64());
-        format!("{at:.3} {name} ({id}) died {after:.1} s after it was given this run, and nothing else\n")
+        match death.held {
+            false => format!("{at:.3} {name} ({id}) died {after:.1} s after it was given this run, and nothing else\n"),
+            true => {
+                format!("{at:.3} {name} ({id}) held this run beyond its time, {after:.1} s after it was given it\n")
+            }
+        }
     });
     let log: String = deaths.collect();
     let failure = Failure {
         cause: Cause::AgentLost.into(),
         code: Cause::AgentLost.code().to_owned(),
-        message: "agents that made nothing else died of it".to_owned(),
+        message: "agents that made nothing else died of it, or agents held it beyond its time".to_owned(),
         backtrace: String::new(),
     };
     Outcome { run: run.0, answer: Some(Answer::Failure(failure)), log: log.into(), ..Outcome::default() }
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn a_dead_letter_says_who_died_and_when_and_is_one_of_its_sort() {
         let agent = AgentId::new();
-        let death = |at, after| Death { agent, at: Time(at), after: Duration::from_millis(after) };
+        let death = |at, after| Death { agent, held: false, at: Time(at), after: Duration::from_millis(after) };
         let evidence = [death(1_000_000, 250), death(9_000_000, 1_500)];
         let lost = agent_lost(RunIndex(7), &evidence, |_| "worker-1".to_owned(), |death| (death.at.0 / 1000) as i64);
         let said = |at: &str, after| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pigeon_protocol::{
-    id::{Fence, JobId, LeaseId, RunIndex, SessionId},
+    id::{AgentId, Fence, JobId, LeaseId, RunIndex, SessionId},
     message::RunRange,
 };
 
@@ -31,7 +31,19 @@ pub enum Action {
         /// What it has been through.
         attempts: Attempts,
     },
-    /// Record a failure `agent-lost` for a run: agents died of it. The run is done for the scheduler.
+    /// A session is taken runs that it had begun and held for longer than they may take. For each that counts as a death
+    /// alone.
+    Held {
+        /// Who.
+        agent: AgentId,
+        /// Which job.
+        job: JobId,
+        /// Which runs.
+        runs: Vec<RunIndex>,
+        /// How long nothing of them had come.
+        after: Duration,
+    },
+    /// Record a failure `agent-lost` for a run: agents died of it, or held it. The run is done for the scheduler.
     DeadLetter {
         /// Which job.
         job: JobId,

@@ -26,6 +26,8 @@ pub(crate) enum Ending {
     Returned,
     /// So do they, but what the agent may have died of is made alone.
     Died,
+    /// So do they, but what was begun was held for longer than it may take: as if the agent had died of each, alone.
+    Held,
 }
 
 impl Scheduler {
@@ -211,12 +213,13 @@ impl Scheduler {
             if let Some(run) = open.first().map(|range| range.start) {
                 self.put_back_suspect(lease, run, ending);
             }
-        } else if ending == Ending::Died {
-            let suspects = suspects(lease, job, &open, self.config.flush, self.config.suspects);
-            for run in &suspects {
-                job.work.suspect(*run);
-            }
-            let mut suspects = suspects.into_iter().peekable();
+        } else if ending != Ending::Returned {
+            let unsent = match ending {
+                Ending::Died => job.pace.runs_in(self.config.flush).unwrap_or(0).saturating_add(1),
+                _ => 0,
+            };
+            let apart = suspects(lease, job, &open, unsent, self.config.suspects);
+            let mut suspects = apart.iter().copied().peekable();
             for range in open {
                 let mut from = range.start;
                 while let Some(run) = suspects.next_if(|run| *run < range.end && *run >= from) {
@@ -224,6 +227,12 @@ impl Scheduler {
                     from = run + 1;
                 }
                 job.work.put_back(from..range.end);
+            }
+            for run in apart {
+                match ending {
+                    Ending::Held => self.count_death(lease, run, true),
+                    _ => self.suspect(lease.job, run),
+                }
             }
         } else {
             for range in open {
@@ -243,11 +252,23 @@ impl Scheduler {
 
     fn put_back_suspect(&mut self, lease: &Lease, run: u64, ending: Ending) {
         let Some(job) = self.jobs.get_mut(&lease.job) else { return };
-        if ending != Ending::Died || job.work.done().contains(RunIndex(run)) {
+        if ending == Ending::Returned || job.work.done().contains(RunIndex(run)) {
             job.work.suspect(run);
             return;
         }
-        let death = Death { agent: lease.agent, at: self.now, after: self.now.since(lease.given) };
+        self.count_death(lease, run, ending == Ending::Held);
+    }
+
+    fn suspect(&mut self, job: JobId, run: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.work.suspect(run);
+        }
+    }
+
+    /// An agent died of a run, or held it. Once too often is the end of the run.
+    fn count_death(&mut self, lease: &Lease, run: u64, held: bool) {
+        let Some(job) = self.jobs.get_mut(&lease.job) else { return };
+        let death = Death { agent: lease.agent, held, at: self.now, after: self.now.since(lease.given) };
         let attempts = job.work.died_alone(run, death);
         if attempts.deaths < self.config.deaths {
             job.work.suspect(run);
@@ -274,9 +295,8 @@ impl Scheduler {
     }
 }
 
-/// The runs that an agent may have died of.
-fn suspects(lease: &Lease, job: &Job, open: &[Range<u64>], flush: Duration, most: u32) -> Vec<u64> {
-    let unsent = job.pace.runs_in(flush).unwrap_or(0).saturating_add(1);
+/// The runs that an agent had begun, and so many of the next ones whose outcomes may not have been sent.
+fn suspects(lease: &Lease, job: &Job, open: &[Range<u64>], unsent: u64, most: u32) -> Vec<u64> {
     let begun = lease.begun.iter().map(|run| run.0).filter(|run| open.iter().any(|range| range.contains(run)));
     let next = open.iter().cloned().flatten().take(usize::try_from(unsent).unwrap_or(usize::MAX));
     let done = job.work.done();

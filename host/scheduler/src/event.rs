@@ -192,11 +192,14 @@ pub struct Tally {
     pub retried: u32,
 }
 
-/// One death of an agent that made nothing but one run.
+/// One death of an agent that made nothing but one run; or an agent held a run for longer than it may take, which counts
+/// as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Death {
     /// Who died.
     pub agent: AgentId,
+    /// It did not die, but held the run.
+    pub held: bool,
     /// When that was learnt.
     pub at: Time,
     /// How long after the lease was given that was.

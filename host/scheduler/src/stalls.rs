@@ -20,7 +20,8 @@
 //!
 //! The leases of a stalled session end at once, and their runs go back. It is told nothing, so that what it may still
 //! deliver shows that it moves: by its fence that comes too late for the queue, but the session is given work again. A
-//! session that moves and has one run that does not loses the lease of that run alone.
+//! session that moves and has one run that does not loses the lease of that run alone: that counts against the run as if
+//! the agent had died of it, and so does a suspect that its session does not get done with. So no run goes round for ever.
 //!
 //! Whoever tells the scheduler what happens may have been held up itself, with words of agents unread. So nobody is
 //! judged on the first look: a second one follows, a beat later.
@@ -132,7 +133,8 @@ impl Scheduler {
         let agent = self.agents.get_mut(&session)?;
         agent.signs.warned = now + beat >= due;
         if now + beat < due {
-            self.cancel(stuck, Ending::Returned);
+            stuck.iter().for_each(|lease| self.tell_held(*lease));
+            self.cancel(stuck, Ending::Held);
             return Some(Time(due.0.saturating_sub(micros(beat))));
         }
         if !warned || now <= due {
@@ -184,10 +186,23 @@ impl Scheduler {
         agent.alone = None;
         self.dismiss_from_all(session);
         for lease in &leases {
-            self.end_lease(*lease, Ending::Returned);
+            // Of several it may be the session that does not move.
+            let held = self.leases.get(lease).is_some_and(|lease| lease.alone && lease.is_running());
+            if held {
+                self.tell_held(*lease);
+            }
+            self.end_lease(*lease, if held { Ending::Held } else { Ending::Returned });
         }
         self.refresh(session);
         self.actions.push_back(Action::Stalled { session, leases: leases.into_iter().collect(), after });
+    }
+
+    /// Tells that runs of a lease are held for longer than they may take.
+    fn tell_held(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get(&id) else { return };
+        let runs = lease.begun.iter().copied().filter(|run| lease.runs.is_open(*run)).collect();
+        let after = self.now.since(lease.moved);
+        self.actions.push_back(Action::Held { agent: lease.agent, job: lease.job, runs, after });
     }
 
     /// How long nothing of a session has moved, if it is stalled.

@@ -1,10 +1,10 @@
 //! Outcomes: those that land, those of runs that no agent makes, and what runs have been through without one.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use pigeon_hub::Landed;
 use pigeon_protocol::{
-    id::{JobId, RunIndex},
+    id::{AgentId, JobId, RunIndex},
     message::RunRange,
 };
 use pigeon_scheduler::{self as scheduler, FailureClass, LandingClass, Refusal, Ruling, Time};
@@ -107,6 +107,15 @@ impl Owner {
         let resolved = self.scheduler.resolve(now, id, runs, LandingClass::Failure(FailureClass::Permanent));
         if !resolved.is_empty() {
             fail(&mut self.tasks, &self.tools.store, &self.tools.figures, owned, resolved, misfits);
+        }
+    }
+
+    /// An agent held runs for longer than all attempts at them may take: they are made alone, or are dead letters.
+    pub(super) fn held(&mut self, agent: AgentId, job: JobId, runs: u64, after: Duration) {
+        let name = self.fleet.name(agent).map_or_else(|| agent.to_string(), |name| name.to_string());
+        tracing::warn!(%job, agent = %name, runs, seconds = after.as_secs(), "runs held beyond their time are taken away");
+        if let Some(owned) = self.jobs.get_mut(&job) {
+            owned.tried_again(|| format!("{name} held runs for longer than they may take"));
         }
     }
 

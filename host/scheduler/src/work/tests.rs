@@ -93,7 +93,7 @@ fn a_run_that_died_alone_stays_alone() {
     work.take(10, MIB);
     work.suspect(4);
     assert_eq!(work.take_suspect().unwrap().attempt, 2);
-    let death = Death { agent: AgentId::new(), at: Time(5), after: std::time::Duration::ZERO };
+    let death = Death { agent: AgentId::new(), held: false, at: Time(5), after: std::time::Duration::ZERO };
     assert_eq!(work.died_alone(4, death), Attempts { failures: 0, deaths: 1 });
     work.put_back(4..5);
     assert!(work.take(10, MIB).is_none());

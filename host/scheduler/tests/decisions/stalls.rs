@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pigeon_protocol::id::{LeaseId, RunIndex, SessionId};
-use pigeon_scheduler::{Action, Grant, JobAdmitted, Refusal, Ruling, Waiting};
+use pigeon_scheduler::{Action, Attempts, Grant, JobAdmitted, Refusal, Ruling, Waiting};
 
 use crate::fleet::{Fleet, VALID, info, job, runs_of};
 
@@ -146,15 +146,15 @@ fn a_plugin_may_have_to_be_compiled_before_anything_begins() {
 }
 
 #[test]
-fn one_run_that_is_held_loses_its_lease_and_the_rest_goes_on() {
+fn one_run_that_is_held_loses_its_lease_and_is_not_tried_for_ever() {
     let mut fleet = Fleet::new(1, 2);
-    fleet.submit(slow(), 100);
+    let id = fleet.submit(slow(), 100);
     let held = fleet.poll();
     begun(&mut fleet, &held[0], runs_of(&held[0])[0]);
     let began = fleet.now;
     let mut other = held[1].clone();
     begun(&mut fleet, &other, runs_of(&other)[0]);
-    let again = loop {
+    let alone = loop {
         assert!(fleet.now.since(began) < 90 * SECOND, "it is held for ever");
         for _ in 0..10 {
             fleet.pass(SECOND);
@@ -171,7 +171,25 @@ fn one_run_that_is_held_loses_its_lease_and_the_rest_goes_on() {
     };
     assert_eq!(fleet.cancelled(), [held[0].lease]);
     assert!(fleet.now.since(began) >= 70 * SECOND);
-    assert_eq!(runs_of(&again), runs_of(&held[0]));
+    let (job, run) = (id, RunIndex(runs_of(&held[0])[0]));
+    let told = |action: &Action| matches!(action, Action::Held { runs, .. } if *runs == [run]);
+    assert!(fleet.actions.iter().any(told), "{:?}", fleet.actions);
+    let attempts = Attempts { failures: 0, deaths: 1 };
+    assert!(fleet.actions.contains(&Action::Remember { job, run, attempts }), "{:?}", fleet.actions);
+    // It is made alone from now on. Who does not get done with it then has nothing else that could be the cause.
+    assert!(alone.alone && runs_of(&alone) == [run.0], "{alone:?}");
+    begun(&mut fleet, &alone, run.0);
+    let mut evidence = Vec::new();
+    for _ in 0..100 {
+        fleet.pass(SECOND);
+        fleet.scheduler.beat(fleet.now, alone.session, &[alone.lease]);
+        fleet.poll();
+        evidence.extend(fleet.actions.iter().filter_map(|action| match action {
+            Action::DeadLetter { run, evidence, .. } => Some((*run, evidence.len(), evidence.iter().all(|it| it.held))),
+            _ => None,
+        }));
+    }
+    assert_eq!(evidence, [(run, 2, true)]);
 }
 
 #[test]

@@ -125,7 +125,8 @@ fn a_run_that_kills_twice_alone_is_dead_lettered_and_its_neighbours_are_not() {
                 fleet.scheduler.begun(fleet.now, left, grant.lease, grant.fence, &[RunIndex(killer)]);
                 fleet.pass(SECOND);
                 fleet.scheduler.left(fleet.now, left, Left::Died);
-                died.extend(agent.filter(|_| grant.alone).map(|agent| Death { agent, at: fleet.now, after: SECOND }));
+                let alone = agent.filter(|_| grant.alone);
+                died.extend(alone.map(|agent| Death { agent, held: false, at: fleet.now, after: SECOND }));
                 (session, deaths) = (session + 1, deaths + 1);
                 let info = info();
                 agent = Some(info.agent);

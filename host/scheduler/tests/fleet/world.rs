@@ -406,6 +406,7 @@ impl World {
                         panic!("an agent that beats was taken for lost");
                     }
                 }
+                Action::Held { runs, .. } => panic!("{runs:?} are made in time and were found held"),
                 Action::Stalled { session, .. } => panic!("{session:?} moves and was found stalled"),
                 Action::Moves { .. } | Action::Remember { .. } => {}
             }

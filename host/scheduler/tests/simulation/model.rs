@@ -93,6 +93,11 @@ impl Model {
             }
             // Its session is over, as its world sees to.
             Action::Lost { .. } => {}
+            Action::Held { job, runs, .. } => {
+                for run in runs {
+                    *self.jobs.entry(*job).or_default().deaths.entry(run.0).or_default() += 1;
+                }
+            }
             Action::Remember { job, run, attempts } => {
                 self.jobs.entry(*job).or_default().attempts.insert(run.0, *attempts);
             }

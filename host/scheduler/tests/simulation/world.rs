@@ -261,7 +261,8 @@ impl World {
                         self.make_failures_again(job);
                     }
                 }
-                Action::Finished { .. } | Action::Remember { .. } | Action::DeadLetter { .. } => {}
+                Action::Finished { .. } | Action::Held { .. } | Action::Remember { .. } | Action::DeadLetter { .. } => {
+                }
             }
         }
         self.model.settle();
