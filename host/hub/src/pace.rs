@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pigeon_protocol::message::{ToHub, to_hub::Say};
+use prost::Message as _;
 
 /// Time that a message is worth: 4,000 of them a second are listened to.
 const MESSAGE: Duration = Duration::from_micros(250);
@@ -15,7 +16,10 @@ const CREDIT: Duration = Duration::from_micros(25);
 const AHEAD: Duration = Duration::from_secs(2);
 
 /// Leases of a beat that are worth a message more.
-const LEASES: u32 = 64;
+const LEASES: usize = 64;
+
+/// Bytes that are worth a message more.
+const BYTES: usize = 1024;
 
 /// What an agent has said, as the time that it was worth.
 #[derive(Debug)]
@@ -38,9 +42,12 @@ impl Pace {
 fn worth(message: &ToHub) -> Duration {
     match &message.say {
         Some(Say::Credit(_)) => CREDIT,
-        // A frame holds a million leases at most.
-        Some(Say::Beat(beat)) => MESSAGE * (1 + u32::try_from(beat.leases.len()).unwrap_or(u32::MAX) / LEASES),
-        _ => MESSAGE,
+        say => {
+            let leases = if let Some(Say::Beat(beat)) = say { beat.leases.len() } else { 0 };
+            // A frame has a million bytes at most, and holds no more leases than that.
+            let more = leases / LEASES + message.encoded_len() / BYTES;
+            MESSAGE.saturating_mul(1 + u32::try_from(more).unwrap_or(u32::MAX - 1))
+        }
     }
 }
 
@@ -79,5 +86,11 @@ mod tests {
         assert_eq!(now - start, MESSAGE * 100_000 - AHEAD);
         // A beat that names a million leases is worth four seconds.
         assert!(pace.heard(&beat(1 << 20), now).is_some_and(|again| again > now + Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn a_long_beat_is_worth_as_many_messages_as_it_has_kibibytes() {
+        let long = Beat { models: vec!["m".repeat(1 << 20)], ..Beat::default() };
+        assert_eq!(worth(&ToHub { say: Some(Say::Beat(long)) }), MESSAGE * 1025);
     }
 }

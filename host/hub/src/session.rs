@@ -20,7 +20,7 @@ use pigeon_protocol::{
     id::{IncarnationId, LeaseId},
     label::MAX_LABELS,
     limits::{MAX_FRAME, MAX_NAME},
-    message::{BeatHeard, Cancel, Credit, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
+    message::{Beat, BeatHeard, Cancel, Credit, Drain, Hello, Refused, ToAgent, ToHub, Welcome, to_agent, to_hub},
     version::Minor,
 };
 use quinn::{ConnectionError, SendStream};
@@ -46,6 +46,9 @@ use crate::{
 
 /// Most slots of an agent, and most runs in flight.
 const MAX_SLOTS: u32 = 65_536;
+
+/// Plugins, and models, of a beat that are handed on.
+const MAX_TOLD: usize = 64;
 
 /// Streams that an agent may garble or break off and stay, where it does nothing sensible between them.
 const STRIKES: u32 = 128;
@@ -284,7 +287,8 @@ impl Session {
     async fn hear(&mut self, message: ToHub) -> Result<(), Goodbye> {
         let session = self.entry.id;
         match message.say {
-            Some(to_hub::Say::Beat(beat)) => {
+            Some(to_hub::Say::Beat(mut beat)) => {
+                shorten(&mut beat);
                 let number = beat.number;
                 let unknown = self.context.handler.beat(session, beat).await;
                 let unknown = unknown.into_iter().map(|lease| lease.0).collect();
@@ -395,6 +399,16 @@ impl Session {
         // A handler that waits for room is not waited for: its outcomes stay with the agent.
         self.tasks.shutdown().await;
     }
+}
+
+/// Leave of what a beat tells for people no more than a sensible agent has to tell.
+fn shorten(beat: &mut Beat) {
+    beat.plugins.retain(|digest| digest.len() <= MAX_NAME);
+    beat.plugins.truncate(MAX_TOLD);
+    beat.plugins.shrink_to_fit();
+    beat.models.retain(|name| name.len() <= MAX_NAME);
+    beat.models.truncate(MAX_TOLD);
+    beat.models.shrink_to_fit();
 }
 
 /// What the end of a connection says of its agent.

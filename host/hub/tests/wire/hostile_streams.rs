@@ -106,6 +106,20 @@ async fn a_flood_of_beats_is_listened_to_slowly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_beat_without_end_little_is_handed_on() {
+    let host = Host::start().await;
+    let mut hostile = Hostile::enter(&host).await;
+    let models = std::iter::once("m".repeat(257)).chain((0..1000).map(|at| at.to_string())).collect();
+    let plugins = std::iter::once(vec![7; 100_000]).chain((0..1000).map(|_| vec![8; 32])).collect();
+    let beat = Beat { models, plugins, ..Beat::default() };
+    hostile.send.write_chunk(framed(to_hub::Say::Beat(beat))).await.unwrap();
+    host.control.until("a beat", |control| (!control.models.lock().unwrap().is_empty()).then_some(())).await;
+    let names: Vec<String> = (0..64).map(|at| at.to_string()).collect();
+    assert_eq!(*host.control.models.lock().unwrap(), names);
+    assert_eq!(*host.control.plugins.lock().unwrap(), vec![vec![8; 32]; 64]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_what_it_asked_for_is_not_waited_for() {
     let (ca, listen) = (pigeon_hub::CertificateAuthority::new_in_memory().unwrap(), "127.0.0.1:0".parse().unwrap());
     let host = Host::start_with(listen, ca, |config| config.patience = Duration::from_millis(500)).await;

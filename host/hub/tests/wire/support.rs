@@ -71,6 +71,8 @@ pub(crate) struct Control {
     pub(crate) held: Mutex<Vec<u64>>,
     /// The plugins that the last beat named.
     pub(crate) plugins: Mutex<Vec<Vec<u8>>>,
+    /// The models that the last beat named.
+    pub(crate) models: Mutex<Vec<String>>,
     /// While there is a list, it takes what records outcomes.
     pub(crate) recorders: Mutex<Option<Vec<pigeon_hub::Recorder>>>,
 }
@@ -95,6 +97,7 @@ impl Control {
             beats: AtomicUsize::new(0),
             held: Mutex::default(),
             plugins: Mutex::default(),
+            models: Mutex::default(),
             recorders: Mutex::default(),
         })
     }
@@ -186,6 +189,7 @@ impl HubHandler for Control {
         self.beats.fetch_add(1, SeqCst);
         self.held.lock().unwrap().clone_from(&beat.leases);
         self.plugins.lock().unwrap().clone_from(&beat.plugins);
+        self.models.lock().unwrap().clone_from(&beat.models);
         self.changed.notify_waiters();
         let unknown = self.unknown.lock().unwrap();
         beat.leases.into_iter().map(LeaseId).filter(|lease| unknown.contains(lease)).collect()
