@@ -31,8 +31,6 @@ pub struct JobView {
     /// Whether a session that is in is at any of its runs, as far as is known: what was leased a moment ago is believed to
     /// be begun, and what is leased for longer without a word is not: its plugin is loaded, or it waits for its turn.
     pub at_work: bool,
-    /// Why nothing of it is leased now, if nothing is.
-    pub waiting: Option<Waiting>,
 }
 
 /// What is to be done of all jobs.
@@ -160,11 +158,25 @@ impl Scheduler {
         }
     }
 
-    /// Where a job stands; `None` if it is not owned here.
+    /// Where a job stands; `None` if it is not owned here. Costs what its leases cost.
     pub fn job(&self, id: JobId) -> Option<JobView> {
         let job = self.jobs.get(&id)?;
+        Some(JobView {
+            planned: job.work.planned(),
+            recorded: job.work.done().len(),
+            leases: job.leases.len(),
+            ready: job.work.is_ready() || job.work.has_suspects(),
+            sessions: job.members.len(),
+            at_work: job.leases.iter().any(|lease| self.is_at_work(*lease)),
+        })
+    }
+
+    /// Why nothing of a job is leased now; `None` if something is, or if it is not owned here. Looks at every session
+    /// where it waits for labels: to be asked of single jobs.
+    pub fn waiting(&self, id: JobId) -> Option<Waiting> {
+        let job = self.jobs.get(&id)?;
         let ready = job.work.is_ready() || job.work.has_suspects();
-        let waiting = if job.stopping.is_some() || job.finished.is_some() {
+        if job.stopping.is_some() || job.finished.is_some() {
             Some(Waiting::Stopped)
         } else if !job.leases.is_empty() {
             None
@@ -179,16 +191,12 @@ impl Scheduler {
             Some(Waiting::Backoff { until })
         } else {
             (!job.work.is_sealed()).then_some(Waiting::Items)
-        };
-        Some(JobView {
-            planned: job.work.planned(),
-            recorded: job.work.done().len(),
-            leases: job.leases.len(),
-            ready,
-            sessions: job.members.len(),
-            at_work: job.leases.iter().any(|lease| self.is_at_work(*lease)),
-            waiting,
-        })
+        }
+    }
+
+    /// Whether a job is owned here, and neither stopping nor finished.
+    pub fn goes_on(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| job.stopping.is_none() && job.finished.is_none())
     }
 
     /// How many leases a session holds.

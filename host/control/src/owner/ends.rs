@@ -7,7 +7,7 @@ use pigeon_protocol::{
     id::{Digest, JobId, RunIndex},
     message::RunRange,
 };
-use pigeon_scheduler::{self as scheduler, End, Why};
+use pigeon_scheduler::{End, Why};
 use pigeon_store::NewEvent;
 use tokio::sync::oneshot;
 
@@ -91,8 +91,7 @@ impl Owner {
 
     /// Have a job not end before it is known which of its outcomes are taken back. False if it does not go on anyway.
     pub(super) fn hold(&mut self, id: JobId, taken_back: oneshot::Receiver<TakenBack>) -> bool {
-        let stopped = Some(scheduler::Waiting::Stopped);
-        let goes_on = self.scheduler.job(id).is_some_and(|view| view.waiting != stopped);
+        let goes_on = self.scheduler.goes_on(id);
         let Some(owned) = self.jobs.get_mut(&id).filter(|_| goes_on) else { return false };
         owned.writes += 1;
         self.tasks.spawn(async move { Done::TakenBack { job: id, taken_back: taken_back.await.ok() } });

@@ -11,7 +11,7 @@ impl Owner {
     /// Why nothing of a job is under way.
     pub(super) fn waiting(&self, id: JobId) -> Option<Waiting> {
         let job = &self.jobs.get(&id)?.job;
-        Some(match self.scheduler.job(id)?.waiting? {
+        Some(match self.scheduler.waiting(id)? {
             scheduler::Waiting::NoAgent => Waiting::NoAgent,
             scheduler::Waiting::NoLabel { labels } => Waiting::NoLabel { labels },
             scheduler::Waiting::AgentsBusy => Waiting::AgentsBusy,

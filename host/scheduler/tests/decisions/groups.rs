@@ -26,7 +26,7 @@ fn rate(runs: u32, per: Duration) -> GroupLimits {
 }
 
 fn waiting(fleet: &Fleet, job: JobId) -> Option<Waiting> {
-    fleet.scheduler.job(job).and_then(|view| view.waiting)
+    fleet.scheduler.waiting(job)
 }
 
 /// Goes to each next wakeup for a span, landing what is leased at once; gives when how many runs were leased.

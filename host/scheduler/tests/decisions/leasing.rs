@@ -254,7 +254,7 @@ fn fail_fast_leases_nothing_more() {
     let grants = fleet.poll();
     fleet.land(&grants[0], PERMANENT, 1000);
     assert!(fleet.poll().is_empty());
-    assert_eq!(fleet.scheduler.job(id).unwrap().waiting, Some(Waiting::Stopped));
+    assert_eq!(fleet.scheduler.waiting(id), Some(Waiting::Stopped));
     for grant in &grants[1..] {
         assert_eq!(fleet.ends(), []);
         assert_eq!(fleet.land(grant, VALID, 1000).recorded, 1, "what runs may end");
@@ -314,7 +314,7 @@ fn a_job_says_what_it_waits_for() {
     let admitted = job();
     let id = admitted.job;
     fleet.scheduler.admit(fleet.now, admitted);
-    let waiting = |fleet: &Fleet| fleet.scheduler.job(id).unwrap().waiting;
+    let waiting = |fleet: &Fleet| fleet.scheduler.waiting(id);
     assert_eq!(waiting(&fleet), Some(Waiting::NoAgent));
     fleet.join(1, info(), 0);
     assert_eq!(waiting(&fleet), Some(Waiting::Items));
