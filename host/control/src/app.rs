@@ -207,7 +207,8 @@ impl App {
     }
 
     /// Take over what can be changed while it runs: retention, the backlog of a job, the time between sweeps, the deadline
-    /// of going down, the disk that has to be free, how many jobs may wait, where agents are told to connect. Gives the names of the settings that
+    /// of going down, the disk that has to be free, how many jobs may wait, where agents are told to connect. Gives the
+    /// names of the settings that
     /// differ as well, and need a restart.
     pub async fn reload(&self, config: Config) -> Vec<&'static str> {
         let differ = {

@@ -28,8 +28,8 @@
 //! A job is paused by stopping it and forgetting it once no lease is left, and resumed by admitting it with what was
 //! achieved. So are dead letters retried of a job that is finished; of one that is not, they are taken back.
 //!
-//! While nothing of it is leased, a job waits, and says for what: an agent, one with its labels, room at the agents, its group, the next
-//! attempt at what failed, or items ([`Waiting`](crate::Waiting)).
+//! While nothing of it is leased, a job waits, and says for what: an agent, one with its labels, room at the agents, its
+//! group, the next attempt at what failed, or items ([`Waiting`](crate::Waiting)).
 
 use std::{
     cmp::Reverse,

@@ -14,6 +14,9 @@ use pigeon_protocol::{id::SessionId, label};
 
 use crate::{Scheduler, agent::Agent, job::Job};
 
+/// Needs that jobs may have at once, before what they prefer is passed over.
+const MOST_NEEDS: usize = 1024;
+
 /// What a job needs of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NeedId(u64);
@@ -112,6 +115,10 @@ impl Scheduler {
         if named.require.is_empty() && named.prefer.is_empty() {
             return NeedId::NONE;
         }
+        // Those who must have a label are few; what is liked may be another for each job, and each costs every session something.
+        if self.needs.all.len() >= MOST_NEEDS && !named.prefer.is_empty() && !self.needs.ids.contains_key(&named) {
+            return self.take_need(&named.require, &[]);
+        }
         if let Some(id) = self.needs.ids.get(&named).copied() {
             if let Some(need) = self.needs.all.get_mut(&id) {
                 need.jobs += 1;
@@ -194,6 +201,7 @@ fn has(labels: &[String], label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
 
     fn labels(text: &str) -> Vec<String> {
         sorted(text.split(' ').filter(|label| !label.is_empty()).map(str::to_owned).collect::<Vec<_>>().iter())
@@ -210,6 +218,18 @@ mod tests {
             assert!(!has(&agent, lacking), "{lacking}");
         }
         assert!(!has(&[], "gpu"));
+    }
+
+    #[test]
+    fn of_too_many_needs_what_is_preferred_is_passed_over() {
+        let mut scheduler = Scheduler::new(Config::default(), 1);
+        let mut need = |require: &str, prefer: &str| scheduler.take_need(&labels(require), &labels(prefer));
+        let needs: BTreeSet<NeedId> = (0..MOST_NEEDS + 5).map(|run| need("gpu", &format!("run={run}"))).collect();
+        assert_eq!(needs.len(), MOST_NEEDS + 1, "those that are too many share one");
+        assert_eq!(need("gpu", ""), *needs.last().unwrap());
+        assert_eq!(need("", "run"), NeedId::NONE);
+        assert!(need("tpu", "run") > *needs.last().unwrap(), "what is required stands");
+        assert!(needs.contains(&need("gpu", "run=7")), "it is there");
     }
 
     #[test]

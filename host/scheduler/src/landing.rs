@@ -39,7 +39,8 @@ impl Scheduler {
         }
     }
 
-    /// Outcomes have landed; none of them, where an agent has only said that a batch is over. `rulings` is cleared and filled with one ruling each, in order. Renews the lease; ends it
+    /// Outcomes have landed; none of them, where an agent has only said that a batch is over. `rulings` is cleared and
+    /// filled with one ruling each, in order. Renews the lease; ends it
     /// if every run of it is answered.
     pub fn landed(
         &mut self,

@@ -53,6 +53,10 @@ impl Scheduler {
     pub fn beat(&mut self, now: Time, session: SessionId, leases: &[LeaseId]) -> Vec<LeaseId> {
         self.pass(now);
         self.heard(session);
+        if self.agents.get(&session).is_some_and(|agent| agent.signs.holds_none_of(leases)) {
+            // What it did not move with it has no more: nothing of it can land late.
+            self.lands_late(session);
+        }
         let mut unknown: Vec<_> = leases.iter().copied().filter(|lease| !self.renew(*lease, session)).collect();
         if let Some(agent) = self.agents.get(&session) {
             unknown.retain(|lease| !agent.signs.believes_in(*lease));

@@ -57,6 +57,11 @@ impl Signs {
         self.stalled.is_some()
     }
 
+    /// Whether it was found stalled, and holds nothing any more of what it had then.
+    pub(crate) fn holds_none_of(&self, leases: &[LeaseId]) -> bool {
+        self.stalled.as_ref().is_some_and(|had| !leases.iter().any(|lease| had.contains(lease)))
+    }
+
     /// Whether it had this lease when it was found stalled: it is left in the belief that it has it.
     pub(crate) fn believes_in(&self, lease: LeaseId) -> bool {
         self.stalled.as_ref().is_some_and(|leases| leases.contains(&lease))

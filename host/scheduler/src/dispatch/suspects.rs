@@ -1,10 +1,11 @@
-//! Suspects: runs of which an agent may have died. Each is made by a session that makes nothing else meanwhile.
+//! Suspects: runs of which an agent may have died. Each is made by a session that makes nothing else meanwhile. At most half of
+//! the sessions are set aside for them, of all and of those that have the labels of any job.
 
 use std::collections::BTreeMap;
 
 use pigeon_protocol::id::{JobId, SessionId};
 
-use crate::{Scheduler, agent::Agent, job::Job};
+use crate::{Scheduler, agent::Agent, job::Job, labels::NeedId};
 
 impl Scheduler {
     /// Gives suspects to sessions that have nothing else, and sets sessions aside for those that are left.
@@ -22,8 +23,7 @@ impl Scheduler {
             }
         }
         let wanted = self.suspects_to_give().min((self.agents.len() / 2).max(1));
-        let missing = wanted.saturating_sub(self.reserved.len());
-        if missing == 0 {
+        if self.reserved.len() >= wanted {
             return;
         }
         let useful = |session: &SessionId, agent: &Agent| {
@@ -34,12 +34,39 @@ impl Scheduler {
         let mut useful: Vec<(usize, SessionId)> =
             useful.map(|(session, agent)| (agent.leases.len(), *session)).collect();
         useful.sort_unstable();
-        for (leases, session) in useful.into_iter().take(missing) {
+        let mut reserved: BTreeMap<NeedId, usize> = BTreeMap::new();
+        for session in &self.reserved {
+            self.count_reserved(*session, &mut reserved);
+        }
+        for (leases, session) in useful {
+            if self.reserved.len() >= wanted {
+                break;
+            }
+            if self.is_too_many(session, &reserved) {
+                continue;
+            }
+            self.count_reserved(session, &mut reserved);
             self.reserve(session, true);
             if let (Some(job), 0) = (self.suspect_for(session), leases) {
                 self.give_suspect(session, job);
             }
         }
+    }
+
+    /// Counts a session that is set aside, for each need that it meets.
+    fn count_reserved(&self, session: SessionId, reserved: &mut BTreeMap<NeedId, usize>) {
+        for (need, _) in self.agents.get(&session).iter().flat_map(|agent| &agent.meets) {
+            *reserved.entry(*need).or_default() += 1;
+        }
+    }
+
+    /// Whether more than half of those that meet a need would be set aside with this one: jobs with that need wait for others.
+    fn is_too_many(&self, session: SessionId, reserved: &BTreeMap<NeedId, usize>) -> bool {
+        let is_spent = |need: &NeedId| {
+            let meet = self.needs.of(*need).map_or(0, |need| need.sessions);
+            reserved.get(need).is_some_and(|reserved| *reserved >= (meet / 2).max(1))
+        };
+        self.agents.get(&session).is_some_and(|agent| agent.meets.iter().any(|(need, _)| is_spent(need)))
     }
 
     /// The first job with a suspect that a session may be given.

@@ -35,7 +35,7 @@ fn sessions(grants: &[Grant]) -> Vec<u64> {
 }
 
 fn waiting(fleet: &Fleet, job: JobId) -> Option<Waiting> {
-    fleet.scheduler.job(job).and_then(|view| view.waiting)
+    fleet.scheduler.waiting(job)
 }
 
 #[test]
@@ -45,6 +45,27 @@ fn work_goes_only_to_who_has_all_that_is_required() {
     assert_eq!(sessions(&fleet.poll()), [3]);
     fleet.submit(requires(&["arch"]), 100);
     assert_eq!(sessions(&fleet.poll()), [1, 2], "a key is any value");
+}
+
+#[test]
+fn suspects_leave_half_of_those_who_have_a_label_to_others() {
+    let gpu: &[&str] = &["gpu"];
+    let mut fleet = fleet(&[gpu, gpu, gpu, &[], &[], &[], &[], &[]], 0);
+    fleet.submit(requires(gpu), 100);
+    fleet.credit(1, 1);
+    let first = fleet.poll().pop().unwrap();
+    fleet.land(&first, VALID, 1000);
+    fleet.credit(1, 1);
+    let held = fleet.poll().pop().unwrap();
+    let begun: Vec<RunIndex> = runs_of(&held).into_iter().map(RunIndex).collect();
+    assert!(begun.len() > 3);
+    fleet.scheduler.begun(fleet.now, held.session, held.lease, held.fence, &begun);
+    fleet.scheduler.left(fleet.now, held.session, Left::Died);
+    [2, 3].iter().for_each(|session| fleet.credit(*session, 1));
+    let grants = fleet.poll();
+    let mut alone: Vec<bool> = grants.iter().map(|grant| grant.alone).collect();
+    alone.sort_unstable();
+    assert_eq!(alone, [false, true]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_session_that_beats_and_does_not_move_loses_what_it_has() {
     let (told, _) = beat(&mut fleet, 11, &[(1, both)]);
     assert_eq!(told, [Told::Stalled(1, taken)]);
     assert!(fleet.scheduler.stalled(SessionId(1)).is_some_and(|time| time >= 70 * SECOND));
-    assert_eq!(fleet.scheduler.job(id).unwrap().waiting, Some(Waiting::NoAgent));
+    assert_eq!(fleet.scheduler.waiting(id), Some(Waiting::NoAgent));
     // It gets nothing, whatever room it claims, and is left in the belief that it has what it had.
     fleet.credit(1, 5);
     assert_eq!(beat(&mut fleet, 100, &[(1, both)]), (vec![], vec![]));
@@ -90,6 +90,20 @@ fn who_comes_anew_is_trusted_anew() {
     fleet.join(2, agent, 1);
     let again = fleet.poll().pop().unwrap();
     assert!(again.session == SessionId(2) && !again.alone && again.attempt == 1, "nothing is held against the run");
+}
+
+#[test]
+fn who_holds_nothing_any_more_of_what_it_did_not_move_gets_work_again() {
+    let mut fleet = Fleet::new(1, 1);
+    fleet.submit(slow(), 2);
+    let held = fleet.poll().pop().unwrap();
+    begun(&mut fleet, &held, 0);
+    let (told, _) = beat(&mut fleet, 80, &[(1, &[&held])]);
+    assert_eq!(told, [Told::Stalled(1, vec![held.lease])]);
+    fleet.credit(1, 1);
+    assert_eq!(beat(&mut fleet, 5, &[(1, &[&held])]), (vec![], vec![]));
+    let (told, grants) = beat(&mut fleet, 1, &[(1, &[])]);
+    assert_eq!((told, grants.len()), (vec![Told::Moves(1)], 1));
 }
 
 #[test]
