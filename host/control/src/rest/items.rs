@@ -76,7 +76,8 @@ struct Named<'a> {
     path = "/api/v1/jobs/{id}/items",
     tag = "jobs",
     params(("id" = String, Path, description = "The job", format = "uuid"), ItemsQuery),
-    request_body(content = String, content_type = "application/x-ndjson", description = "A line for each item",
+    // Of any type: whatever is sent is a line, and a line may be JSON itself.
+    request_body(content = serde_json::Value, content_type = "application/x-ndjson", description = "A line for each item",
         example = json!("(+ 1 2)\n(+ 3 4)\n")),
     responses(
         (status = 200, description = "All of them are on disk", body = Appended, example = json!({"items": 1_000_000})),
