@@ -115,7 +115,7 @@ async fn an_agent_whose_state_folder_was_copied_is_told_so() {
         fs::copy(file.path(), host.path("copy/identity").join(file.file_name())).unwrap();
     }
     let second = host.start_as(host.agent("copy"));
-    assert_eq!(first.ended().await.code(), Some(1), "{}", first.log());
+    assert_eq!(first.ended().await.code(), Some(77), "{}", first.log());
     let log = first.log();
     assert!(log.contains("another process has connected to the hub with this agent's identity"), "{log}");
     assert!(log.contains("hint: was its state folder copied") && !log.contains("aside"), "{log}");
