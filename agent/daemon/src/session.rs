@@ -159,6 +159,7 @@ fn refused_by(words: Refused) -> Ended {
 fn gone(error: ConnectionError) -> Ended {
     match error {
         ConnectionError::ApplicationClosed(closed) if closed.error_code == code(close::EXPIRED) => Ended::Expired,
+        ConnectionError::ApplicationClosed(closed) if closed.error_code == code(close::ELSEWHERE) => Ended::Elsewhere,
         ConnectionError::ApplicationClosed(closed) => {
             let reason = String::from_utf8_lossy(&closed.reason).into_owned();
             let for_good = [code(close::REFUSED), code(close::MISBEHAVED)].contains(&closed.error_code);

@@ -17,3 +17,6 @@ pub const ABANDONED: u32 = 4;
 
 /// The agent's certificate has expired: it is good for its renewal, and for nothing else.
 pub const EXPIRED: u32 = 5;
+
+/// Another process has connected with this agent's identity.
+pub const ELSEWHERE: u32 = 6;

@@ -377,6 +377,7 @@ impl Session {
         self.context.closing.cancel();
         let why = match (&goodbye.end, &goodbye.words) {
             (SessionEnd::Misbehaved(_), _) => close::MISBEHAVED,
+            (_, Some(Refused { elsewhere: true, .. })) => close::ELSEWHERE,
             (_, Some(Refused { try_again: false, .. })) => close::REFUSED,
             (_, Some(_)) => close::TRY_AGAIN,
             (_, None) => close::DONE,
