@@ -12,7 +12,7 @@ use pigeon_api::{ApiError, ErrorKind, EventKind, JobRequest, JobState, PluginLim
 use pigeon_hub::JoinTokens;
 use pigeon_protocol::id::{AgentId, Digest, JobId, RunIndex};
 use pigeon_scheduler as scheduler;
-use pigeon_store::{ChunkInfo, JobRecord, Store};
+use pigeon_store::{ChunkInfo, JobRecord, NewEvent, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     fit::Misfit,
     job::Job,
     jobs::Jobs,
-    journal::{About, HOST, Journal},
+    journal::{About, HOST, Journal, entry},
     owner::{Admission, Beaten, Command},
     registry::Registry,
     room::Room,
@@ -189,10 +189,10 @@ impl Core {
         Ok(job)
     }
 
-    /// Have a job worked at that is owned and at rest. Who calls holds its gate alone. If that fails it stays at rest, and
-    /// knows why.
-    pub(crate) async fn take_up(&self, job: &Arc<Job>) -> Result<()> {
-        let taken_up = self.begin_again(job).await;
+    /// Have a job worked at that is owned and at rest, and tell of it, if there is something to tell. Who calls holds its gate
+    /// alone. If that fails it stays at rest, and knows why.
+    pub(crate) async fn take_up(&self, job: &Arc<Job>, told: Option<NewEvent>) -> Result<()> {
+        let taken_up = self.begin_again(job, told).await;
         if let Err(error) = &taken_up {
             job.broke(watch::again(error));
             job.end(JobState::Interrupted);
@@ -200,7 +200,7 @@ impl Core {
         taken_up
     }
 
-    async fn begin_again(&self, job: &Arc<Job>) -> Result<()> {
+    async fn begin_again(&self, job: &Arc<Job>, told: Option<NewEvent>) -> Result<()> {
         let id = job.id;
         let failed = |error| store_error(format!("failed to take up job {id}"), error);
         let record = self.record(id).await?;
@@ -216,6 +216,12 @@ impl Core {
             progress.done.first_missing_from(RunIndex(first)).0 < end
         };
         let misfits = self.misfits(job, chunks.iter().filter(is_left)).await?;
+        // What comes of it is told behind what was told of it.
+        match told {
+            Some(told) => self.journal.tell(told).await,
+            None => self.journal.written().await,
+        }
+        .map_err(failed)?;
         job.begin([total.valid, total.invalid, total.failures], record.sealed.is_some());
         let bad = total.invalid + total.failures > 0;
         let chunks = chunks.into_iter().map(|chunk| (chunk, None)).collect();
@@ -286,7 +292,7 @@ impl Core {
         let count = records.len();
         stream::iter(records)
             .for_each_concurrent(TAKEN_UP_AT_ONCE, |record| async move {
-                if let Err(error) = self.take_up_again(&record).await {
+                if let Err(error) = self.take_up_again(&record, None).await {
                     self.note_broken(record.job.id, &error);
                     self.leave(record.job.id, error);
                 }
@@ -321,13 +327,12 @@ impl Core {
         for id in left {
             let taken_up = async {
                 match self.record(id).await? {
-                    record if record.state.is_finished() => Ok(false),
-                    record => self.take_up_again(&record).await.map(|()| true),
+                    record if record.state.is_finished() => Ok(()),
+                    record => self.take_up_again(&record, Some(resumed(id, "was taken up after all"))).await,
                 }
             };
             match taken_up.await {
-                Ok(true) => self.journal.note(HOST, EventKind::JobResumed, About::job(id), "was taken up after all"),
-                Ok(false) => _ = self.left().remove(&id),
+                Ok(()) => _ = self.left().remove(&id),
                 Err(error) if error.kind == ErrorKind::NotFound => _ = self.left().remove(&id),
                 Err(error) => {
                     tracing::debug!(job = %id, error = &error as &dyn std::error::Error, "a job cannot go on yet");
@@ -336,7 +341,7 @@ impl Core {
         }
     }
 
-    async fn take_up_again(&self, record: &JobRecord) -> Result<()> {
+    async fn take_up_again(&self, record: &JobRecord, told: Option<NewEvent>) -> Result<()> {
         let job = self.hold(record).await?;
         let _alone = job.gate().write().await;
         if job.is_at_work() {
@@ -356,7 +361,7 @@ impl Core {
             job.end(JobState::Paused);
             return Ok(());
         }
-        self.take_up(&job).await
+        self.take_up(&job, told).await
     }
 
     /// Jobs that the machinery failed for because the disk was full go on, if there is room again. Where it failed for
@@ -380,11 +385,9 @@ impl Core {
             if !self.record(job.id).await.is_ok_and(|record| !record.state.is_finished() && !record.paused) {
                 continue;
             }
-            if let Err(error) = self.take_up(&job).await {
+            let told = resumed(job.id, format!("goes on, after {}", broken.message));
+            if let Err(error) = self.take_up(&job, Some(told)).await {
                 tracing::debug!(job = %job.id, error = &error as &dyn std::error::Error, "a job cannot go on yet");
-            } else {
-                let message = format!("goes on, after {}", broken.message);
-                self.journal.note(HOST, EventKind::JobResumed, About::job(job.id), message);
             }
         }
     }
@@ -414,6 +417,11 @@ impl Core {
             None => status::request(record),
         }
     }
+}
+
+/// What the log says when this control host has a job go on by itself.
+fn resumed(job: JobId, message: impl Into<String>) -> NewEvent {
+    entry(HOST, EventKind::JobResumed, About::job(job), message)
 }
 
 /// What is said to those who come too late.

@@ -6,14 +6,15 @@
 //! What else happens (agents come and go, work is tried again) is told without waiting ([`Journal::note`]) and written by a
 //! task, some at a time, so that it costs a busy control host a few commits a second. It is on disk a moment later; a process
 //! that is killed may lose what it noted in its last moment. Whoever acts for a person waits until that is on disk
-//! ([`Journal::flush`]), and whoever reads the log reads all that was told before.
+//! ([`Journal::flush`]), and whoever reads the log reads all that was told before. A job that had come to rest goes on, or
+//! ends, behind all that was noted of it ([`Journal::written`]): so nothing of a job comes behind its end.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use pigeon_api::{ApiError, ErrorKind, Event, EventFilter, EventKind, Result};
 use pigeon_protocol::id::JobId;
-use pigeon_store::{NewEvent, Store, StoredEvent};
+use pigeon_store::{NewEvent, Store, StoreError, StoredEvent};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -78,8 +79,8 @@ enum Told {
     Entry(NewEvent),
     /// Something was told with a change.
     Changed,
-    /// Tell when all that was told before is on disk.
-    Flush(oneshot::Sender<()>),
+    /// Tell when all that was told before is on disk, or why it is not.
+    Flush(oneshot::Sender<pigeon_store::Result<()>>),
 }
 
 impl Journal {
@@ -96,8 +97,13 @@ impl Journal {
 
     /// Tell that something happened. `author` did it.
     pub(crate) fn note(&self, author: &str, kind: EventKind, about: About<'_>, message: impl Into<String>) {
+        self.keep(entry(author, kind, about, message));
+    }
+
+    /// Tell that.
+    pub(crate) fn keep(&self, entry: NewEvent) {
         // The task ends after everybody who could tell it something.
-        let _ = self.told.send(Told::Entry(entry(author, kind, about, message)));
+        let _ = self.told.send(Told::Entry(entry));
     }
 
     /// The store, for a change with which these entries go on disk; left out where it is refused, or changes nothing.
@@ -107,12 +113,33 @@ impl Journal {
         Telling { store: self.store.telling(entries), journal }
     }
 
-    /// Wait until all that was told before is on disk, or cannot get there.
+    /// Wait until all that was told before is on disk, or cannot get there by now.
     pub(crate) async fn flush(&self) {
+        // It was logged, and is kept until it can be written.
+        let _ = self.written().await;
+    }
+
+    /// Wait until all that was told before is on disk.
+    ///
+    /// # Errors
+    /// Those of the write; then it is tried again later.
+    pub(crate) async fn written(&self) -> pigeon_store::Result<()> {
         let (written, heard) = oneshot::channel();
-        if self.told.send(Told::Flush(written)).is_ok() {
-            let _ = heard.await;
+        match self.told.send(Told::Flush(written)) {
+            Ok(()) => heard.await.unwrap_or(Err(StoreError::Closed)),
+            Err(_) => Err(StoreError::Closed),
         }
+    }
+
+    /// Tell that, behind all that was told before, and wait until it is on disk. If it does not get there, it is not told.
+    ///
+    /// # Errors
+    /// Those of the writes.
+    pub(crate) async fn tell(&self, entry: NewEvent) -> pigeon_store::Result<()> {
+        self.written().await?;
+        self.store.put_events(vec![entry]).await?;
+        let _ = self.told.send(Told::Changed);
+        Ok(())
     }
 
     /// The log behind an entry.
@@ -258,24 +285,23 @@ impl Writer {
             while let Ok(told) = self.heard.try_recv() {
                 self.take(told, &mut waiting);
             }
-            let mut written = self.write().await;
-            if !written && waiting.is_empty() {
-                // Whoever waits for it is told at once that it did not work out; else it is tried again.
+            if waiting.is_empty() && self.write().await.is_err() {
                 tokio::time::sleep(AGAIN).await;
-                written = self.write().await;
+                let _ = self.write().await;
             }
-            if !written && self.kept.len() > KEPT {
+            // Whoever waits for it is told at once that it did not work out.
+            for waits in waiting.drain(..) {
+                let _ = waits.send(self.write().await);
+            }
+            if self.kept.len() > KEPT {
                 tracing::error!(lost = self.kept.len() - KEPT, "entries of the log are lost: the disk takes none");
                 self.kept.truncate(KEPT);
             }
-            for waits in waiting.drain(..) {
-                let _ = waits.send(());
-            }
         }
-        self.write().await;
+        let _ = self.write().await;
     }
 
-    fn take(&mut self, told: Told, waiting: &mut Vec<oneshot::Sender<()>>) {
+    fn take(&mut self, told: Told, waiting: &mut Vec<oneshot::Sender<pigeon_store::Result<()>>>) {
         match told {
             Told::Entry(entry) => self.kept.push(entry),
             Told::Changed => self.changed = true,
@@ -283,8 +309,8 @@ impl Writer {
         }
     }
 
-    /// Write what is kept; false if that failed, and it is kept still.
-    async fn write(&mut self) -> bool {
+    /// Write what is kept. If that fails, it is kept still.
+    async fn write(&mut self) -> pigeon_store::Result<()> {
         while !self.kept.is_empty() || self.changed {
             let some = self.kept[..self.kept.len().min(AT_ONCE)].to_vec();
             let count = some.len();
@@ -296,11 +322,11 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "failed to write the log of events");
-                    return false;
+                    return Err(error);
                 }
             }
         }
-        true
+        Ok(())
     }
 }
 

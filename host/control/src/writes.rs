@@ -100,6 +100,17 @@ impl Owned {
         entry(HOST, kind, About::job(self.job.id), message)
     }
 
+    /// Tells what is to be told, where no write comes that it could go with.
+    pub(crate) fn tell(&mut self) {
+        self.told.drain(..).for_each(|entry| self.journal.keep(entry));
+    }
+
+    /// The store, for the job's end, with what is to be told, and that last.
+    pub(crate) fn telling_at_last(&mut self, end: NewEvent) -> Telling {
+        self.told.push(end);
+        self.telling()
+    }
+
     /// The store, for a write of the job, with what is to be told.
     fn telling(&mut self) -> Telling {
         self.journal.telling(std::mem::take(&mut self.told))

@@ -40,6 +40,7 @@ impl Client {
         if !job.is_at_work() {
             // What broke it may have left something under way.
             self.core.rested(&job).await?;
+            self.core.journal.flush().await;
         }
         let told = entry(&self.author, EventKind::JobPaused, About::job(id), "was paused");
         let paused = self.core.journal.telling([told]).set_paused(id, job.epoch(), true).await;
@@ -83,19 +84,15 @@ impl Client {
             self.core.tell_of_chunks(&job).await?;
             return Ok(point);
         }
-        let (kind, about, message) = (EventKind::JobResumed, About::job(id), "was taken up again");
+        let told = entry(&self.author, EventKind::JobResumed, About::job(id), "was taken up again");
         if record.paused {
-            let store = self.core.journal.telling([entry(&self.author, kind, about, message)]);
-            let going_on = store.set_paused(id, job.epoch(), false).await;
+            let going_on = self.core.journal.telling([told]).set_paused(id, job.epoch(), false).await;
             going_on.map_err(|error| store_error(format!("failed to take up job {id}"), error))?;
-            self.core.take_up(&job).await?;
-            return Ok(point);
+            self.core.take_up(&job, None).await?;
+        } else {
+            point.state = JobState::Interrupted;
+            self.core.take_up(&job, Some(told)).await?;
         }
-        point.state = JobState::Interrupted;
-        // Nothing is changed that it could be told with. What comes of it is told behind it.
-        self.core.journal.note(&self.author, kind, about, message);
-        self.core.journal.flush().await;
-        self.core.take_up(&job).await?;
         Ok(point)
     }
 
@@ -130,7 +127,10 @@ impl Client {
         let (now, epoch) = (clock::now_ms(), job.epoch());
         let told = entry(&self.author, EventKind::JobCancelled, About::job(id), "was cancelled");
         let (store, state) = (self.core.journal.telling([told]), pigeon_store::JobState::Cancelled);
-        let finish = || store.finish(id, epoch, state, Bytes::new(), now);
+        let finish = async || {
+            self.core.journal.written().await?;
+            store.finish(id, epoch, state, Bytes::new(), now).await
+        };
         match self.core.room.in_need(finish).await {
             Ok(()) => {}
             // It ended by itself while this waited.

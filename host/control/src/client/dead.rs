@@ -202,7 +202,7 @@ impl Client {
         if record.paused {
             rests.state = Some(JobState::Paused);
         } else {
-            self.core.take_up(job).await?;
+            self.core.take_up(job, None).await?;
             rests.state = None;
         }
         done

@@ -197,11 +197,11 @@ impl Owner {
         };
         let (epoch, worked_ms) = (owned.job.epoch(), owned.job.worked_ms());
         let (store, summary) = (self.tools.store.clone(), status::summary(&owned.job.pulse().borrow().progress));
-        let telling = self.tools.journal.telling(end_told(&owned.job, state));
+        let told = end_told(&owned.job, state).map(|told| owned.telling_at_last(told));
         self.tasks.spawn(async move {
             let end = async {
-                match kept {
-                    Some(kept) => telling.finish(id, epoch, kept, summary, clock::now_ms()).await,
+                match kept.zip(told) {
+                    Some((kept, telling)) => telling.finish(id, epoch, kept, summary, clock::now_ms()).await,
                     None => Ok(()),
                 }
             };
@@ -214,14 +214,13 @@ impl Owner {
 
     /// A job's end is on disk, or could not be brought there.
     fn ended(&mut self, id: JobId, state: JobState, result: Result<(), ApiError>) {
-        if !self.jobs.contains_key(&id) {
-            return;
+        match result {
+            Ok(()) => self.rest(id, state),
+            Err(error) => {
+                self.broke(id, error);
+                self.rest(id, JobState::Interrupted);
+            }
         }
-        if let Err(error) = result {
-            self.broke(id, error);
-            return self.rest(id, JobState::Interrupted);
-        }
-        self.rest(id, state);
     }
 
     /// Nothing more of a job happens here. One that has ended for good is given up.
@@ -236,7 +235,9 @@ impl Owner {
     fn forget(&mut self, id: JobId) -> Option<Owned> {
         let now = self.now();
         self.scheduler.forget(now, id);
-        self.jobs.remove(&id)
+        let mut owned = self.jobs.remove(&id)?;
+        owned.tell();
+        Some(owned)
     }
 }
 

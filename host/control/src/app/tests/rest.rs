@@ -1,6 +1,6 @@
 //! Jobs that come to rest, and go on.
 
-use pigeon_api::DeadFilter;
+use pigeon_api::{DeadFilter, EventFilter};
 use pigeon_scheduler as scheduler;
 
 use super::*;
@@ -114,5 +114,32 @@ async fn a_job_that_was_not_taken_up_for_want_of_room_is_tried_again() {
         assert_eq!((app.core.owned(job).is_some(), app.core.broken(job).is_none()), (taken_up, taken_up));
     }
     assert_eq!(at_rest(&app, job).await, JobState::Paused, "as it was");
+    stop(app).await;
+}
+
+#[tokio::test]
+async fn a_job_goes_on_behind_all_that_was_noted_of_it() {
+    let dir = TempDir::new().unwrap();
+    let app = server(dir.path()).await;
+    let job = submit(&app, "a", |_| {}).await;
+    let plugin = status(&app, job).await.plugin.digest;
+    // The log takes nothing for a while.
+    let database = rusqlite::Connection::open(dir.path().join("pigeon.db")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    database.execute_batch(refuse).unwrap();
+    app.core.tell(Command::Lacking(plugin, ApiError::new(ErrorKind::Internal, "it is damaged"))).await.unwrap();
+    assert_eq!(at_rest(&app, job).await, JobState::Interrupted);
+    for refused in [app.client.resume(job).await.map(drop), app.client.stop(job, Stop::Cancel).await] {
+        let chain = format!("{:#}", anyhow::Error::new(refused.unwrap_err()));
+        assert!(chain.contains("no room"), "{chain}");
+        assert_eq!(at_rest(&app, job).await, JobState::Interrupted);
+    }
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    app.client.resume(job).await.unwrap();
+    app.client.stop(job, Stop::Cancel).await.unwrap();
+    let events = app.client.events(EventFilter { after: 0, job: Some(job) }, 1000).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    use EventKind::{JobBroken, JobCancelled, JobResumed, JobSubmitted};
+    assert_eq!(kinds, [JobSubmitted, JobBroken, JobResumed, JobCancelled]);
     stop(app).await;
 }
