@@ -1,15 +1,51 @@
-//! Cases of what is kept beside jobs and their runs: keys, pauses, lists, the log, tokens, schedules, limits.
+//! Cases of what is kept beside jobs and their runs: plugins, keys, pauses, lists, the log, tokens, schedules, limits.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 use pigeon_store::{
-    JobCounts, JobFilter, JobState, NewEvent, NewJob, Retention, ScheduleRecord, Store, StoreError, TokenRecord,
+    JobCounts, JobFilter, JobState, NewEvent, NewJob, PluginRecord, Retention, ScheduleRecord, Store, StoreError,
+    TokenRecord,
 };
 
 use super::{
     DAY_MS,
     made::{batch, items, new_job, outcome, plugin},
 };
+
+pub(crate) async fn a_plugin_is_kept_with_its_component(store: &impl Store) {
+    let (record, component) = plugin(b"listed", true);
+    let (hidden, other) = plugin(b"hidden", false);
+    store.put_plugin(record.clone(), component.clone()).await.unwrap();
+    store.put_plugin(hidden.clone(), other.clone()).await.unwrap();
+    assert_eq!(store.plugin(record.digest).await.unwrap(), Some(record.clone()));
+    assert_eq!(store.component(record.digest).await.unwrap(), Some(component.clone()));
+    assert_eq!(store.component(hidden.digest).await.unwrap(), Some(other));
+    assert_eq!(store.plugins().await.unwrap(), std::slice::from_ref(&record));
+
+    let newer = PluginRecord { manifest: Bytes::from_static(b"signed anew"), published_ms: 8, ..record };
+    store.put_plugin(newer.clone(), component).await.unwrap();
+    assert_eq!(store.plugins().await.unwrap(), [newer]);
+    assert_eq!(store.plugin(Digest::of(b"nothing")).await.unwrap(), None);
+    assert_eq!(store.component(Digest::of(b"nothing")).await.unwrap(), None);
+}
+
+pub(crate) async fn plugins_of_jobs_alone_go_with_them(store: &impl Store) {
+    let (listed, component) = plugin(b"listed", true);
+    store.put_plugin(listed.clone(), component).await.unwrap();
+    let (hidden, component) = plugin(b"hidden", false);
+    store.put_plugin(hidden.clone(), component).await.unwrap();
+    let claim = store.create(NewJob { plugin: hidden.digest, ..new_job(1, 1) }).await.unwrap();
+    let now = Retention { results: Duration::from_millis(10), ..Retention::default() };
+    assert_eq!(store.sweep(DAY_MS, now).await.unwrap().files, 0);
+    store.finish(claim.job(), claim.epoch(), JobState::Cancelled, Bytes::new(), DAY_MS).await.unwrap();
+    drop(claim);
+    let swept = store.sweep(DAY_MS + 11, now).await.unwrap();
+    assert_eq!((swept.jobs.len(), swept.files), (1, 1));
+    assert_eq!(store.plugin(hidden.digest).await.unwrap(), None);
+    assert!(store.component(listed.digest).await.unwrap().is_some());
+}
 
 pub(crate) async fn a_key_names_one_job(store: &impl Store) {
     let keyed = |key: &str| NewJob { key: Some(key.to_owned()), author: "ann".to_owned(), ..new_job(1, 1) };
