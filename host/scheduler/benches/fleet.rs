@@ -10,6 +10,8 @@
     reason = "a bench: it prints, and a panic is its report"
 )]
 
+#[path = "../tests/calendar/mod.rs"]
+mod calendar;
 #[path = "../tests/fleet/figures.rs"]
 mod figures;
 #[path = "../tests/fleet/world.rs"]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test: a panic is the report")]
 
+#[path = "../calendar/mod.rs"]
+mod calendar;
 mod figures;
 mod world;
 

@@ -5,8 +5,7 @@
 //! a run has one outcome, and a lease goes to an agent that is in and has the labels.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -16,10 +15,11 @@ use pigeon_scheduler::{
     Scheduler, Time,
 };
 
-use crate::figures::{Figures, Service};
+use crate::{
+    calendar::{Calendar, MS, Random, SECOND},
+    figures::{Figures, Service},
+};
 
-const MS: u64 = 1000;
-const SECOND: u64 = 1000 * MS;
 /// From the scheduler to an agent, or back.
 const WAY: u64 = 2 * MS;
 /// How long a connection is silent before its end is noticed.
@@ -91,16 +91,14 @@ struct Job {
 pub(crate) struct World {
     plan: Plan,
     scheduler: Scheduler,
-    random: u64,
+    random: Random,
     clock: u64,
     agents: Vec<Agent>,
     sessions: BTreeMap<SessionId, usize>,
     last_session: u64,
     jobs: Vec<Job>,
     ids: BTreeMap<JobId, usize>,
-    events: BinaryHeap<Reverse<(u64, u64)>>,
-    contents: BTreeMap<u64, Event>,
-    planned: u64,
+    events: Calendar<Event>,
     rulings: Vec<Ruling>,
     ended: usize,
     /// Leases that those had who vanished.
@@ -112,16 +110,14 @@ impl World {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut world = Self {
             scheduler: Scheduler::new(Config::default(), plan.seed),
-            random: plan.seed,
+            random: Random(plan.seed),
             clock: 0,
             agents: Vec::new(),
             sessions: BTreeMap::new(),
             last_session: 0,
             jobs: Vec::new(),
             ids: BTreeMap::new(),
-            events: BinaryHeap::new(),
-            contents: BTreeMap::new(),
-            planned: 0,
+            events: Calendar::new(),
             rulings: Vec::new(),
             ended: 0,
             vanished: Vec::new(),
@@ -169,20 +165,15 @@ impl World {
     pub(crate) fn run(mut self) -> Figures {
         while self.ended < self.jobs.len() {
             let wake = self.scheduler.next_wakeup().map(|at| at.0.max(self.clock));
-            let next = self.events.peek().map(|Reverse((at, _))| *at);
+            let next = self.events.next();
             let Some(at) = wake.into_iter().chain(next).min() else { panic!("nothing happens any more") };
             assert!(at < 24 * 3600 * SECOND, "not done within a day");
             self.clock = at;
             if next != Some(at) {
                 self.timed(|scheduler, now, _| scheduler.tick(now));
             }
-            while let Some(&Reverse((due, number))) = self.events.peek()
-                && due == at
-            {
-                self.events.pop();
-                if let Some(event) = self.contents.remove(&number) {
-                    self.happen(event);
-                }
+            while let Some(event) = self.events.take(at) {
+                self.happen(event);
             }
             self.act();
         }
@@ -446,18 +437,11 @@ impl World {
     }
 
     fn plan_at(&mut self, after: u64, event: Event) {
-        self.planned += 1;
-        self.events.push(Reverse((self.clock + after, self.planned)));
-        self.contents.insert(self.planned, event);
+        self.events.plan(self.clock + after, event);
     }
 
-    /// SplitMix64: an even draw below a bound.
     fn below(&mut self, bound: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.random;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (word ^ (word >> 31)) % bound.max(1)
+        self.random.below(bound)
     }
 
     fn bytes(&mut self) -> [u8; 16] {

@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: a panic is the report")]
 
 mod agent;
+#[path = "../calendar/mod.rs"]
+mod calendar;
 mod model;
 mod plan;
 mod world;

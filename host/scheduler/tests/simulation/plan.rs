@@ -5,6 +5,8 @@ use std::time::Duration;
 use pigeon_protocol::{id::RunIndex, message::RunRange};
 use pigeon_scheduler::{FailureClass, GroupLimits, Landing, LandingClass, RetryPolicy};
 
+use crate::calendar::mix;
+
 /// How often what happens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Faults {
@@ -130,11 +132,4 @@ pub(crate) fn meets(labels: u8, mask: u8) -> bool {
 
 fn asked(mask: u8) -> impl Iterator<Item = (&'static str, u8)> {
     WANTED.iter().enumerate().filter(move |(place, _)| mask & 1 << place != 0).map(|(_, wanted)| *wanted)
-}
-
-/// The finish of SplitMix64.
-pub(crate) fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ (word >> 31)
 }

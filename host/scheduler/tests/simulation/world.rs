@@ -9,11 +9,7 @@ mod queue;
 mod trouble;
 mod wire;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use pigeon_protocol::id::{IncarnationId, JobId, SessionId};
 use pigeon_scheduler::{Action, Config, End, Scheduler, Time, Why};
@@ -21,12 +17,11 @@ use pigeon_scheduler::{Action, Config, End, Scheduler, Time, Why};
 use self::event::{Event, Fault, ToAgent};
 use crate::{
     agent::Agent,
+    calendar::{Calendar, MS, Random, SECOND},
     model::Model,
-    plan::{Faults, GroupPlan, JobPlan, WALL, meets, mix, wanted},
+    plan::{Faults, GroupPlan, JobPlan, WALL, meets, wanted},
 };
 
-const MS: u64 = 1000;
-const SECOND: u64 = 1000 * MS;
 /// Faults cease here.
 const CALM: u64 = 40 * SECOND;
 /// By then everything must be done.
@@ -43,7 +38,7 @@ pub(crate) struct World {
     scheduler: Scheduler,
     model: Model,
     beat: u64,
-    random: u64,
+    random: Random,
     clock: u64,
     /// What the scheduler's clock shows beyond the true one.
     skew: i64,
@@ -54,9 +49,7 @@ pub(crate) struct World {
     sessions: BTreeMap<SessionId, usize>,
     last_session: u64,
     jobs: Vec<Job>,
-    events: BinaryHeap<Reverse<(u64, u64)>>,
-    contents: BTreeMap<u64, Event>,
-    planned: u64,
+    events: Calendar<Event>,
 }
 
 impl World {
@@ -67,7 +60,7 @@ impl World {
             scheduler: Scheduler::new(config, seed),
             model: Model::new(config.beat * config.lease_beats),
             beat: SECOND,
-            random: seed,
+            random: Random(seed),
             clock: 0,
             skew: 100 * SECOND as i64,
             shown: Time::ZERO,
@@ -76,9 +69,7 @@ impl World {
             sessions: BTreeMap::new(),
             last_session: 0,
             jobs: jobs.into_iter().map(job).collect(),
-            events: BinaryHeap::new(),
-            contents: BTreeMap::new(),
-            planned: 0,
+            events: Calendar::new(),
         };
         for agent in 0..agents {
             let (slots, greedy) = (1 + world.below(3) as u32, faults.games && agent == 0);
@@ -156,7 +147,7 @@ impl World {
                 break;
             }
             let wake = self.scheduler.next_wakeup().map(|at| at.0.saturating_add_signed(-self.skew).max(self.clock));
-            let next = self.events.peek().map(|Reverse((at, _))| *at);
+            let next = self.events.next();
             let Some(at) = wake.into_iter().chain(next).min() else { panic!("nothing happens any more") };
             self.clock = at;
             assert!(
@@ -166,8 +157,7 @@ impl World {
             );
             self.pass();
             if next == Some(at)
-                && let Some(Reverse((_, number))) = self.events.pop()
-                && let Some(event) = self.contents.remove(&number)
+                && let Some(event) = self.events.take(at)
             {
                 self.happen(event);
             }
@@ -205,16 +195,12 @@ impl World {
         })
     }
 
-    /// SplitMix64: an even draw below a bound.
     fn below(&mut self, bound: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.random) % bound.max(1)
+        self.random.below(bound)
     }
 
     fn plan(&mut self, after: u64, event: Event) {
-        self.planned += 1;
-        self.events.push(Reverse((self.clock + after, self.planned)));
-        self.contents.insert(self.planned, event);
+        self.events.plan(self.clock + after, event);
     }
 
     /// What the scheduler is told that it is.
