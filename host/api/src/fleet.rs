@@ -120,6 +120,14 @@ pub enum AgentState {
     Revoked,
 }
 
+impl AgentState {
+    /// Whether it is in, in whatever state.
+    #[must_use]
+    pub fn is_in(self) -> bool {
+        !matches!(self, AgentState::Away | AgentState::Revoked)
+    }
+}
+
 /// Whether an agent does well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

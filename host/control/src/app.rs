@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pigeon_api::{AgentState, EventKind, NewToken, Pigeon};
+use pigeon_api::{EventKind, NewToken, Pigeon};
 use pigeon_hub::{CertificateAuthority, Hub, HubHandle, ca::ServerCertificate};
 use pigeon_protocol::enrol::JoinToken;
 use pigeon_store::{Retention, Swept};
@@ -172,7 +172,7 @@ impl App {
             metrics.queue = core.queue(&overview, clock::now_ms()).0;
             for agent in overview.agents {
                 metrics.agents[agent.state as usize] += 1;
-                if !matches!(agent.state, AgentState::Away | AgentState::Revoked) {
+                if agent.state.is_in() {
                     metrics.slots += u64::from(agent.slots);
                 }
             }
@@ -208,8 +208,7 @@ impl App {
 
     /// Take over what can be changed while it runs: retention, the backlog of a job, the time between sweeps, the deadline
     /// of going down, the disk that has to be free, how many jobs may wait, where agents are told to connect. Gives the
-    /// names of the settings that
-    /// differ as well, and need a restart.
+    /// names of the settings that differ as well, and need a restart.
     pub async fn reload(&self, config: Config) -> Vec<&'static str> {
         let differ = {
             let mut current = self.config();

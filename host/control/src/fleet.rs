@@ -193,6 +193,11 @@ impl Fleet {
     }
 }
 
+/// What happened to an agent, and why, if that was said.
+pub(crate) fn because(what: &str, why: &str) -> String {
+    if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
+}
+
 /// All that is known of an agent that is remembered, and was not heard of for long.
 pub(crate) fn remembered(record: &AgentRecord) -> AgentDetail {
     let agent = Agent::remembered(record);

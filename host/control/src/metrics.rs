@@ -32,7 +32,7 @@ pub struct Metrics {
     pub queue: QueueStatus,
     /// Dead letters.
     pub dead: u64,
-    /// Agents that take work, those that drain, and those that are away.
+    /// Agents, for each [`AgentState`](pigeon_api::AgentState) in turn.
     pub agents: [u64; 5],
     /// Slots of the agents that are in.
     pub slots: u64,

@@ -5,7 +5,7 @@
 //! one makes a key for each process, and signs what its own state directory holds anew.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use pigeon_api::{ApiError, ErrorKind, Inspected, PluginInfo, PluginKind, Result};
+use pigeon_plugins::BuiltIn;
 use pigeon_protocol::{
     id::Digest,
     manifest::{Kind, Manifest, SignedManifest},
@@ -41,10 +42,15 @@ pub trait Inspector: Send + Sync + 'static {
     async fn inspect(&self, component: Bytes) -> std::result::Result<Inspected, ApiError>;
 }
 
-/// The built-in components by digest: hashed once, since the largest has some MiB.
-static BUILT_IN: LazyLock<Vec<(Digest, &'static [u8])>> = LazyLock::new(|| {
-    pigeon_plugins::BUILT_IN.iter().map(|built_in| (Digest::of(built_in.component), built_in.component)).collect()
+/// The built-in plugins by digest: hashed once, since the largest has some MiB.
+static BUILT_IN: LazyLock<Vec<(Digest, &'static BuiltIn)>> = LazyLock::new(|| {
+    pigeon_plugins::BUILT_IN.iter().map(|built_in| (Digest::of(built_in.component), built_in)).collect()
 });
+
+/// The built-in plugin with this digest.
+fn built_in(digest: Digest) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|(known, _)| *known == digest).map(|(_, built_in)| *built_in)
+}
 
 /// The registry.
 pub(crate) struct Registry {
@@ -71,8 +77,8 @@ impl Registry {
     /// All plugins that are listed: built in and published.
     pub(crate) async fn list(&self) -> Result<Vec<PluginInfo>> {
         let mut all = Vec::new();
-        for built_in in pigeon_plugins::BUILT_IN {
-            all.push(Arc::unwrap_or_clone(self.built_in(built_in).await?));
+        for (digest, built_in) in &*BUILT_IN {
+            all.push(Arc::unwrap_or_clone(self.built_in(*digest, built_in).await?));
         }
         for record in self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))? {
             let info = info_of(&record)?;
@@ -96,8 +102,8 @@ impl Registry {
             None => (reference, None),
         };
         let mut other = None;
-        if let Some(built_in) = pigeon_plugins::BUILT_IN.iter().find(|built_in| built_in.name == name) {
-            let info = self.built_in(built_in).await?;
+        if let Some((digest, built_in)) = BUILT_IN.iter().find(|(_, built_in)| built_in.name == name) {
+            let info = self.built_in(*digest, built_in).await?;
             if version.is_none_or(|version| version == info.metadata.version) {
                 return Ok(Arc::unwrap_or_clone(info));
             }
@@ -116,7 +122,7 @@ impl Registry {
                     Some(version) => format!("there is `{name}@{version}`; `pigeon plugins list` names all"),
                     None => {
                         let built_in = pigeon_plugins::BUILT_IN.iter().map(|built_in| built_in.name);
-                        suggestion(name, built_in.chain(records.iter().map(|record| &*record.name)).collect())
+                        suggestion(name, built_in.chain(records.iter().map(|record| &*record.name)))
                     }
                 };
                 Err(ApiError::new(ErrorKind::NotFound, format!("there is no validator named {reference:?}")).hint(hint))
@@ -133,8 +139,8 @@ impl Registry {
             return info_of(&record).map(Arc::new);
         }
         // Whoever knows it from another process of this program need not have named it to this one.
-        match BUILT_IN.iter().find(|(known, _)| *known == digest) {
-            Some((_, component)) => self.inspect(digest, Bytes::from_static(component), true).await,
+        match built_in(digest) {
+            Some(built_in) => self.built_in(digest, built_in).await,
             None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no plugin {digest}"))),
         }
     }
@@ -142,8 +148,7 @@ impl Registry {
     /// How many are listed.
     pub(crate) async fn count(&self) -> Result<u64> {
         let listed = self.store.plugins().await.map_err(|error| store_error("failed to list the plugins", error))?;
-        let built_in = |digest: Digest| BUILT_IN.iter().any(|(known, _)| *known == digest);
-        let others = listed.iter().filter(|record| !built_in(record.digest)).count();
+        let others = listed.iter().filter(|record| built_in(record.digest).is_none()).count();
         Ok((BUILT_IN.len() + others) as u64)
     }
 
@@ -167,7 +172,7 @@ impl Registry {
                 self.keep(&info, component, false).await?;
             }
         }
-        if BUILT_IN.iter().any(|(known, _)| *known == digest) {
+        if built_in(digest).is_some() {
             self.held().insert(digest, Instant::now());
         }
         Ok(info)
@@ -180,11 +185,8 @@ impl Registry {
         Ok((self.sign(&info), self.component(digest).await?))
     }
 
-    async fn built_in(&self, built_in: &pigeon_plugins::BuiltIn) -> Result<Arc<PluginInfo>> {
-        let component = built_in.component;
-        let hashed = BUILT_IN.iter().find(|(_, known)| std::ptr::eq(*known, component));
-        let digest = hashed.map_or_else(|| Digest::of(component), |(digest, _)| *digest);
-        self.inspect(digest, Bytes::from_static(component), true).await
+    async fn built_in(&self, digest: Digest, built_in: &BuiltIn) -> Result<Arc<PluginInfo>> {
+        self.inspect(digest, Bytes::from_static(built_in.component), true).await
     }
 
     async fn inspect(&self, digest: Digest, component: Bytes, built_in: bool) -> Result<Arc<PluginInfo>> {
@@ -206,8 +208,8 @@ impl Registry {
     }
 
     async fn component(&self, digest: Digest) -> Result<Bytes> {
-        if let Some((_, component)) = BUILT_IN.iter().find(|(known, _)| *known == digest) {
-            return Ok(Bytes::from_static(component));
+        if let Some(built_in) = built_in(digest) {
+            return Ok(Bytes::from_static(built_in.component));
         }
         self.store
             .component(digest)
@@ -264,30 +266,26 @@ impl Registry {
     }
 }
 
-/// Names that are close to one that nobody has, the closest first.
-pub(crate) fn close<'a>(name: &str, mut names: Vec<&'a str>) -> Vec<&'a str> {
-    names.sort_unstable();
-    names.dedup();
+/// A question for whoever said a name that nobody has, if others are close to it: the closest first.
+pub(crate) fn did_you_mean(name: &str, names: &BTreeSet<&str>) -> Option<String> {
     let lower = name.to_lowercase();
     let like = names.iter().map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), *other));
     let mut close: Vec<(f64, &str)> = like.filter(|(score, _)| *score > 0.7).collect();
     close.sort_by(|one, other| other.0.total_cmp(&one.0));
     close.truncate(MOST_CLOSE);
-    close.into_iter().map(|(_, name)| name).collect()
+    let close: Vec<_> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
+    (!close.is_empty()).then(|| format!("did you mean {}?", close.join(" or ")))
 }
 
 /// What to do about a name that nobody has.
-fn suggestion(name: &str, mut names: Vec<&str>) -> String {
-    let close = close(name, names.clone());
-    if close.is_empty() {
-        names.sort_unstable();
-        names.dedup();
-        let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
-        names.truncate(MOST_NAMED);
-        return format!("there are {}{more}; `pigeon process` takes the path of a component as well", names.join(", "));
+fn suggestion<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: BTreeSet<_> = names.into_iter().collect();
+    if let Some(meant) = did_you_mean(name, &names) {
+        return format!("{meant} `pigeon plugins list` names all");
     }
-    let close: Vec<_> = close.iter().map(|name| format!("`{name}`")).collect();
-    format!("did you mean {}? `pigeon plugins list` names all", close.join(" or "))
+    let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
+    let named: Vec<_> = names.into_iter().take(MOST_NAMED).collect();
+    format!("there are {}{more}; `pigeon process` takes the path of a component as well", named.join(", "))
 }
 
 /// What a stored manifest says of its plugin. The state directory is as trustworthy as this process.
@@ -313,7 +311,7 @@ mod tests {
             "there are echo, gexpr, json; `pigeon process` takes the path of a component as well"
         );
         let many: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
-        assert!(suggestion("qqq", many.iter().map(String::as_str).collect()).starts_with("there are 00, 01, 02,"));
-        assert!(suggestion("qqq", many.iter().map(String::as_str).collect()).contains(", 09, ...;"));
+        assert!(suggestion("qqq", many.iter().map(String::as_str)).starts_with("there are 00, 01, 02,"));
+        assert!(suggestion("qqq", many.iter().map(String::as_str)).contains(", 09, ...;"));
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::PoisonError, time::Duration};
 
 use pigeon_api::{
-    AgentDetail, AgentState, AgentStatus, ApiError, ErrorKind, EventKind, JoinSpec, JoinTokenInfo, NewJoinToken,
-    Result, words::plural,
+    AgentDetail, AgentStatus, ApiError, ErrorKind, EventKind, JoinSpec, JoinTokenInfo, NewJoinToken, Result,
+    words::plural,
 };
 use pigeon_protocol::{
     enrol::JoinToken,
@@ -144,8 +144,7 @@ impl Client {
     async fn meant(&self, reference: &str) -> Result<AgentId> {
         let shown = self.list_agents().await?;
         let candidates = shown.iter().filter_map(|agent| {
-            let is_in = !matches!(agent.state, AgentState::Away | AgentState::Revoked);
-            Some(Candidate { id: agent.id.parse().ok()?, name: agent.name.clone(), is_in })
+            Some(Candidate { id: agent.id.parse().ok()?, name: agent.name.clone(), is_in: agent.state.is_in() })
         });
         let mut candidates: Vec<_> = candidates.collect();
         match find(reference, &candidates) {

@@ -10,7 +10,7 @@ use pigeon_protocol::{
 };
 use pigeon_store::{AgentRecord, Mark};
 
-use super::{Joining, labels::merged};
+use super::{Joining, because, labels::merged};
 use crate::clock;
 
 /// Runs that are looked at to say whether an agent fails much.
@@ -26,7 +26,7 @@ const HELD: Duration = Duration::from_secs(3600);
 /// Plugins and models of an agent that are told of.
 const TOLD: usize = 256;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Agent {
     pub(super) name: Arc<str>,
     pub(super) session: Option<SessionId>,
@@ -97,8 +97,7 @@ impl Leaving {
     pub(crate) fn of(end: &SessionEnd) -> Option<Self> {
         Some(match end {
             SessionEnd::Drained => Leaving::InOrder,
-            SessionEnd::Closed(reason) if reason.is_empty() => Leaving::Lost("left in a hurry".to_owned()),
-            SessionEnd::Closed(reason) => Leaving::Lost(format!("left in a hurry: {reason}")),
+            SessionEnd::Closed(reason) => Leaving::Lost(because("left in a hurry", reason)),
             SessionEnd::Died => Leaving::Lost("died".to_owned()),
             SessionEnd::Unreachable => Leaving::Lost("cannot be reached".to_owned()),
             SessionEnd::Replaced => return None,
@@ -111,31 +110,7 @@ impl Leaving {
 impl Agent {
     /// One that was never heard of.
     pub(super) fn new(now_ms: u64) -> Self {
-        Self {
-            name: "".into(),
-            session: None,
-            heard_ms: now_ms,
-            draining: None,
-            stalled_ms: None,
-            labels: Vec::new(),
-            load: Load::default(),
-            ends_ms: 0,
-            drained: None,
-            revoked: None,
-            granted: Vec::new(),
-            token: None,
-            incarnation: None,
-            first_ms: now_ms,
-            since_ms: now_ms,
-            address: String::new(),
-            version: String::new(),
-            slots: 0,
-            left: None,
-            runs: 0,
-            failures: 0,
-            lately: VecDeque::new(),
-            deaths: VecDeque::new(),
-        }
+        Self { heard_ms: now_ms, first_ms: now_ms, since_ms: now_ms, ..Self::default() }
     }
 
     /// One that is remembered, and away.
@@ -282,8 +257,7 @@ impl Agent {
         };
         if let Some(Mark { by, why, .. }) = &self.revoked {
             // What else there may be to say of it does not matter any more.
-            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            say(Health::Good, format!("was revoked by {by}{why}"));
+            say(Health::Good, because(&format!("was revoked by {by}"), why));
             return (health, reasons);
         }
         if let Some(Mark { by, .. }) = &self.drained {
@@ -295,8 +269,7 @@ impl Agent {
             Some(Leaving::Lost(how) | Leaving::SentAway(how)) => say(Health::Bad, how.clone()),
         }
         if let Some(reason) = &self.draining {
-            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            say(Health::Good, format!("is leaving{why}"));
+            say(Health::Good, because("is leaving", reason));
         }
         if let Some(since) = self.stalled_ms {
             let since = now_ms.saturating_sub(since) / 1000;

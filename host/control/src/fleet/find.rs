@@ -3,7 +3,7 @@
 use pigeon_api::{ApiError, ErrorKind, Result};
 use pigeon_protocol::id::AgentId;
 
-use crate::registry::close;
+use crate::registry::did_you_mean;
 
 /// Letters of an id that tell it from others at least: what lists show of it.
 const LEAST: usize = 4;
@@ -50,13 +50,9 @@ fn is_part(reference: &str, id: &str) -> bool {
 }
 
 fn none(reference: &str, all: &[Candidate]) -> ApiError {
-    let close = close(reference, all.iter().map(|agent| agent.name.as_str()).collect());
-    let close: Vec<_> = close.iter().map(|name| format!("`{name}`")).collect();
+    let names = all.iter().map(|agent| agent.name.as_str()).collect();
     let all = "`pigeon agents list --all` names all";
-    let hint = match close.is_empty() {
-        true => all.to_owned(),
-        false => format!("did you mean {}? {all}", close.join(" or ")),
-    };
+    let hint = did_you_mean(reference, &names).map_or_else(|| all.to_owned(), |meant| format!("{meant} {all}"));
     ApiError::new(ErrorKind::NotFound, format!("there is no agent {reference:?}")).hint(hint)
 }
 

@@ -60,9 +60,7 @@ impl Owner {
         let died = matches!(end, SessionEnd::Died);
         if let Some(name) = self.fleet.left(session, leaving.as_ref(), died) {
             if let Some(told) = told {
-                for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
-                    owned.job.note(format!("{name} {told}"));
-                }
+                self.note_jobs(&format!("{name} {told}"));
             }
             match leaving {
                 Some(Leaving::InOrder) => self.note_agent(&name, EventKind::AgentLeft, "left in order".to_owned()),
@@ -71,6 +69,11 @@ impl Owner {
                 None => {}
             }
         }
+        self.gone(now, session, left);
+    }
+
+    /// A session holds nothing any more, as far as that follows from how it ended.
+    fn gone(&mut self, now: Time, session: SessionId, left: Left) {
         self.scheduler.left(now, session, left);
         self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
     }
@@ -83,9 +86,7 @@ impl Owner {
         }
         let Some(name) = self.fleet.stalled(session, true) else { return };
         let (after, leases) = (after.as_secs(), plural(leases.len() as u64, "lease"));
-        for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
-            owned.job.note(format!("{name} makes no progress; its runs go to others"));
-        }
+        self.note_jobs(&format!("{name} makes no progress; its runs go to others"));
         let message = format!("makes no progress for {after} s, though it is connected: its {leases} went to others");
         self.note_agent(&name, EventKind::AgentStalled, message);
     }
@@ -118,10 +119,16 @@ impl Owner {
     /// Nobody wants an agent any more: what it was at goes to others at once, whether it hears of it or not.
     pub(super) fn revoke(&mut self, now: Time, agent: AgentId, mark: Mark) {
         if let Some(session) = self.fleet.revoked(agent, mark) {
-            self.scheduler.left(now, session, Left::Revoked);
-            self.attempts.retain(|lease, _| self.scheduler.job_of(*lease).is_some());
+            self.gone(now, session, Left::Revoked);
         }
         self.tools.hub.disconnect_agent(agent, "the agent was revoked", false);
+    }
+
+    /// Whoever watches a job that has not ended is told.
+    fn note_jobs(&self, message: &str) {
+        for owned in self.jobs.values().filter(|owned| owned.end.is_none()) {
+            owned.job.note(message.to_owned());
+        }
     }
 
     fn note_agent(&self, name: &str, kind: EventKind, message: String) {
