@@ -73,6 +73,7 @@ schemas! {
     "agent-detail" => AgentDetail,
     "agent-list" => AgentList,
     "agent-status" => AgentStatus,
+    "all-tokens" => AllTokens,
     "broken" => Broken,
     "context-info" => ContextInfo,
     "context-list" => ContextList,
@@ -111,7 +112,6 @@ schemas! {
     "schedule-spec" => ScheduleSpec,
     "submission" => Submission,
     "token-info" => TokenInfo,
-    "all-tokens" => AllTokens,
     "token-list" => TokenList,
 }
 
