@@ -1,4 +1,4 @@
-//! Durations and sizes, as people write them.
+//! Durations, sizes, labels and such, as people write them.
 
 use std::{
     fmt,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use pigeon_agent::daemon::measure::{self, BYTES, MeasureError};
+use pigeon_protocol::label::{self, LabelError};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +90,14 @@ pub(crate) fn count(text: &str) -> Result<u32, UnitError> {
         UnitError::Negative => UnitError::NotCount,
         error => error,
     })
+}
+
+/// Read a label: one that agents have, or are to have.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn label(text: &str) -> Result<String, LabelError> {
+    label::check(text).map(|()| text.to_owned())
 }
 
 /// Read a point in time.

@@ -19,11 +19,10 @@ pub(crate) fn bench(sizes: &Sizes) {
     let (hub, mut identities) = enrol_all(&server, most);
     let mut group = Group::new(0);
     let mut points: Vec<Vec<f64>> = vec![Vec::new(); sizes.runs.len()];
-    // A job that is not measured: the first of a server's life meets cold caches.
-    let mut warm = false;
-    for &count in &sizes.curve {
+    for (number, &count) in sizes.curve.iter().enumerate() {
         group.connect(hub, identities.split_off(most - count), &diary);
-        if !std::mem::replace(&mut warm, true) {
+        if number == 0 {
+            // A job that is not measured: the first of a server's life meets cold caches.
             diary.run_us.store(1000, Relaxed);
             server.finish(server.submit(500), 500);
         }

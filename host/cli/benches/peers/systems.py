@@ -80,8 +80,6 @@ def listens(port):
 class Redis:
     """A Redis of our own: with every write synced (`appendfsync always`), or as it comes (snapshots now and then)."""
 
-    name = "Redis"
-
     def __init__(self, folder, mode):
         self.port, folder = free_port(), folder / f"redis-{mode}"
         folder.mkdir()
@@ -104,8 +102,6 @@ class Redis:
 
 class Postgres:
     """A PostgreSQL of our own. As it comes it syncs every commit; it is only given more memory than that of 1995."""
-
-    name = "PostgreSQL"
 
     def __init__(self, folder, _mode):
         self.port, folder = free_port(), folder / "postgres"
@@ -133,9 +129,9 @@ class Postgres:
         until(lambda: self.server.must_run() or listens(self.port), "PostgreSQL listens")
         self.ask("SELECT 1")
 
-    def ask(self, sql, database="postgres"):
+    def ask(self, sql):
         asked = lambda: subprocess.run(
-            ["psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database, "-c", sql],
+            ["psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", "postgres", "-c", sql],
             capture_output=True, text=True,
         )
         until(lambda: asked().returncode == 0, f"PostgreSQL did {sql}", 0.1)
@@ -153,8 +149,6 @@ class Postgres:
 
 class Sqlite:
     """A file in WAL mode: synced at every commit (`synchronous=FULL`), or never, which is what apalis sets up itself."""
-
-    name = "SQLite"
 
     def __init__(self, folder, mode):
         self.folder, self.count = folder / f"sqlite-{mode}", 0
@@ -238,8 +232,6 @@ def enqueued_and_done(producer, done, pause=0.005):
 
 class Pigeon:
     """`pigeon up`: a server, and agents with one slot each. The end is its report: every outcome is on disk."""
-
-    modes = (FSYNC,)
 
     def __init__(self, bench, workers):
         self.bench, self.folder = bench, bench.folder / "pigeon"

@@ -8,7 +8,7 @@ use crate::{
     paint::{Colours, Paint},
     paper::Paper,
     screen::Screen,
-    text::{View, number, plural},
+    text::{View, number, plural, printable},
     units::Size,
     visit::visit,
     words::{self, Tone},
@@ -32,7 +32,7 @@ pub(super) async fn run(args: ShowArgs, colours: Colours, screen: &Screen) -> Re
 fn page(agent: &AgentDetail, view: &View) -> String {
     let status = &agent.status;
     let is_in = !matches!(status.state, AgentState::Away | AgentState::Revoked);
-    let mut text = view.paint.strong(&view.fitted(&crate::text::printable(&status.name))) + "\n";
+    let mut text = view.paint.strong(&view.fitted(&printable(&status.name))) + "\n";
     let mut fact = |name: &str, tone: Tone, words: &str| {
         if !words.is_empty() {
             text.push_str(&view.fact(name, NAME, tone, words));
@@ -60,11 +60,7 @@ fn page(agent: &AgentDetail, view: &View) -> String {
         fact("models", words::plain, &agent.models.join(", "));
     }
     fact("runs", words::plain, &format!("{}, {}", number(status.runs), plural(status.failures, "failure")));
-    if is_in {
-        fact("heard of", words::plain, &ago(status.heard_ms));
-    } else {
-        fact("last seen", words::plain, &ago(status.heard_ms));
-    }
+    fact(if is_in { "heard of" } else { "last seen" }, words::plain, &ago(status.heard_ms));
     fact("first seen", words::plain, &ago(agent.first_ms));
     fact("joined with", words::plain, agent.token.as_deref().unwrap_or_default());
     let ends = agent.certificate_ends_ms.map(|ms| format!("ends {}", ago(ms)));

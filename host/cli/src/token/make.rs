@@ -1,6 +1,6 @@
 //! Making tokens. A secret is told once, where it was asked for.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use pigeon_api::{JoinInfo, JoinSpec, Role, TokenSpec};
 
@@ -42,7 +42,7 @@ pub(super) async fn for_api(
 /// A token with which agents join.
 pub(super) async fn for_agents(
     JoinArgs { uses, labels, .. }: JoinArgs,
-    ttl: std::time::Duration,
+    ttl: Duration,
     SecretArgs { out, output, host }: SecretArgs,
     colours: Colours,
     screen: Screen,
@@ -50,7 +50,7 @@ pub(super) async fn for_agents(
     let mut paper = Paper::open(output, colours)?;
     let file = secret_file(&out, &paper)?;
     visit(&host, &screen, async |host| {
-        let spec = JoinSpec { uses: uses.unwrap_or(1), ttl_ms: super::whole_ms(ttl), labels };
+        let spec = JoinSpec { uses, ttl_ms: super::whole_ms(ttl), labels };
         let token = host.client().create_join_token(spec).await?;
         let elsewhere = keep(file, &token.secret)?;
         if paper.output == Output::Json {

@@ -10,7 +10,6 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 use pigeon_api::{Deed, Done, ErrorKind, Role, TokenSpec};
-use pigeon_protocol::label::{self, LabelError};
 
 use crate::{
     confirm::confirm,
@@ -114,11 +113,11 @@ Examples:
 /// What a token with which agents join is like.
 #[derive(Debug, Args)]
 struct JoinArgs {
-    /// How many agents may join with it [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    uses: Option<u32>,
+    /// How many agents may join with it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    uses: u32,
     /// A label of the agents that join with it, such as gpu or zone=a; may be given several times
-    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    #[arg(long = "label", value_name = "LABEL", value_parser = units::label)]
     labels: Vec<String>,
 }
 
@@ -201,8 +200,4 @@ async fn revoke(host: &Host, names: &[String], yes: bool, paper: &mut Paper, scr
 
 fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn label(text: &str) -> Result<String, LabelError> {
-    label::check(text).map(|()| text.to_owned())
 }

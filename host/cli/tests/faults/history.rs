@@ -1,7 +1,7 @@
 //! What was asked for and told while faults came and went, and what is there in the end: all that the checker goes by.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
@@ -50,8 +50,8 @@ pub(crate) struct Account {
     pub(crate) told: HashMap<u64, Outcome>,
     /// Those that were told twice.
     pub(crate) twice: Vec<u64>,
-    /// Runs that were heard of in each second since the beginning.
-    pub(crate) heard: BTreeMap<u64, u64>,
+    /// The seconds since the beginning in which runs were heard of.
+    pub(crate) heard: BTreeSet<u64>,
     /// The second in which its first items were acknowledged, and that in which its end was told.
     pub(crate) begun: Option<u64>,
     pub(crate) ended: Option<u64>,
@@ -69,7 +69,7 @@ impl Account {
             resumed: false,
             told: HashMap::new(),
             twice: Vec::new(),
-            heard: BTreeMap::new(),
+            heard: BTreeSet::new(),
             begun: None,
             ended: None,
         }
@@ -81,7 +81,7 @@ impl Account {
         if self.told.insert(number, run.into()).is_some() {
             self.twice.push(number);
         }
-        *self.heard.entry(second).or_default() += 1;
+        self.heard.insert(second);
     }
 }
 

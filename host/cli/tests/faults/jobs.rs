@@ -1,7 +1,5 @@
 //! Jobs whose right answers are known, drawn from a seed.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use pigeon_api::{Chunk, ChunkBuilder, Verdict, Work};
 
@@ -113,16 +111,7 @@ impl Order {
     /// One that kills its agents, among others that do not.
     pub(crate) fn poison(number: usize) -> Self {
         let (work, items) = (Work::Many { iterations: 1, workers: None }, 9);
-        Self {
-            number,
-            judge: Judge::Poison,
-            work,
-            items,
-            chunk: items,
-            priority: 0,
-            act: Act::Nothing,
-            before: u64::MAX,
-        }
+        Self { number, judge: Judge::Poison, work, items, chunk: items, priority: 0, act: Act::Nothing, before: 0 }
     }
 
     pub(crate) fn key(&self) -> String {
@@ -157,16 +146,15 @@ impl Order {
 impl Judge {
     /// The item's body, and what is right to say of it.
     pub(crate) fn item(self, item: u64) -> (String, Verdict) {
-        let mut body = item.to_string();
         match self {
             Self::Json if item.is_multiple_of(3) => ("{".to_owned(), Verdict::Invalid),
-            Self::Json => (body, Verdict::Valid),
+            Self::Json => (item.to_string(), Verdict::Valid),
             Self::Gexpr if item.is_multiple_of(5) => (r#"{"g":"ref","v":"nobody"}"#.to_owned(), Verdict::Invalid),
             Self::Gexpr => (format!(r#"{{"g":"lit","v":{item}}}"#), Verdict::Valid),
             // There is nothing right to say of it: nobody lives to tell.
             Self::Poison if item == POISON => ("spin".to_owned(), Verdict::Failure),
             Self::Poison => (format!("valid:{item}"), Verdict::Valid),
-            Self::Echo(valid) => (body, if valid { Verdict::Valid } else { Verdict::Invalid }),
+            Self::Echo(valid) => (item.to_string(), if valid { Verdict::Valid } else { Verdict::Invalid }),
             Self::Hostile => {
                 let (deed, verdict) = match item % 97 {
                     13 => ("trap", Verdict::Failure),
@@ -176,10 +164,8 @@ impl Judge {
                     number if number % 10 == 3 => ("busy", Verdict::Valid),
                     _ => ("valid", Verdict::Valid),
                 };
-                body.clear();
                 let argument = if deed == "busy" { 2 } else { item };
-                let _ = write!(body, "{deed}:{argument}");
-                (body, verdict)
+                (format!("{deed}:{argument}"), verdict)
             }
         }
     }

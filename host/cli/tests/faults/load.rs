@@ -75,12 +75,13 @@ impl Plugins {
 }
 
 impl Load {
-    pub(crate) async fn new(world: Arc<World>, orders: Vec<Order>) -> Arc<Self> {
+    /// `last` is an order that nobody submits by itself, when all others have ended.
+    pub(crate) async fn new(world: Arc<World>, orders: Vec<Order>, last: Order) -> Arc<Self> {
         let plugins = Plugins::find(&world.client()).await;
         Arc::new(Self {
             world,
             began: Instant::now(),
-            accounts: Mutex::new(orders.iter().cloned().map(Account::new).collect()),
+            accounts: Mutex::new(orders.iter().cloned().chain([last]).map(Account::new).collect()),
             orders: Mutex::new(orders.into()),
             landed: AtomicU64::new(0),
             again: Mutex::default(),
@@ -111,7 +112,7 @@ impl Load {
         loop {
             let order = {
                 let mut orders = self.orders.lock().unwrap();
-                let Some(next) = orders.front().filter(|next| next.judge != Judge::Poison) else { return };
+                let Some(next) = orders.front() else { return };
                 if next.before <= *allowed.borrow_and_update() { orders.pop_front() } else { None }
             };
             match order {
@@ -221,7 +222,7 @@ impl Load {
             Act::Nothing | Act::Repeat => {}
             Act::Cancel => {
                 self.note(order, |account| account.cancelled = true);
-                self.insist("cancel", order, async || ended_or(client.stop(job, Stop::Cancel).await)).await;
+                self.insist("cancel", order, async || did(client.stop(job, Stop::Cancel).await)).await;
             }
             Act::Pause => {
                 // It may have ended by then: then there is nothing to see of it.
@@ -268,8 +269,4 @@ fn did(stopped: Result<()>) -> Result<bool> {
         Err(error) if error.kind == ErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn ended_or(stopped: Result<()>) -> Result<()> {
-    did(stopped).map(drop)
 }

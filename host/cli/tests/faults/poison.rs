@@ -47,8 +47,7 @@ pub(crate) async fn poison(load: &Load, order: &Order) -> u64 {
         if let Some(bearer) = bearer.filter(|_| since.elapsed() > STILL && deaths < DEATHS) {
             let number: usize = bearer.name.trim_start_matches("agent-").parse().unwrap();
             let mut agent = world.agent(number).await;
-            agent.process = None;
-            agent.kills += 1;
+            agent.kill();
             agent.start(&world.place, world.powers);
             drop(agent);
             (deaths, last, deadline, since) = (deaths + 1, bearer.name, Instant::now() + LONG, Instant::now());

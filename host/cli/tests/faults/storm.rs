@@ -20,6 +20,7 @@ use crate::{
     checker::{self, Rule},
     collect::collect,
     draws::Draws,
+    history::AGENT_LOST,
     jobs::{FIRST, Order, orders},
     load::{Load, SUBMITTERS},
     plan::plan,
@@ -50,17 +51,16 @@ pub(crate) struct Asked {
 
 pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
     let (draws, began) = (Draws::new(seed), Instant::now());
-    let mut orders = orders(&draws, runs);
+    let orders = orders(&draws, runs);
     let runs = orders.iter().map(Order::runs).sum();
     let plan = plan(seed, runs, faults);
     eprintln!("{runs} runs of {} jobs, {faults} faults: PIGEON_FAULTS_SEED={seed}", orders.len());
     plan.iter().for_each(|step| eprintln!("{step}"));
     let poisoned = Order::poison(orders.len());
-    orders.push(poisoned.clone());
 
     let world = Arc::new(World::start(powers, &draws).await);
     agents_are_in(&world).await;
-    let load = Load::new(world.clone(), orders).await;
+    let load = Load::new(world.clone(), orders, poisoned.clone()).await;
     let mut submitters = JoinSet::new();
     (0..SUBMITTERS).for_each(|_| drop(submitters.spawn_local(load.clone().submit_all())));
     let (follower, scrape) = (spawn_local(load.clone().follow()), Scrape::start(world.api));
@@ -90,7 +90,7 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
         struck.unwrap();
     }
     eprintln!("{:>6.1} s, {:>8} runs: no more faults", began.elapsed().as_secs_f64(), load.landed.load(SeqCst));
-    load.allow(u64::MAX - 1);
+    load.allow(u64::MAX);
     all_end(&load, submitters).await;
     world.look().await;
     let deaths = poison(&load, &poisoned).await;
@@ -103,7 +103,7 @@ pub(crate) async fn storm(powers: Powers, Asked { seed, runs, faults }: Asked) {
     follower.abort();
     world.look().await;
     let violations = checker::check(&history);
-    let given_up = history.dead.iter().filter(|dead| dead.code == crate::history::AGENT_LOST).count();
+    let given_up = history.dead.iter().filter(|dead| dead.code == AGENT_LOST).count();
     let toll = &world.toll;
     eprintln!(
         "{:.1} s: {} runs of {} jobs, {} entries of the log, {} dead letters, {given_up} of them given up after deaths;\n\

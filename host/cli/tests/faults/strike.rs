@@ -1,6 +1,6 @@
 //! Faults as they are done to the world, and undone.
 
-use std::{fs::metadata, os::unix::fs::MetadataExt as _};
+use std::{fs::metadata, os::unix::fs::MetadataExt as _, time::Duration};
 
 use rustix::{fs::statvfs, process::Signal};
 use tokio::time::sleep;
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     plan::{Fault, Step, Weather},
     run, try_run, wal,
-    world::World,
+    world::{DISK, Process, World},
 };
 
 impl World {
@@ -19,26 +19,17 @@ impl World {
         match step.fault {
             Fault::KillAgent(number) => {
                 let mut agent = self.agent(number).await;
-                agent.process = None;
-                agent.kills += 1;
+                agent.kill();
                 sleep(step.lasts).await;
                 agent.start(&self.place, self.powers);
             }
             Fault::StopAgent(number) => {
                 let agent = self.agent(number).await;
-                if let Some(process) = &agent.process {
-                    process.signal(Signal::STOP);
-                    sleep(step.lasts).await;
-                    process.signal(Signal::CONT);
-                }
+                hold(agent.process.as_ref(), step.lasts).await;
             }
             Fault::DrainAgent(number) => {
                 let mut agent = self.agent(number).await;
-                if let Some(process) = agent.process.take()
-                    && let Err(how) = process.stop().await
-                {
-                    self.complain(format!("agent {number} was told to stop, and did not end well: {how}"));
-                }
+                self.stop(agent.process.take(), &format!("agent {number}")).await;
                 sleep(step.lasts).await;
                 agent.start(&self.place, self.powers);
             }
@@ -85,32 +76,33 @@ impl World {
             }
             Fault::RestartServer => {
                 let mut server = self.server.lock().await;
-                if let Some(process) = server.process.take()
-                    && let Err(how) = process.stop().await
-                {
-                    self.complain(format!("the server was told to stop, and did not end well: {how}"));
-                }
+                self.stop(server.process.take(), "the server").await;
                 sleep(step.lasts).await;
                 server.start(&self.place).await;
             }
             Fault::StopServer => {
                 let server = self.server.lock().await;
-                if let Some(process) = &server.process {
-                    process.signal(Signal::STOP);
-                    sleep(step.lasts).await;
-                    process.signal(Signal::CONT);
-                }
+                hold(server.process.as_ref(), step.lasts).await;
             }
             Fault::FillDisk(left) if self.powers.room => {
                 // The server lives, and is told.
                 let _server = self.server.lock().await;
                 told = self.fill_disk(left).await;
                 sleep(step.lasts).await;
-                self.resize(crate::world::DISK);
+                self.resize(DISK);
             }
             Fault::FillDisk(_) => "left out: it takes a disk of its own".clone_into(&mut told),
         }
         told
+    }
+
+    /// SIGTERM, and wait for the end.
+    async fn stop(&self, process: Option<Process>, who: &str) {
+        if let Some(process) = process
+            && let Err(how) = process.stop().await
+        {
+            self.complain(format!("{who} was told to stop, and did not end well: {how}"));
+        }
     }
 
     /// Leave so many bytes on the server's disk: it is made as small as what is on it.
@@ -123,13 +115,22 @@ impl World {
                 let log = metadata(self.host().join("pigeon.db-wal")).map_or(0, |log| log.size());
                 return format!("{used} bytes are used, {log} of them by the log of writes");
             }
-            sleep(std::time::Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
         panic!("the disk could not be filled");
     }
 
     fn resize(&self, size: &str) {
         run(&format!("mount -o remount,size={size} '{}'", self.host().display()));
+    }
+}
+
+/// SIGSTOP, and SIGCONT when so long has passed.
+async fn hold(process: Option<&Process>, lasts: Duration) {
+    if let Some(process) = process {
+        process.signal(Signal::STOP);
+        sleep(lasts).await;
+        process.signal(Signal::CONT);
     }
 }
 

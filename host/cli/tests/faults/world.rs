@@ -294,6 +294,12 @@ impl Agent {
         self.process = Some(Process::start(place, &name, command));
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+        self.kills += 1;
+    }
+
     pub(crate) fn link(&self) -> String {
         format!("link{}", self.number)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Agent, Place, Serving, until};
+use crate::support::{Addresses, Agent, Place, Serving, until};
 
 /// What whoever is not wanted ends with: see `pigeon_agent::daemon::REFUSED`.
 const REFUSED: i32 = 77;
@@ -11,7 +11,7 @@ const REFUSED: i32 = 77;
 struct Host {
     place: Place,
     serving: Serving,
-    addresses: [String; 2],
+    addresses: Addresses,
 }
 
 impl Host {
@@ -19,19 +19,14 @@ impl Host {
         let place = Place::new();
         let serving = place.serve(&[]);
         place.run(&["context", "add", "here", "--state-dir", "host", "--use"]).expect(0);
-        let running = serving.running().unwrap();
-        let api = running["api"].as_str().unwrap();
-        let api = api.split_once("://").map_or(api, |(_, address)| address).trim_end_matches('/').to_owned();
-        let addresses = [running["agents"].as_str().unwrap().to_owned(), api];
+        let addresses = serving.addresses();
         Self { place, serving, addresses }
     }
 
     fn restart(self) -> Self {
         let Self { place, serving, addresses } = self;
         serving.stop();
-        let [hub, api] = &addresses;
-        let command = place.command(&["serve", "--state-dir", "host", "--listen", hub, "--api-listen", api]);
-        let serving = Serving::start_as(&place, command);
+        let serving = place.serve_at(&addresses);
         Self { place, serving, addresses }
     }
 

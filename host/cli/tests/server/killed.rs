@@ -26,7 +26,10 @@ use pigeon_api::{
 };
 use tokio::time::sleep;
 
-use crate::support::{LONG, Place, Serving};
+use crate::{
+    draws::Draws,
+    support::{Addresses, LONG, Place, Serving},
+};
 
 /// Items of the submission, if the environment does not say.
 const ITEMS: u64 = 100_000;
@@ -42,22 +45,10 @@ fn given(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{variable}: {error}")))
 }
 
-/// Draws that a seed repeats (SplitMix64).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// A moment to die at, after so much has been done.
-    async fn moment(&mut self, longest: Duration) {
-        let longest = u64::try_from(longest.as_micros()).unwrap();
-        sleep(Duration::from_micros(self.below(longest))).await;
-    }
+/// A moment to die at, after so much has been done.
+async fn moment(draws: &mut Draws, longest: Duration) {
+    let longest = u64::try_from(longest.as_micros()).unwrap();
+    sleep(Duration::from_micros(draws.below(longest))).await;
 }
 
 /// Chunk number `seq`. Every third item is invalid.
@@ -74,31 +65,27 @@ fn chunk(seq: u64) -> Chunk {
 struct Mortal<'a> {
     place: &'a Place,
     serving: Option<Serving>,
-    api: String,
-    hub: String,
+    addresses: Addresses,
 }
 
 impl<'a> Mortal<'a> {
     fn start(place: &'a Place) -> Self {
         let serving = place.serve(&[]);
-        let api = serving.api().trim_start_matches("http://").to_owned();
-        let hub = serving.running().unwrap()["agents"].as_str().unwrap().to_owned();
-        Self { place, serving: Some(serving), api, hub }
+        let addresses = serving.addresses();
+        Self { place, serving: Some(serving), addresses }
     }
 
     /// A client of its own: one that was away before knows nothing of it.
     fn client(&self) -> RestClient {
         let token = Some(self.place.read("host/admin.token").trim().to_owned());
-        let server = format!("http://{}", self.api);
+        let server = format!("http://{}", self.addresses.api);
         RestClient::new(Endpoint { server, token, trust: Trust::System }).unwrap()
     }
 
     /// SIGKILL, and another start.
     fn die(&mut self) {
         drop(self.serving.take());
-        let args = ["serve", "--state-dir", "host", "--listen", &self.hub, "--api-listen", &self.api];
-        let again = tokio::task::block_in_place(|| Serving::start_as(self.place, self.place.command(&args)));
-        self.serving = Some(again);
+        self.serving = Some(tokio::task::block_in_place(|| self.place.serve_at(&self.addresses)));
     }
 }
 
@@ -124,7 +111,7 @@ async fn killed_at_any_point_of_a_submission_it_keeps_what_it_acknowledged() {
     let chunks = given("PIGEON_KILLED_ITEMS").unwrap_or(ITEMS).div_ceil(CHUNK).max(DEATHS);
     let items = chunks * CHUNK;
     eprintln!("{items} items, PIGEON_KILLED_SEED={seed}");
-    let mut draws = Draws(seed);
+    let mut draws = Draws::new(seed);
     let place = Place::new();
     let mut server = Mortal::start(&place);
     place.run(&["context", "add", "here", "--state-dir", "host", "--use"]).expect(0);
@@ -139,7 +126,7 @@ async fn killed_at_any_point_of_a_submission_it_keeps_what_it_acknowledged() {
         let (client, request) = (client.clone(), request.clone());
         async move { client.submit(request).await }
     });
-    draws.moment(Duration::from_millis(20)).await;
+    moment(&mut draws, Duration::from_millis(20)).await;
     server.die();
     let job = opening.await.unwrap().unwrap();
     assert_eq!(client.submit(request).await.unwrap(), job);
@@ -165,7 +152,7 @@ async fn killed_at_any_point_of_a_submission_it_keeps_what_it_acknowledged() {
             (by_now, by_now > at)
         })
         .await;
-        draws.moment(Duration::from_millis(10)).await;
+        moment(&mut draws, Duration::from_millis(10)).await;
         let known = acknowledged.load(SeqCst);
         server.die();
         let looker = server.client();
@@ -188,7 +175,7 @@ async fn killed_at_any_point_of_a_submission_it_keeps_what_it_acknowledged() {
         let client = client.clone();
         async move { client.seal(job).await }
     });
-    draws.moment(Duration::from_millis(5)).await;
+    moment(&mut draws, Duration::from_millis(5)).await;
     server.die();
     sealing.await.unwrap().unwrap();
     client.append(job, chunk(chunks - 1)).await.unwrap();

@@ -5,6 +5,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../faults/draws.rs"]
+#[expect(dead_code, reason = "most ways to draw are for the harness of faults")]
+mod draws;
 mod support;
 #[path = "../common/unshare.rs"]
 mod unshare;

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     http::Http,
-    support::{Place, Serving, until},
+    support::{Place, until},
 };
 
 /// Requests that may be under way at once: a tenth of those that come.
@@ -45,8 +45,7 @@ fn client(address: SocketAddr, token: String, number: usize, told: Arc<Told>) ->
             if told.stop.load(Relaxed) {
                 return;
             }
-            let Some(open) = http.take().or_else(|| Http::connect(address, &token).ok()) else { continue };
-            let mut open = open;
+            let Some(mut open) = http.take().or_else(|| Http::connect(address, &token).ok()) else { continue };
             let (method, path, body) = match round % 4 {
                 0 => ("GET", "/api/v1/jobs?limit=100", String::new()),
                 1 => ("GET", ["/api/v1/status", "/api/v1/agents"][round / 4 % 2], String::new()),
@@ -115,11 +114,11 @@ fn a_server_under_ten_times_its_load_sheds_and_comes_back() {
     let lasts = std::env::var("PIGEON_TEST_OVERLOAD").ok().map_or(5, |seconds| seconds.parse().unwrap());
     let place = Place::new();
     place.write("serve.toml", format!("[api]\nrequests = {REQUESTS}\n"));
-    let serving: Serving = place.serve(&["--config", "serve.toml"]);
+    let serving = place.serve(&["--config", "serve.toml"]);
     place.run(&["context", "add", "here", "--state-dir", "host", "--use"]).expect(0);
     let _agents = ["one", "two"].map(|name| place.agent(&serving, name));
     let token = place.read("host/admin.token").trim().to_owned();
-    let address: SocketAddr = serving.api().trim_start_matches("http://").parse().unwrap();
+    let address: SocketAddr = serving.addresses().api.parse().unwrap();
 
     // Who follows the log hears of what happens meanwhile.
     let heard = Arc::new(AtomicU64::new(0));
@@ -163,8 +162,8 @@ fn a_server_under_ten_times_its_load_sheds_and_comes_back() {
     assert!(unheard(&place).into_iter().all(|ms| ms < 15_000), "{:?}", unheard(&place));
 
     // It recovers by itself: what comes now is taken, and done.
-    let done = place.write("a.json", "{}");
-    place.run(&["process", "-f", &done.display().to_string(), "-v", "json"]).expect(0);
+    place.write("a.json", "{}");
+    place.run(&["process", "-f", "a.json", "-v", "json"]).expect(0);
     let mut http = Http::connect(address, &token).unwrap();
     until("the end of the queue", || http.ask("GET", "/api/v1/status", "").unwrap().json()["queue"]["runs"] == 0);
     let jobs = jobs(&mut http);

@@ -155,7 +155,7 @@ fn an_interrupted_job_is_paused_there_and_goes_on_when_it_is_resumed() {
 fn whoever_is_interrupted_while_the_server_is_away_leaves_and_changes_nothing() {
     let (place, serving) = served();
     place.write("a.json", "[1]");
-    let running = serving.running().unwrap();
+    let addresses = serving.addresses();
     let mut command = place.command(&["process", "-f", "a.json", "-v", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the job", || place.json(&["jobs", "list"]).to_string().contains("\"state\":\"sealed\""));
@@ -167,10 +167,7 @@ fn whoever_is_interrupted_while_the_server_is_away_leaves_and_changes_nothing() 
     assert!(left.stderr.contains("to see how it stands: pigeon jobs show "), "{left:?}");
     assert!(!left.stderr.contains("the job is paused"), "{left:?}");
 
-    let address = |name: &str| running[name].as_str().unwrap().trim_start_matches("http://").to_owned();
-    let (hub, api) = (address("agents"), address("api"));
-    let again = ["serve", "--state-dir", "host", "--listen", &hub, "--api-listen", &api];
-    let serving = Serving::start_as(&place, place.command(&again));
+    let serving = place.serve_at(&addresses);
     assert_eq!(place.json(&["jobs", "show", "last"])["state"], "sealed");
     let _agent = place.agent(&serving, "worker-1");
     place.run(&["jobs", "wait", "last", "--timeout", "2m"]).expect(0);

@@ -48,6 +48,12 @@ impl Place {
     pub(crate) fn serve(&self, args: &[&str]) -> Serving {
         Serving::start(self, args)
     }
+
+    /// The same where one served before.
+    pub(crate) fn serve_at(&self, Addresses { hub, api }: &Addresses) -> Serving {
+        let args = ["serve", "--state-dir", "host", "--listen", hub, "--api-listen", api];
+        Serving::start_as(self, self.command(&args))
+    }
 }
 
 impl Ended {
@@ -84,6 +90,13 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what} never came");
         sleep(LOOK);
     }
+}
+
+/// Where a server is: the hub of its agents, and its API.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) hub: String,
+    pub(crate) api: String,
 }
 
 /// A server that does not outlive the test.
@@ -123,6 +136,11 @@ impl Serving {
 
     pub(crate) fn api(&self) -> String {
         self.running().unwrap()["api"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        let hub = self.running().unwrap()["agents"].as_str().unwrap().to_owned();
+        Addresses { hub, api: self.api().trim_start_matches("http://").to_owned() }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -230,7 +248,7 @@ impl Place {
 
     /// An agent of one slot that may join with this token, if it has no identity yet. What it says is in `NAME.log`.
     pub(crate) fn start_agent(&self, serving: &Serving, name: &str, token: &str) -> Agent {
-        let hub = serving.running().unwrap()["agents"].as_str().unwrap().to_owned();
+        let Addresses { hub, .. } = serving.addresses();
         let args = ["agent", "--hub", &hub, "--name", name, "--slots", "1", "--state-dir", name, "--token-file", token];
         let log = File::create(self.path(&format!("{name}.log"))).unwrap();
         Agent { child: self.command(&args).stdout(Stdio::null()).stderr(log).spawn().unwrap() }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use clap::Args;
 use pigeon_agent::config::own_labels;
 use pigeon_api::{Limits, RetryPolicy, Work};
-use pigeon_protocol::label::{self, LabelError, MAX_WANTED};
+use pigeon_protocol::label::{self, MAX_WANTED};
 
 use crate::{
     exit::Failed,
@@ -72,11 +72,11 @@ pub(crate) struct JobArgs {
     pub(crate) max_parallel: Option<u32>,
 
     /// Only agents that have this label, such as gpu or arch=x86_64; the key alone is any value. May be repeated
-    #[arg(long, value_name = "LABEL", value_parser = wanted, help_heading = "Runs")]
+    #[arg(long, value_name = "LABEL", value_parser = units::label, help_heading = "Runs")]
     pub(crate) require: Vec<String>,
 
     /// Agents that have this label first, where they have room. May be repeated
-    #[arg(long, value_name = "LABEL", value_parser = wanted, help_heading = "Runs")]
+    #[arg(long, value_name = "LABEL", value_parser = units::label, help_heading = "Runs")]
     pub(crate) prefer: Vec<String>,
 
     /// Attempts that a run has in all if it fails in a way of --retry-on; 1 is never to try again
@@ -161,11 +161,6 @@ impl FromStr for Backoff {
         };
         if least > most { Err(format!("{text} ends before it begins")) } else { Ok(Self { least, most }) }
     }
-}
-
-/// A label that agents are to have.
-fn wanted(text: &str) -> Result<String, LabelError> {
-    label::check(text).map(|()| text.to_owned())
 }
 
 /// More agents than this in one process are a mistake.

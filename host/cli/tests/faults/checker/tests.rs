@@ -1,6 +1,6 @@
 //! A checker that refuses nothing proves nothing: each rule is broken once, and found broken.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pigeon_api::{EventKind, Verdict, Work};
 
@@ -45,7 +45,7 @@ fn good() -> History {
         }
         let mut account = Account::new(order);
         (account.job, account.items, account.sealed) = (Some(job), items, true);
-        (account.begun, account.ended, account.heard) = (Some(1), Some(3), BTreeMap::from([(1, 1), (3, 1)]));
+        (account.begun, account.ended, account.heard) = (Some(1), Some(3), BTreeSet::from([1, 3]));
         account.told = runs.iter().copied().collect();
         history.total += total;
         history.accounts.push(account);
@@ -235,15 +235,14 @@ fn dead_letters_are_of_those_that_failed() {
 
 #[test]
 fn nobody_waits_for_long_while_others_go_on() {
-    let seconds = |from: u64, to: u64| (from..=to).map(|second| (second, 1)).collect::<BTreeMap<u64, u64>>();
     let late = waits::PATIENCE as u64 + 10;
     let waits = |priority: i32, until: u64| {
         broken(move |history, _| {
             history.accounts[1].order.priority = priority;
-            history.accounts[1].heard = seconds(1, late);
+            history.accounts[1].heard = (1..=late).collect();
             history.accounts[1].ended = Some(late);
             let waiting = &mut history.accounts[0];
-            (waiting.heard, waiting.ended) = (BTreeMap::from([(1, 1), (until, 1)]), Some(until));
+            (waiting.heard, waiting.ended) = (BTreeSet::from([1, until]), Some(until));
         })
     };
     assert_eq!(waits(0, late), [Rule::NobodyStarves]);

@@ -25,10 +25,10 @@ fn longest(account: &Account, history: &History) -> usize {
         .accounts
         .iter()
         .filter(|other| other.order.number != account.order.number && other.order.priority <= account.order.priority);
-    let others: BTreeSet<u64> = others.flat_map(|other| other.heard.keys().copied()).collect();
+    let others: BTreeSet<u64> = others.flat_map(|other| other.heard.iter().copied()).collect();
     let mut last = begun;
     let mut longest = 0;
-    for second in account.heard.keys().copied().chain([ended]) {
+    for second in account.heard.iter().copied().chain([ended]) {
         if second > last + 1 {
             longest = longest.max(others.range(last + 1..second).count());
         }

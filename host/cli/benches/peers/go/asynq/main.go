@@ -30,8 +30,6 @@ func main() {
 	redis, err := asynq.ParseRedisURI(os.Getenv("PEER_URL"))
 	check(err)
 	switch os.Args[1] {
-	case "prepare":
-		// Redis was emptied.
 	case "work":
 		counter := peer.NewCounter()
 		server := asynq.NewServer(redis, asynq.Config{

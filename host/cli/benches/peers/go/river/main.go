@@ -58,8 +58,6 @@ func main() {
 		check(err)
 		_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 		check(err)
-		_, err = pool.Exec(ctx, "TRUNCATE river_job")
-		check(err)
 	case "work":
 		workers := river.NewWorkers()
 		work := &worker{}
