@@ -13,7 +13,8 @@ use bytes::Bytes;
 use common::{Lap, Table, record};
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
 use pigeon_store::{
-    Batch, Claim, DeadQuery, ItemsBuilder, JobFilter, JobState, Options, OutcomeRow, RunError, SqliteStore, Store,
+    Batch, Claim, DeadQuery, ItemsBuilder, JobEnd, JobFilter, JobState, Options, OutcomeRow, RunError, SqliteStore,
+    Store,
 };
 
 /// Runs of a batch of outcomes.
@@ -38,7 +39,7 @@ async fn measure(runs: u64, rounds: u64) {
     for _ in 0..JOBS {
         let claim = new_job(&store).await;
         store.record(batch(&claim, 0, 1)).await.unwrap();
-        store.finish(claim.job(), claim.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+        store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
     }
     let claim = new_job(&store).await;
     let lap = Lap::start();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use common::{AT_ONCE, Lap, Table};
 use futures::{StreamExt as _, stream};
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
-use pigeon_store::{Batch, Claim, Items, ItemsBuilder, JobState, Options, OutcomeRow, SqliteStore, Store};
+use pigeon_store::{Batch, Claim, Items, ItemsBuilder, JobEnd, JobState, Options, OutcomeRow, SqliteStore, Store};
 
 /// Bytes of the fibonacci example.
 const ITEM: usize = 846;
@@ -50,7 +50,7 @@ async fn round(dir: &Path, runs: u64, table: &mut Table) {
     results(&store, &claim, runs).await;
     table.add("results in run order", runs, lap.end());
     let lap = Lap::start();
-    store.finish(claim.job(), claim.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+    store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
     table.add("finish", 1, lap.end());
 
     let both = new_job(&store).await;

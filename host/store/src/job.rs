@@ -98,6 +98,26 @@ impl JobState {
     }
 }
 
+/// How a job ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEnd {
+    /// One of those that are finished.
+    pub state: JobState,
+    /// Kept for those who ask later.
+    pub summary: Bytes,
+    /// How long it was worked at, over all its owners, in milliseconds. Less than was said before changes nothing.
+    pub worked_ms: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+impl JobEnd {
+    /// One of which nothing more is to be kept.
+    pub fn new(state: JobState, at_ms: u64) -> Self {
+        Self { state, summary: Bytes::new(), worked_ms: 0, at_ms }
+    }
+}
+
 /// Which jobs to list: those that all of this is true of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobFilter {

@@ -58,7 +58,7 @@ pub use dead::{DeadQuery, DeadRow};
 pub use error::{Owned, Result, StoreError};
 pub use event::{NewEvent, StoredEvent};
 pub use item::{Appended, CHUNK_BYTES, ChunkInfo, Item, ItemName, Items, ItemsBuilder, LARGE_ITEM};
-pub use job::{Claim, JobCounts, JobFilter, JobRecord, JobState, NewJob};
+pub use job::{Claim, JobCounts, JobEnd, JobFilter, JobRecord, JobState, NewJob};
 pub use outcome::{Attempts, Batch, LandedBatch, OutcomeRow, Progress, Recorded, RunError};
 pub use plugin::PluginRecord;
 pub use retention::{Retention, Swept};

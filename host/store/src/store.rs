@@ -8,7 +8,7 @@ use pigeon_protocol::id::{AgentId, Digest, Epoch, JobId, RunIndex};
 
 use crate::{
     AgentRecord, AgentSeen, Appended, Attempts, Backup, Batch, Certified, ChunkInfo, Claim, Commits, DeadQuery,
-    DeadRow, ItemName, Items, JobCounts, JobFilter, JobRecord, JobState, JoinTokenRecord, LandedBatch, Mark, NewEvent,
+    DeadRow, ItemName, Items, JobCounts, JobEnd, JobFilter, JobRecord, JoinTokenRecord, LandedBatch, Mark, NewEvent,
     NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, ScheduleRecord, StoredEvent, Swept, Tally,
     TokenRecord,
 };
@@ -86,6 +86,9 @@ pub trait Store: Send + Sync + 'static {
     /// Record the outcomes of runs. A run that has one keeps it.
     async fn record(&self, batch: Batch) -> Result<Recorded>;
 
+    /// Record the last outcomes of a job, and end it: both, or neither.
+    async fn record_last(&self, batch: Batch, end: JobEnd) -> Result<Recorded>;
+
     /// Remember attempts that brought no outcome. Each replaces what was known of its run.
     async fn put_attempts(&self, job: JobId, epoch: Epoch, attempts: Vec<(RunIndex, Attempts)>) -> Result<()>;
 
@@ -95,8 +98,8 @@ pub trait Store: Send + Sync + 'static {
     /// Have a job wait, or go on. Refused with [`Finished`](crate::StoreError::Finished) if nothing of it is left to do.
     async fn set_paused(&self, job: JobId, epoch: Epoch, paused: bool) -> Result<()>;
 
-    /// End a job. `state` is one of those that are finished; `summary` is kept for those who ask later.
-    async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()>;
+    /// End a job.
+    async fn finish(&self, job: JobId, epoch: Epoch, end: JobEnd) -> Result<()>;
 
     /// Which runs have an outcome, and attempts at those that have none.
     async fn progress(&self, job: JobId) -> Result<Progress>;

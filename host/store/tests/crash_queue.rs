@@ -14,8 +14,8 @@ use pigeon_protocol::{
     outcome::Verdict,
 };
 use pigeon_store::{
-    Access, Batch, Claim, DeadQuery, Items, ItemsBuilder, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob, Options,
-    OutcomeRow, Retention, RunError, SqliteStore, Store, StoreError,
+    Access, Batch, Claim, DeadQuery, Items, ItemsBuilder, JobEnd, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob,
+    Options, OutcomeRow, Retention, RunError, SqliteStore, Store, StoreError,
 };
 
 /// Tells the child where to work.
@@ -126,14 +126,14 @@ async fn work(store: &SqliteStore, number: u64) {
     for first in 0..2 {
         store.record(batch(&claim, (first..RUNS).step_by(2), fails_at_first)).await.unwrap();
     }
-    telling("finished", number).finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
+    telling("finished", number).finish(job, epoch, JobEnd::new(JobState::Completed, number)).await.unwrap();
     tell("finished", number);
     let failed = (0..RUNS).filter(|run| fails_at_first(*run));
     let taken = telling("taken", number).take_back(job, epoch, failed.clone().map(RunIndex).collect()).await.unwrap();
     assert_eq!(taken, RUNS / 4);
     tell("taken", number);
     store.record(batch(&claim, failed, |_| false)).await.unwrap();
-    telling("finished", number).finish(job, epoch, JobState::Completed, Bytes::new(), number).await.unwrap();
+    telling("finished", number).finish(job, epoch, JobEnd::new(JobState::Completed, number)).await.unwrap();
     tell("whole", number);
     drop(claim);
     if let Some(before) = number.checked_sub(1).filter(|_| number.is_multiple_of(2)) {

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::{chunks, dead, events, jobs, outcomes, room, schema, writer::Work};
 use crate::{
-    Batch, Claim, DeadQuery, ItemsBuilder, JobFilter, JobState, NewEvent, NewJob, Options, OutcomeRow, Result,
+    Batch, Claim, DeadQuery, ItemsBuilder, JobEnd, JobFilter, JobState, NewEvent, NewJob, Options, OutcomeRow, Result,
     RunError, SqliteStore, Store as _, row::ROW_SPAN,
 };
 
@@ -44,7 +44,7 @@ async fn costs(size: u64) -> Vec<(&'static str, u64)> {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path(), Options { dead_letters: true, ..Options::default() }).unwrap();
     for claim in join_all((0..size / 10).map(|_| new_job(&store))).await {
-        store.finish(claim.job(), claim.epoch(), JobState::Completed, Bytes::new(), 5).await.unwrap();
+        store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Completed, 5)).await.unwrap();
     }
     let claim = new_job(&store).await;
     let job = claim.job();

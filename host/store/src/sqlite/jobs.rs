@@ -5,7 +5,7 @@ use pigeon_protocol::id::{Digest, Epoch, JobId, Shape};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{int, number};
-use crate::{JobCounts, JobFilter, JobRecord, JobState, NewJob, Result, StoreError};
+use crate::{JobCounts, JobEnd, JobFilter, JobRecord, JobState, NewJob, Result, StoreError};
 
 /// A column with a digest.
 pub(super) fn digest_of(row: &Row<'_>, column: &str) -> Result<Digest> {
@@ -266,11 +266,14 @@ pub(super) fn set_paused(connection: &Connection, job: JobId, epoch: Epoch, paus
 }
 
 /// End a job.
-pub(super) fn finish(connection: &Connection, key: i64, state: JobState, summary: &[u8], now_ms: u64) -> Result<()> {
+pub(super) fn finish(connection: &Connection, key: i64, end: &JobEnd) -> Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE job SET state = ?2, finished_ms = ?3, worked_ms = max(worked_ms, ?4), paused = 0 WHERE key = ?1",
+    )?;
+    update.execute(params![key, end.state as u8, int(end.at_ms), int(end.worked_ms)])?;
     connection
-        .prepare_cached("UPDATE job SET state = ?2, finished_ms = ?3, paused = 0 WHERE key = ?1")?
-        .execute(params![key, state as u8, int(now_ms)])?;
-    connection.prepare_cached("UPDATE job_text SET summary = ?2 WHERE job = ?1")?.execute(params![key, summary])?;
+        .prepare_cached("UPDATE job_text SET summary = ?2 WHERE job = ?1")?
+        .execute(params![key, &end.summary[..]])?;
     connection.prepare_cached("DELETE FROM attempt WHERE job = ?1")?.execute([key])?;
     Ok(())
 }

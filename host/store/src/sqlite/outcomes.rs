@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{chunks, dead, int, jobs, number, writer::Work};
 use crate::{
-    Attempts, Batch, ErrorGroup, JobState, LandedBatch, OutcomeRow, Progress, Recorded, Result, StoreError, Tally,
+    Attempts, Batch, ErrorGroup, JobEnd, JobState, LandedBatch, OutcomeRow, Progress, Recorded, Result, StoreError,
+    Tally,
     ledger::{Counted, Group, Ledger},
     row::{ROW_SPAN, RowDecoder},
 };
@@ -146,17 +147,10 @@ impl Work {
     }
 
     /// End a job.
-    pub(super) fn finish(
-        &mut self,
-        job: JobId,
-        epoch: Epoch,
-        state: JobState,
-        summary: &[u8],
-        now_ms: u64,
-    ) -> Result<()> {
+    pub(super) fn finish(&mut self, job: JobId, epoch: Epoch, end: &JobEnd) -> Result<()> {
         self.with_ledger(job, epoch, |connection, key, ledger| {
             write_ledger(connection, key, ledger)?;
-            jobs::finish(connection, key, state, summary, now_ms)
+            jobs::finish(connection, key, end)
         })?;
         self.open.remove(&job);
         self.spools.close(job);

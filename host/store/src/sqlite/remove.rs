@@ -281,7 +281,9 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Access, Batch, Claim, ItemsBuilder, JobState, NewJob, Options, OutcomeRow, SqliteStore, Store as _};
+    use crate::{
+        Access, Batch, Claim, ItemsBuilder, JobEnd, JobState, NewJob, Options, OutcomeRow, SqliteStore, Store as _,
+    };
 
     /// When those that are made here are finished.
     const FINISHED_MS: u64 = 3;
@@ -323,7 +325,7 @@ mod tests {
             let batch = Batch { job, epoch, worker: "a".into(), landed_ms: 2, outcomes: vec![outcome] };
             store.record(batch).await.unwrap();
         }
-        store.finish(job, epoch, JobState::Completed, Bytes::new(), FINISHED_MS).await.unwrap();
+        store.finish(job, epoch, JobEnd::new(JobState::Completed, FINISHED_MS)).await.unwrap();
         job
     }
 
@@ -377,7 +379,7 @@ mod tests {
         // A sweep takes its time: meanwhile somebody has a dead letter tried again, and that is done.
         let claim = store.claim(again).await.unwrap();
         assert_eq!(store.take_back(again, claim.epoch(), vec![RunIndex(0)]).await.unwrap(), 1);
-        store.finish(again, claim.epoch(), JobState::Completed, Bytes::new(), FINISHED_MS + 1).await.unwrap();
+        store.finish(again, claim.epoch(), JobEnd::new(JobState::Completed, FINISHED_MS + 1)).await.unwrap();
         drop(claim);
         for why in [EXPIRED, Why::Room { finished_ms: FINISHED_MS as i64 }] {
             let removed = store.0.remove(&[Due { job: again, why }]).await.unwrap();

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     AgentRecord, AgentSeen, Appended, Attempts, Backup, Batch, Certified, ChunkInfo, Claim, Commits, DeadQuery,
-    DeadRow, ItemName, Items, JobCounts, JobFilter, JobRecord, JobState, JoinTokenRecord, LandedBatch, Mark, NewEvent,
+    DeadRow, ItemName, Items, JobCounts, JobEnd, JobFilter, JobRecord, JoinTokenRecord, LandedBatch, Mark, NewEvent,
     NewJob, OutcomeRow, PluginRecord, Progress, Recorded, Result, Retention, ScheduleRecord, Store, StoreError,
     StoredEvent, Swept, Tally, TokenRecord, item::decode_sizes,
 };
@@ -137,6 +137,15 @@ impl Store for SqliteStore {
         self.write(move |work| work.record(&mut batch)).await
     }
 
+    async fn record_last(&self, mut batch: Batch, end: JobEnd) -> Result<Recorded> {
+        let record = move |work: &mut Work| {
+            let recorded = work.record(&mut batch)?;
+            work.finish(batch.job, batch.epoch, &end)?;
+            Ok(recorded)
+        };
+        self.write(record).await
+    }
+
     async fn put_attempts(&self, job: JobId, epoch: Epoch, attempts: Vec<(RunIndex, Attempts)>) -> Result<()> {
         self.write(move |work| work.put_attempts(job, epoch, &attempts)).await
     }
@@ -149,8 +158,8 @@ impl Store for SqliteStore {
         self.write(move |work| jobs::set_paused(&work.connection, job, epoch, paused)).await
     }
 
-    async fn finish(&self, job: JobId, epoch: Epoch, state: JobState, summary: Bytes, now_ms: u64) -> Result<()> {
-        self.write(move |work| work.finish(job, epoch, state, &summary, now_ms)).await
+    async fn finish(&self, job: JobId, epoch: Epoch, end: JobEnd) -> Result<()> {
+        self.write(move |work| work.finish(job, epoch, &end)).await
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {

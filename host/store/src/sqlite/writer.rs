@@ -2,7 +2,8 @@
 //!
 //! Commands wait in a bounded channel. The thread takes all that wait, applies them in order within one transaction,
 //! commits it (one fsync for all), and only then answers. So a lone command is committed at once, and the more there
-//! are, the less each costs.
+//! are, the less each costs. Where several wait, the thread waits a moment for those that are just behind them: what a
+//! commit costs beyond its commands would else be paid for every few of them.
 //!
 //! A command that is refused (a stale epoch, a sealed job) has written nothing: the others go on. If the database
 //! itself fails, nothing of the group was done, and each command is tried alone, so that one that cannot be written
@@ -13,7 +14,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use pigeon_protocol::id::JobId;
@@ -25,6 +26,15 @@ use crate::{Commits, Result, StoreError};
 
 /// Commands that may wait before callers have to; also the most that are committed together.
 const QUEUE: usize = 256;
+
+/// Where fewer wait than this, nobody is waited for.
+const CROWD: usize = 4;
+
+/// How long to wait for more where many write; again and again as long as more come.
+const MOMENT: Duration = Duration::from_micros(100);
+
+/// How often at most.
+const MOMENTS: usize = 10;
 
 /// What a command works with.
 pub(super) struct Work {
@@ -130,6 +140,7 @@ impl Drop for Writer {
 fn run(mut work: Work, mut commands: mpsc::Receiver<Box<dyn Command>>, commits: &Mutex<Commits>) {
     let mut group = Vec::with_capacity(QUEUE);
     while commands.blocking_recv_many(&mut group, QUEUE) > 0 {
+        gather(&mut commands, &mut group);
         let begun = Instant::now();
         match commit(&mut work, &mut group) {
             Ok(()) => commits.lock().unwrap_or_else(PoisonError::into_inner).add(begun.elapsed()),
@@ -137,6 +148,21 @@ fn run(mut work: Work, mut commands: mpsc::Receiver<Box<dyn Command>>, commits: 
                 tracing::debug!(%error, commands = group.len(), "a transaction failed");
                 fail(&mut work, &mut group, error);
             }
+        }
+    }
+}
+
+/// Wait for those that come right behind a crowd.
+fn gather(commands: &mut mpsc::Receiver<Box<dyn Command>>, group: &mut Vec<Box<dyn Command>>) {
+    for _ in 0..MOMENTS {
+        let had = group.len();
+        if !(CROWD..QUEUE).contains(&had) {
+            return;
+        }
+        thread::sleep(MOMENT);
+        group.extend(std::iter::from_fn(|| commands.try_recv().ok()).take(QUEUE - had));
+        if group.len() == had {
+            return;
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
 use pigeon_store::{
-    Attempts, Batch, Claim, DeadQuery, DeadRow, JobState, MAX_GROUPS, OutcomeRow, Retention, Store, StoreError,
+    Attempts, Batch, Claim, DeadQuery, DeadRow, JobEnd, JobState, MAX_GROUPS, OutcomeRow, Retention, Store, StoreError,
 };
 
 use super::{
@@ -170,7 +170,10 @@ pub(crate) async fn a_finished_job_goes_on_when_outcomes_are_taken_back(store: &
     let claim = job_of(store, (0..40).map(|run| if run == 7 { dead(7, "c", "m") } else { outcome(run) })).await;
     let (job, epoch) = (claim.job(), claim.epoch());
     store.seal(job, epoch, Bytes::new()).await.unwrap();
-    store.finish(job, epoch, JobState::Completed, Bytes::from_static(b"1 s"), 9_000).await.unwrap();
+    store
+        .finish(job, epoch, JobEnd { summary: Bytes::from_static(b"1 s"), ..JobEnd::new(JobState::Completed, 9_000) })
+        .await
+        .unwrap();
     drop(claim);
     let claim = store.claim(job).await.unwrap();
     assert!(matches!(store.take_back(job, epoch, runs([7])).await, Err(StoreError::StaleEpoch { .. })));
@@ -181,7 +184,7 @@ pub(crate) async fn a_finished_job_goes_on_when_outcomes_are_taken_back(store: &
     assert_eq!((record.state, record.finished_ms, &record.summary[..]), (JobState::Active, None, &b""[..]));
     store.record(batch(&claim, "b", [outcome(7)])).await.unwrap();
     assert!(store.progress(job).await.unwrap().done.into_iter().eq(std::iter::once(0..40)));
-    store.finish(job, claim.epoch(), JobState::Completed, Bytes::new(), 9_500).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Completed, 9_500)).await.unwrap();
     assert_eq!(store.tally(job).await.unwrap().total().valid, 40);
 }
 
@@ -189,7 +192,10 @@ pub(crate) async fn a_job_that_was_stopped_does_not_go_on(store: &impl Store) {
     for state in [JobState::Cancelled, JobState::FailedFast] {
         let claim = job_of(store, [outcome(0), dead(1, "c", "m")]).await;
         let (job, epoch) = (claim.job(), claim.epoch());
-        store.finish(job, epoch, state, Bytes::from_static(b"1 s"), 9_000).await.unwrap();
+        store
+            .finish(job, epoch, JobEnd { summary: Bytes::from_static(b"1 s"), ..JobEnd::new(state, 9_000) })
+            .await
+            .unwrap();
         for run in [1, 30] {
             let refused = store.take_back(job, epoch, runs([run])).await.unwrap_err();
             assert!(matches!(refused, StoreError::Stopped(id) if id == job), "{refused}");
@@ -238,7 +244,7 @@ pub(crate) async fn taking_back_is_exact_however_much_there_is(store: &impl Stor
 pub(crate) async fn bodies_are_kept_for_dead_letters(store: &impl Store) {
     let claim = job_of(store, (0..40).map(|run| if run < 2 { dead(run, "c", "m") } else { outcome(run) })).await;
     let (job, epoch) = (claim.job(), claim.epoch());
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), DAY_MS).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Completed, DAY_MS)).await.unwrap();
     drop(claim);
     let week = Retention::default();
     assert_eq!(store.sweep(2 * DAY_MS, week).await.unwrap().bodies, []);
@@ -259,7 +265,7 @@ pub(crate) async fn bodies_are_kept_for_dead_letters(store: &impl Store) {
 pub(crate) async fn dead_letters_go_with_their_job(store: &impl Store) {
     let claim = job_of(store, (0..200).map(|run| dead(run, "c", "m"))).await;
     let job = claim.job();
-    store.finish(job, claim.epoch(), JobState::Completed, Bytes::new(), DAY_MS).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Completed, DAY_MS)).await.unwrap();
     drop(claim);
     assert_eq!(store.sweep(9 * DAY_MS, Retention::default()).await.unwrap().jobs, [job]);
     assert_eq!(store.dead_count(None).await.unwrap(), 0);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pigeon_protocol::id::Epoch;
-use pigeon_store::{ItemName, ItemsBuilder, JobFilter, JobState, LARGE_ITEM, Retention, Store, StoreError};
+use pigeon_store::{ItemName, ItemsBuilder, JobEnd, JobFilter, JobState, LARGE_ITEM, Retention, Store, StoreError};
 
 use super::{
     DAY_MS,
@@ -86,7 +86,7 @@ pub(crate) async fn bodies_go_before_results(store: &impl Store) {
 
     let week = Retention::default();
     assert_eq!(store.sweep(100 * DAY_MS, week).await.unwrap().bodies, []);
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), 100 * DAY_MS).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Completed, 100 * DAY_MS)).await.unwrap();
     assert_eq!(store.sweep(101 * DAY_MS, week).await.unwrap().bodies, [], "it is owned");
     drop((claim, unfinished));
 

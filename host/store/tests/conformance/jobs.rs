@@ -4,7 +4,7 @@ use std::{iter, sync::Arc};
 
 use bytes::Bytes;
 use pigeon_protocol::id::{Epoch, JobId, RunIndex};
-use pigeon_store::{Batch, ItemsBuilder, JobFilter, JobState, LARGE_ITEM, NewJob, Store, StoreError};
+use pigeon_store::{Batch, ItemsBuilder, JobEnd, JobFilter, JobState, LARGE_ITEM, NewJob, Store, StoreError};
 
 use super::made::{all_results, batch, items, new_job, outcome};
 
@@ -81,7 +81,7 @@ pub(crate) async fn an_older_owner_writes_nothing(store: &impl Store) {
     assert!(stale(store.append(id, epoch, 1, items(4..5), Bytes::new()).await.unwrap_err()));
     assert!(stale(store.seal(id, epoch, Bytes::new()).await.unwrap_err()));
     assert!(stale(store.put_attempts(id, epoch, Vec::new()).await.unwrap_err()));
-    assert!(stale(store.finish(id, epoch, JobState::Completed, Bytes::new(), 9).await.unwrap_err()));
+    assert!(stale(store.finish(id, epoch, JobEnd::new(JobState::Completed, 9)).await.unwrap_err()));
 
     store.record(batch(&new, "a", [outcome(2)])).await.unwrap();
     assert_eq!(store.progress(id).await.unwrap().done, [0..1, 2..3]);
@@ -99,7 +99,7 @@ pub(crate) async fn time_at_work_is_kept_over_owners(store: &impl Store) {
     drop(claim);
     let claim = store.claim(job).await.unwrap();
     assert!(matches!(store.put_worked(job, former, 900).await, Err(StoreError::StaleEpoch { .. })));
-    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5_000).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Cancelled, 5_000)).await.unwrap();
     store.put_worked(job, claim.epoch(), 1_100).await.unwrap();
     assert_eq!(store.job(job).await.unwrap().worked_ms, 1_100);
 }
@@ -110,7 +110,10 @@ pub(crate) async fn a_finished_job_takes_nothing_and_tells_all(store: &impl Stor
     store.append(job, epoch, 0, items(0..5), Bytes::new()).await.unwrap();
     store.record(batch(&claim, "a", (0..5).map(outcome))).await.unwrap();
     let before = store.tally(job).await.unwrap();
-    store.finish(job, epoch, JobState::Completed, Bytes::from_static(b"1.5 s"), 77).await.unwrap();
+    store
+        .finish(job, epoch, JobEnd { summary: Bytes::from_static(b"1.5 s"), ..JobEnd::new(JobState::Completed, 77) })
+        .await
+        .unwrap();
     let record = store.job(job).await.unwrap();
     assert_eq!((record.state, record.finished_ms, &record.summary[..]), (JobState::Completed, Some(77), &b"1.5 s"[..]));
 
@@ -118,7 +121,7 @@ pub(crate) async fn a_finished_job_takes_nothing_and_tells_all(store: &impl Stor
     assert!(matches!(store.record(late).await, Err(StoreError::Finished(id)) if id == job));
     let append = store.append(job, epoch, 1, items(5..6), Bytes::new()).await;
     assert!(matches!(append, Err(StoreError::Finished(id)) if id == job));
-    let again = store.finish(job, epoch, JobState::Cancelled, Bytes::new(), 78).await;
+    let again = store.finish(job, epoch, JobEnd::new(JobState::Cancelled, 78)).await;
     assert!(matches!(again, Err(StoreError::Finished(id)) if id == job));
 
     assert_eq!(store.tally(job).await.unwrap(), before);
@@ -133,7 +136,7 @@ pub(crate) async fn jobs_are_listed_newest_first(store: &impl Store) {
         ids.push(job.id);
         let claim = store.create(job).await.unwrap();
         if created_ms == 20 {
-            store.finish(claim.job(), claim.epoch(), JobState::FailedFast, Bytes::new(), 40).await.unwrap();
+            store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::FailedFast, 40)).await.unwrap();
         }
     }
     let list = async |filter| -> Vec<JobId> {
@@ -155,7 +158,7 @@ pub(crate) async fn what_is_not_there_is_unknown(store: &impl Store) {
     assert!(unknown(store.seal(job, epoch, Bytes::new()).await.unwrap_err()));
     assert!(unknown(store.record(nothing).await.unwrap_err()));
     assert!(unknown(store.put_attempts(job, epoch, Vec::new()).await.unwrap_err()));
-    assert!(unknown(store.finish(job, epoch, JobState::Completed, Bytes::new(), 0).await.unwrap_err()));
+    assert!(unknown(store.finish(job, epoch, JobEnd::new(JobState::Completed, 0)).await.unwrap_err()));
     assert!(unknown(store.chunks(job).await.unwrap_err()));
     assert!(unknown(store.items(job, 0).await.unwrap_err()));
     assert!(unknown(store.item_names(job, 0, 1).await.unwrap_err()));

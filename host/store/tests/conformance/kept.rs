@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, Epoch, JobId, RunIndex};
 use pigeon_store::{
-    JobCounts, JobFilter, JobState, NewEvent, NewJob, PluginRecord, Retention, ScheduleRecord, Store, StoreError,
-    TokenRecord,
+    JobCounts, JobEnd, JobFilter, JobState, NewEvent, NewJob, PluginRecord, Retention, ScheduleRecord, Store,
+    StoreError, TokenRecord,
 };
 
 use super::{
@@ -39,7 +39,7 @@ pub(crate) async fn plugins_of_jobs_alone_go_with_them(store: &impl Store) {
     let claim = store.create(NewJob { plugin: hidden.digest, ..new_job(1, 1) }).await.unwrap();
     let now = Retention { results: Duration::from_millis(10), ..Retention::default() };
     assert_eq!(store.sweep(DAY_MS, now).await.unwrap().files, 0);
-    store.finish(claim.job(), claim.epoch(), JobState::Cancelled, Bytes::new(), DAY_MS).await.unwrap();
+    store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Cancelled, DAY_MS)).await.unwrap();
     drop(claim);
     let swept = store.sweep(DAY_MS + 11, now).await.unwrap();
     assert_eq!((swept.jobs.len(), swept.files), (1, 1));
@@ -59,7 +59,7 @@ pub(crate) async fn a_key_names_one_job(store: &impl Store) {
     store.create(new_job(1, 1)).await.unwrap();
 
     // A key is free when its job is kept no longer.
-    store.finish(first.id, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(first.id, claim.epoch(), JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     assert!(matches!(store.create(keyed("a")).await, Err(StoreError::KeyTaken(job)) if job == first.id));
     drop(claim);
     store.delete(first.id).await.unwrap();
@@ -67,7 +67,7 @@ pub(crate) async fn a_key_names_one_job(store: &impl Store) {
     let claim = store.create(second.clone()).await.unwrap();
 
     // However it went.
-    store.finish(second.id, claim.epoch(), JobState::Completed, Bytes::new(), 5).await.unwrap();
+    store.finish(second.id, claim.epoch(), JobEnd::new(JobState::Completed, 5)).await.unwrap();
     drop(claim);
     assert_eq!(store.sweep(6, Retention::default()).await.unwrap().bodies, [second.id]);
     assert!(matches!(store.create(keyed("a")).await, Err(StoreError::KeyTaken(job)) if job == second.id));
@@ -99,7 +99,7 @@ pub(crate) async fn a_job_is_paused_until_it_goes_on(store: &impl Store) {
     assert!(matches!(store.set_paused(job, epoch, false).await, Err(StoreError::StaleEpoch { .. })));
     store.set_paused(job, claim.epoch(), false).await.unwrap();
     store.set_paused(job, claim.epoch(), true).await.unwrap();
-    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     assert!(!store.job(job).await.unwrap().paused, "it is finished");
     assert!(matches!(store.set_paused(job, claim.epoch(), true).await, Err(StoreError::Finished(_))));
 }
@@ -117,9 +117,9 @@ pub(crate) async fn jobs_are_listed_by_what_they_are(store: &impl Store) {
         let (id, epoch) = (claim.job(), claim.epoch());
         match number {
             1 => store.set_paused(id, epoch, true).await.unwrap(),
-            2 => store.finish(id, epoch, JobState::Completed, Bytes::new(), 60).await.unwrap(),
-            3 => store.finish(id, epoch, JobState::Cancelled, Bytes::new(), 60).await.unwrap(),
-            4 => store.finish(id, epoch, JobState::FailedFast, Bytes::new(), 60).await.unwrap(),
+            2 => store.finish(id, epoch, JobEnd::new(JobState::Completed, 60)).await.unwrap(),
+            3 => store.finish(id, epoch, JobEnd::new(JobState::Cancelled, 60)).await.unwrap(),
+            4 => store.finish(id, epoch, JobEnd::new(JobState::FailedFast, 60)).await.unwrap(),
             _ => {}
         }
     }
@@ -159,12 +159,12 @@ pub(crate) async fn jobs_are_counted_as_they_change(store: &impl Store) {
     }
     store.set_paused(job, epoch, false).await.unwrap();
     store.record(batch(&claim, "a", [outcome(0), outcome(1)])).await.unwrap();
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Completed, 5)).await.unwrap();
     assert_eq!(counts().await, JobCounts { completed: 1, ..none });
     assert_eq!(store.take_back(job, epoch, vec![RunIndex(0)]).await.unwrap(), 1);
     assert_eq!(counts().await, JobCounts { active: 1, ..none });
     store.set_paused(job, epoch, true).await.unwrap();
-    store.finish(job, epoch, JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     assert_eq!(counts().await, JobCounts { cancelled: 1, ..none });
     drop(claim);
     assert_eq!(store.sweep(6, Retention::default()).await.unwrap().bodies, [job]);
@@ -173,7 +173,7 @@ pub(crate) async fn jobs_are_counted_as_they_change(store: &impl Store) {
     assert_eq!(counts().await, none);
 
     let other = store.create(new_job(1, 1)).await.unwrap();
-    store.finish(other.job(), other.epoch(), JobState::FailedFast, Bytes::new(), 5).await.unwrap();
+    store.finish(other.job(), other.epoch(), JobEnd::new(JobState::FailedFast, 5)).await.unwrap();
     drop(other);
     assert_eq!(counts().await, JobCounts { failed_fast: 1, ..none });
     assert_eq!(store.sweep(9 * DAY_MS, Retention::default()).await.unwrap().jobs.len(), 1);
@@ -186,7 +186,7 @@ pub(crate) async fn a_list_goes_on_behind_a_job_that_is_no_more(store: &impl Sto
         let id = JobId::new();
         let made_ms = id.to_bytes().iter().take(6).fold(0, |ms, byte| ms << 8 | u64::from(*byte));
         let claim = store.create(NewJob { id, created_ms: made_ms, ..new_job(1, 1) }).await.unwrap();
-        store.finish(id, claim.epoch(), JobState::Completed, Bytes::new(), made_ms).await.unwrap();
+        store.finish(id, claim.epoch(), JobEnd::new(JobState::Completed, made_ms)).await.unwrap();
         ids.push(id);
         // The ids of the three differ in their first six bytes.
         while JobId::new().to_bytes()[..6] == id.to_bytes()[..6] {
@@ -210,7 +210,7 @@ pub(crate) async fn a_job_is_deleted_at_once(store: &impl Store) {
     drop(claim);
     assert!(matches!(store.delete(job).await, Err(StoreError::NotFinished(id)) if id == job));
     let claim = store.claim(job).await.unwrap();
-    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     drop(claim);
     store.delete(job).await.unwrap();
     let unknown = |error| matches!(error, StoreError::UnknownJob(id) if id == job);
@@ -282,8 +282,8 @@ pub(crate) async fn a_change_is_told_with_itself_or_not_at_all(store: &impl Stor
     telling("nothing").forget_dead(job, vec![RunIndex(0)]).await.unwrap();
     telling("nothing").take_back(job, epoch, vec![RunIndex(1)]).await.unwrap();
     telling("taken back").take_back(job, epoch, vec![RunIndex(0)]).await.unwrap();
-    telling("ended").finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap();
-    telling("refused").finish(job, epoch, JobState::Completed, Bytes::new(), 5).await.unwrap_err();
+    telling("ended").finish(job, epoch, JobEnd::new(JobState::Completed, 5)).await.unwrap();
+    telling("refused").finish(job, epoch, JobEnd::new(JobState::Completed, 5)).await.unwrap_err();
     telling("published").put_plugin(plugin.0, plugin.1).await.unwrap();
     telling("nothing").remove_token("none").await.unwrap();
     drop(claim);

@@ -37,6 +37,7 @@ macro_rules! suite {
             what_landed_is_told_in_order,
             a_run_keeps_its_first_outcome,
             a_tally_counts_by_worker_and_group,
+            last_outcomes_and_the_end_are_one_step,
             groups_are_bounded,
             attempts_are_remembered_until_there_is_an_outcome,
             a_finished_job_takes_nothing_and_tells_all,

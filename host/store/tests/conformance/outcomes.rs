@@ -4,7 +4,7 @@ use std::iter;
 
 use bytes::Bytes;
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
-use pigeon_store::{Attempts, MAX_GROUPS, OutcomeRow, Store};
+use pigeon_store::{Attempts, JobEnd, JobState, MAX_GROUPS, OutcomeRow, Store, StoreError};
 
 use super::made::{all_results, batch, failed, items, new_job, outcome};
 
@@ -125,4 +125,30 @@ pub(crate) async fn attempts_are_remembered_until_there_is_an_outcome(store: &im
     let progress = store.progress(job).await.unwrap();
     assert!(progress.done.into_iter().eq(iter::once(3..4)));
     assert_eq!(progress.attempts, [(RunIndex(2), attempts(0, 1)), (RunIndex(9), attempts(2, 1))]);
+}
+
+pub(crate) async fn last_outcomes_and_the_end_are_one_step(store: &impl Store) {
+    let claim = store.create(new_job(1, 1)).await.unwrap();
+    let (job, epoch) = (claim.job(), claim.epoch());
+    store.put_worked(job, epoch, 40).await.unwrap();
+    store.record(batch(&claim, "a", [outcome(0)])).await.unwrap();
+    let end = JobEnd { summary: Bytes::from_static(b"all"), worked_ms: 50, ..JobEnd::new(JobState::Completed, 77) };
+    let last = store.record_last(batch(&claim, "b", [0, 1].map(outcome)), end.clone()).await.unwrap();
+    assert_eq!((last.recorded, last.refused), (1, vec![RunIndex(0)]));
+    let record = store.job(job).await.unwrap();
+    assert_eq!((record.state, record.finished_ms, record.worked_ms), (JobState::Completed, Some(77), 50));
+    assert_eq!(record.summary, Bytes::from_static(b"all"));
+    assert_eq!(all_results(store, job, 9).await, [0, 1].map(outcome));
+    // Neither where it has ended.
+    let late = store.record_last(batch(&claim, "b", [outcome(2)]), end.clone()).await;
+    assert!(matches!(late, Err(StoreError::Finished(_))), "{late:?}");
+    assert_eq!(all_results(store, job, 9).await.len(), 2);
+    // An older owner does neither.
+    let other = store.create(new_job(1, 1)).await.unwrap();
+    let stale = batch(&other, "a", [outcome(0)]);
+    drop(other);
+    let newer = store.claim(stale.job).await.unwrap();
+    assert!(matches!(store.record_last(stale, end).await, Err(StoreError::StaleEpoch { .. })));
+    assert_eq!(store.job(newer.job()).await.unwrap().state, JobState::Active);
+    assert_eq!(all_results(store, newer.job(), 9).await, []);
 }

@@ -18,8 +18,8 @@ use pigeon_protocol::{
     outcome::Verdict,
 };
 use pigeon_store::{
-    Access, Backup, ItemsBuilder, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob, Options, Retention, SqliteStore,
-    Store, StoreError, TokenRecord, restore,
+    Access, Backup, ItemsBuilder, JobEnd, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob, Options, Retention,
+    SqliteStore, Store, StoreError, TokenRecord, restore,
 };
 
 use crate::{
@@ -68,7 +68,7 @@ async fn what_is_restored_is_what_was_there() {
     let backup = store.backup(vec![PathBuf::from("ca"), PathBuf::from("not-there")]).await.unwrap();
     // What comes later is not in it, though files of it have grown; what goes later is.
     store.append(job, epoch, 2, items(10..19), Bytes::new()).await.unwrap();
-    store.finish(job, epoch, JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     drop(claim);
     store.delete(job).await.unwrap();
     store.sweep(99, Retention::default()).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_backup_is_of_one_moment_while_others_write_and_sweep() {
             while !stop.load(Ordering::SeqCst) {
                 let claim = store.create(new_job(1, 1)).await.unwrap();
                 store.append(claim.job(), claim.epoch(), 0, items(0..9), Bytes::new()).await.unwrap();
-                store.finish(claim.job(), claim.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+                store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
                 drop(claim);
                 store.sweep(2, Retention::default()).await.unwrap();
             }

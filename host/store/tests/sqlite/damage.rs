@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use pigeon_protocol::id::{Digest, JobId, RunIndex};
 use pigeon_store::{
-    DeadQuery, ItemsBuilder, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob, Result, Retention, SqliteStore, Store,
-    StoreError, TokenRecord,
+    DeadQuery, ItemsBuilder, JobEnd, JobFilter, JobState, LARGE_ITEM, NewEvent, NewJob, Result, Retention, SqliteStore,
+    Store, StoreError, TokenRecord,
 };
 use tempfile::TempDir;
 
@@ -123,7 +123,7 @@ async fn items_whose_file_was_cut_are_missed_and_all_others_are_there() {
     // What has no file at all is missed as well, and the job can go.
     fs::remove_file(&file).unwrap();
     missing(0).await;
-    store.finish(job, claim.epoch(), JobState::Cancelled, Bytes::new(), 5).await.unwrap();
+    store.finish(job, claim.epoch(), JobEnd::new(JobState::Cancelled, 5)).await.unwrap();
     drop(claim);
     store.delete(job).await.unwrap();
     assert!(!file.parent().unwrap().exists());
@@ -262,7 +262,7 @@ async fn use_all(store: &SqliteStore, job: JobId) -> usize {
             see(store.append(job, epoch, 3, items(30..33), Bytes::new()).await.map(drop));
             see(store.record(batch(&claim, "b", (20..60).map(row))).await.map(drop));
             see(store.take_back(job, epoch, (0..60).map(RunIndex).collect()).await.map(drop));
-            see(store.finish(job, epoch, JobState::Completed, Bytes::new(), 5).await);
+            see(store.finish(job, epoch, JobEnd::new(JobState::Completed, 5)).await);
         }
         Err(error) => see(Err(error)),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use pigeon_protocol::{id::RunIndex, outcome::Verdict};
-use pigeon_store::{Claim, DeadQuery, JobState, SqliteStore, Store, StoreError};
+use pigeon_store::{Claim, DeadQuery, JobEnd, JobState, SqliteStore, Store, StoreError};
 use proptest::prelude::*;
 
 use crate::{
@@ -74,7 +74,7 @@ async fn follow(steps: Vec<Step>) {
                 assert_eq!(forgotten, runs.iter().filter(|run| model.dead.remove(run)).count() as u64);
             }
             Step::Finish => {
-                let done = store.finish(job, claim.epoch(), JobState::Completed, Bytes::new(), 1).await;
+                let done = store.finish(job, claim.epoch(), JobEnd::new(JobState::Completed, 1)).await;
                 assert_eq!(done.is_err(), model.finished);
                 model.finished = true;
             }
@@ -97,7 +97,7 @@ async fn follow(steps: Vec<Step>) {
     // Another process reads from disk what this one has in memory.
     compare(&reopen(dir.path()), &claim, &mut model).await;
     if !model.finished {
-        store.finish(job, claim.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+        store.finish(job, claim.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
         model.finished = true;
         compare(&store, &claim, &mut model).await;
     }

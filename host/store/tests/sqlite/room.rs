@@ -7,7 +7,9 @@ use std::sync::{
 
 use bytes::Bytes;
 use pigeon_protocol::id::{JobId, RunIndex};
-use pigeon_store::{ItemsBuilder, JobState, LARGE_ITEM, NewEvent, Options, Retention, SqliteStore, Store, StoreError};
+use pigeon_store::{
+    ItemsBuilder, JobEnd, JobState, LARGE_ITEM, NewEvent, Options, Retention, SqliteStore, Store, StoreError,
+};
 
 use crate::{
     conformance::made::{batch, items, new_job, outcome},
@@ -26,7 +28,7 @@ async fn what_was_swept_makes_the_file_smaller() {
     for seq in 0..20 {
         store.append(claim.job(), claim.epoch(), seq, chunk.clone(), Bytes::new()).await.unwrap();
     }
-    store.finish(claim.job(), claim.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+    store.finish(claim.job(), claim.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
     drop(claim);
     let swept = store.sweep(2, Default::default()).await.unwrap();
     assert!(swept.freed > 20 << 20, "{swept:?}");
@@ -51,7 +53,7 @@ async fn files_of_items_go_with_their_job_and_no_sooner() {
     let stray = pigeon_protocol::id::JobId::new();
     std::fs::create_dir_all(spooled(stray)).unwrap();
     std::fs::write(spooled(stray).join("1"), [7; 4096]).unwrap();
-    store.finish(over.job(), over.epoch(), JobState::Completed, Bytes::new(), 1).await.unwrap();
+    store.finish(over.job(), over.epoch(), JobEnd::new(JobState::Completed, 1)).await.unwrap();
     let over_job = over.job();
     drop(over);
 
@@ -84,7 +86,7 @@ async fn finished(store: &SqliteStore, finished_ms: u64, large: bool) -> JobId {
     }
     store.append(job, epoch, 0, builder.take(), Bytes::new()).await.unwrap();
     store.record(batch(&claim, "a", [outcome(0)])).await.unwrap();
-    store.finish(job, epoch, JobState::Completed, Bytes::new(), finished_ms).await.unwrap();
+    store.finish(job, epoch, JobEnd::new(JobState::Completed, finished_ms)).await.unwrap();
     job
 }
 
