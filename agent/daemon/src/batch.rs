@@ -34,6 +34,8 @@ use crate::{
 
 /// A batch, as it came.
 struct Batch {
+    /// Its job, where it came with that.
+    job: Option<Arc<JobEntry>>,
     /// Sorted by index.
     items: Vec<(u64, Item)>,
     runs: Vec<RunRange>,
@@ -62,8 +64,9 @@ pub(crate) async fn serve<L: Lanes>(
 ) {
     let mut reader = Reader::new(recv, MAX_FRAME);
     let served = async {
-        let (lease, batch) = receive(&mut reader, &shared.buffers).await?;
+        let (lease, mut batch) = receive(&mut reader, &shared.buffers).await?;
         let job = JobId::from_slice(&lease.job).ok_or(BatchError::Bound("a job's id"))?;
+        batch.job = lease.context.and_then(|context| shared.jobs.learn(job, context));
         let key = (LeaseId(lease.lease), Fence(lease.fence));
         let lane = shared.outbox.open(key, job, shared.cancel.child_token()).ok_or(BatchError::Twice)?;
         shared.runners.spawn(run(Arc::clone(&shared), hub.clone(), Arc::clone(&lane), batch, guard));
@@ -147,7 +150,7 @@ async fn receive(reader: &mut Reader, buffers: &Buffers) -> Result<(Lease, Batch
     reader.raw(sizes, &mut buffer).await?;
     let items = slice(std::mem::take(&mut lease.items), buffers.share(buffer));
     let runs = std::mem::take(&mut lease.runs);
-    Ok((lease, Batch { items, runs }))
+    Ok((lease, Batch { job: None, items, runs }))
 }
 
 /// The bounds, checked before any room is made. Answers the sum of the bodies' sizes.
@@ -237,9 +240,13 @@ async fn run<L: Lanes>(
     drop(guard);
 }
 
-async fn make<L: Lanes>(shared: &Shared<L>, hub: &quinn::Connection, lane: &Arc<Lane>, batch: Batch) {
+async fn make<L: Lanes>(shared: &Shared<L>, hub: &quinn::Connection, lane: &Arc<Lane>, mut batch: Batch) {
+    let known = batch.job.take();
     let prepared = async {
-        let job = shared.jobs.need(hub, lane.job).await?;
+        let job = match known {
+            Some(job) => job,
+            None => shared.jobs.need(hub, lane.job).await?,
+        };
         let trusted = &shared.config.identity.trusted_keys;
         let plugin = shared.plugins.need(hub, &shared.lanes, trusted, job.plugin).await;
         let plugin = plugin.map_err(|error| match error {

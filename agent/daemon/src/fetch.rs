@@ -11,7 +11,7 @@ use pigeon_protocol::{
     frame::{self, FrameError},
     id::{Digest, JobId, Shape},
     limits::{MAX_COMPONENT, MAX_FRAME, MAX_OPTIONS},
-    message::{FetchJob, FetchPlugin, JobContext, PluginHead, Request, request::Ask},
+    message::{FetchJob, FetchPlugin, JobContext, OptionSize, PluginHead, Request, request::Ask},
 };
 use pigeon_runtime::Job;
 use tokio::time::{Instant, timeout};
@@ -94,13 +94,27 @@ impl Jobs {
             return Ok(entry);
         }
         let entry = timeout(PATIENCE, fetch_job(hub, job)).await.map_err(|_| FetchError::Unreachable)??;
+        Ok(self.keep(job, entry))
+    }
+
+    /// A job's context that came with a lease. Nothing if it is no good: then it is asked for, and found wanting.
+    pub(crate) fn learn(&self, job: JobId, context: JobContext) -> Option<Arc<JobEntry>> {
+        if let Some(entry) = self.lookup(job) {
+            return Some(entry);
+        }
+        let option = |option: &OptionSize| Some((option.key.clone(), option.value.clone()?));
+        let options = context.options.iter().map(option).collect::<Option<_>>()?;
+        Some(self.keep(job, entry(&context, options).ok()?))
+    }
+
+    fn keep(&self, job: JobId, entry: JobEntry) -> Arc<JobEntry> {
         let entry = Arc::new(entry);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= JOBS {
             known.remove(0);
         }
         known.push((job, Arc::clone(&entry)));
-        Ok(entry)
+        entry
     }
 }
 
@@ -131,12 +145,16 @@ async fn fetch_job(hub: &quinn::Connection, job: JobId) -> Result<JobEntry, Fetc
             .map_err(|_| FetchError::Bad(format!("the option {:?} is not UTF-8", option.key)))?;
         options.push((option.key.clone(), value));
     }
+    entry(&context, options)
+}
+
+fn entry(context: &JobContext, options: Vec<(String, String)>) -> Result<JobEntry, FetchError> {
     Ok(JobEntry {
         plugin: Digest::from_slice(&context.plugin)
             .ok_or_else(|| FetchError::Bad("the job names no plugin".to_owned()))?,
         seed: context.seed,
         shape: Shape { places: context.places.max(1), iterations: context.iterations.max(1) },
-        job: Arc::new(convert::job(&context, options)),
+        job: Arc::new(convert::job(context, options)),
     })
 }
 

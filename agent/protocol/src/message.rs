@@ -217,7 +217,7 @@ pub struct Lease {
     /// Its fence.
     #[prost(uint64, tag = "2")]
     pub fence: u64,
-    /// The job, 16 bytes. What it is the agent asks once, with [`FetchJob`].
+    /// The job, 16 bytes. What it is the agent asks once, with [`FetchJob`], unless that is said here.
     #[prost(bytes = "vec", tag = "3")]
     pub job: Vec<u8>,
     /// Each item that the batch needs, once.
@@ -233,6 +233,10 @@ pub struct Lease {
     /// items have long ids is not bound by the length of a message.
     #[prost(bool, tag = "7")]
     pub more: bool,
+    /// What the job's runs have in common, with the values of its options, where all that is short: so that a job of a single
+    /// run does not take an answer more than its lease. An older hub says nothing here.
+    #[prost(message, optional, tag = "8")]
+    pub context: Option<JobContext>,
 }
 
 /// Runs `first`, `first + 1`, ... `first + count - 1`.
@@ -361,7 +365,7 @@ pub struct JobContext {
     pub grants: Vec<String>,
 }
 
-/// An option whose value follows.
+/// An option, whose value follows.
 #[derive(Clone, PartialEq, Message)]
 pub struct OptionSize {
     /// Its key.
@@ -370,6 +374,9 @@ pub struct OptionSize {
     /// Length of its value, in bytes of UTF-8.
     #[prost(uint64, tag = "2")]
     pub size: u64,
+    /// Its value, within a lease: nothing follows there.
+    #[prost(string, optional, tag = "3")]
+    pub value: Option<String>,
 }
 
 /// Bounds of a run. Zero means the agent's own default.

@@ -57,6 +57,20 @@ fn signed() -> SignedManifest {
     SignedManifest { manifest: vec![1, 2, 3].into(), signature: vec![4; 64], public_key: vec![5; 32] }
 }
 
+fn context() -> JobContext {
+    JobContext {
+        known: true,
+        plugin: vec![8; 32],
+        seed: 42,
+        clock_ns: Some(-1),
+        limits: Some(Limits { cpu_ms: 1, wall_ms: 2, memory: 3, output: 4, log: 5, fuel: 6 }),
+        options: vec![OptionSize { key: "schema".into(), size: 1000, value: None }],
+        places: 3,
+        iterations: 5,
+        grants: vec!["llm=codellama:7b".into()],
+    }
+}
+
 fn invalid() -> Outcome {
     let place = Place { line: Some(3), column: Some(7), offset: Some(42), pointer: Some("/a/0".into()) };
     let finding = |severity, place| Finding {
@@ -149,8 +163,12 @@ fn the_batch_stream() {
         runs: vec![RunRange { first: 0, count: 10 }],
         attempt: 2,
         more: false,
+        context: None,
     };
     golden("lease-more", Lease { more: true, ..lease.clone() });
+    let option = OptionSize { key: "schema".into(), size: 2, value: Some("{}".into()) };
+    let context = JobContext { options: vec![option], ..context() };
+    golden("lease-context", Lease { context: Some(context), ..lease.clone() });
     golden("lease", lease);
     golden("from-batch", FromBatch { outcomes: vec![invalid(), failed(), valid(8)], end: true, begun: vec![9, 300] });
     golden("recorded", Recorded { count: 5000, refused: 0 });
@@ -163,18 +181,7 @@ fn requests_and_answers() {
     golden("request-plugin", ask(request::Ask::Plugin(FetchPlugin { digest: vec![8; 32], offset: 4096 })));
     golden("plugin-head", PluginHead { signed: Some(signed()), size: 300_000 });
     golden("request-job", ask(request::Ask::Job(FetchJob { job: sixteen() })));
-    let context = JobContext {
-        known: true,
-        plugin: vec![8; 32],
-        seed: 42,
-        clock_ns: Some(-1),
-        limits: Some(Limits { cpu_ms: 1, wall_ms: 2, memory: 3, output: 4, log: 5, fuel: 6 }),
-        options: vec![OptionSize { key: "schema".into(), size: 1000 }],
-        places: 3,
-        iterations: 5,
-        grants: vec!["llm=codellama:7b".into()],
-    };
-    golden("job-context", context);
+    golden("job-context", context());
     golden("request-deliver", ask(request::Ask::Deliver(Deliver { lease: 5, fence: 6, job: sixteen() })));
 }
 

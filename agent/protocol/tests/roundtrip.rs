@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pigeon_protocol::{
     frame::{self, Decoder},
-    message::{FromBatch, Lease, LeasedItems, Request, RunRange, ToAgent, ToHub},
+    message::{FromBatch, JobContext, Lease, LeasedItems, OptionSize, Request, RunRange, ToAgent, ToHub},
     outcome::{Answer, Counts, Failure, Finding, Judgement, Outcome, Place},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -51,11 +51,16 @@ proptest! {
     }
 
     #[test]
-    fn leases(lease: u64, fence: u64, items: Vec<(u64, String, Vec<u32>, Vec<u64>)>, ranges: Vec<(u64, u64)>, attempt: u32, more: bool) {
+    fn leases(lease: u64, fence: u64, items: Vec<(u64, String, Vec<u32>, Vec<u64>)>, ranges: Vec<(u64, u64)>, attempt: u32, more: bool, options: Option<Vec<(String, String)>>) {
         let items = items.into_iter();
         let items = items.map(|(first, ids, id_sizes, sizes)| LeasedItems { first, ids, id_sizes, sizes }).collect();
         let runs = ranges.into_iter().map(|(first, count)| RunRange { first, count }).collect();
-        let message = Lease { lease, fence, job: vec![7; 16], items, runs, attempt, more };
+        let option = |(key, value): (String, String)| OptionSize { key, size: value.len() as u64, value: Some(value) };
+        let context = options.map(|options| JobContext {
+            options: options.into_iter().map(option).collect(),
+            ..JobContext::default()
+        });
+        let message = Lease { lease, fence, job: vec![7; 16], items, runs, attempt, more, context };
         prop_assert_eq!(read(frame::encode(&message).unwrap()), Some(message));
     }
 

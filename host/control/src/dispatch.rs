@@ -64,7 +64,7 @@ impl Needed {
     }
 
     /// The order, once all is at hand.
-    pub(crate) fn order(&self, grant: Grant) -> LeaseOrder {
+    pub(crate) fn order(&self, job: Option<&Job>, grant: Grant) -> LeaseOrder {
         let mut items = Vec::new();
         let mut bodies: Vec<Bytes> = Vec::new();
         for (first, last) in &self.ranges {
@@ -87,6 +87,7 @@ impl Needed {
             fence: grant.fence,
             job: grant.job,
             attempt: grant.attempt,
+            context: job.map(Job::answer),
             items,
             runs: grant.runs,
             bodies,

@@ -322,7 +322,7 @@ impl Owner {
             pigeon_api::Work::One { workers, .. } => Some(workers),
             pigeon_api::Work::Many { workers, .. } => workers,
         };
-        let sealed = job.pulse().borrow().progress.sealed;
+        let sealed = job.now().progress.sealed;
         self.scheduler.admit(
             now,
             scheduler::JobAdmitted {
@@ -447,7 +447,8 @@ impl Owner {
     fn send(&mut self, needed: &Needed, grant: Grant) {
         let (session, lease, fence) = (grant.session, grant.lease, grant.fence);
         let job = grant.job;
-        let Err(error) = self.tools.hub.lease(session, needed.order(grant)) else { return };
+        let owned = self.jobs.get(&job).map(|owned| &*owned.job);
+        let Err(error) = self.tools.hub.lease(session, needed.order(owned, grant)) else { return };
         tracing::debug!(lease = lease.0, %error, "a lease was not sent");
         let now = self.now();
         self.scheduler.unsent(now, session, lease, fence);

@@ -156,6 +156,7 @@ async fn bench() {
             fence: Fence(lease),
             job: JobId::from_bytes([1; 16]),
             attempt: 1,
+            context: None,
             items: vec![items],
             runs: vec![RunRange { first, count: BATCH }],
             bodies: vec![body.clone()],

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use pigeon_protocol::{
     close, frame,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
-    message::{Lease, LeasedItems},
+    message::{JobContext, Lease, LeasedItems, OptionSize},
 };
 use prost::Message as _;
 use quinn::SendStream;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     collect::{About, CollectError, Context, collect},
-    handler::{HubEvent, LeaseError, LeaseOrder},
+    handler::{HubEvent, JobAnswer, LeaseError, LeaseOrder},
     offence::Offence,
     transport::{Reader, code},
 };
@@ -28,6 +28,9 @@ const SMALL: usize = 64 << 10;
 
 /// Encoded items in one [`Lease`] message, at most: with room for ids of some KiB, below [`MAX_FRAME`].
 const HEAD: usize = MAX_FRAME / 2;
+
+/// A job's context goes with each of its leases if it has at most so many bytes.
+const SHORT: usize = 1 << 10;
 
 /// How often it is looked whether the agent is waited for, in the time that it has.
 const LOOKS: u32 = 16;
@@ -153,6 +156,8 @@ async fn write(send: &mut SendStream, mut order: LeaseOrder) -> Result<(), quinn
 /// The lease as one message, or several where its items' ids are long.
 fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     let mut frames = BytesMut::new();
+    let context = order.context.as_deref().filter(|answer| answer.bytes() <= SHORT).map(within);
+    let mut size = context.as_ref().map_or(0, prost::Message::encoded_len);
     let mut head = Lease {
         lease: order.lease.0,
         fence: order.fence.0,
@@ -161,8 +166,8 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
         runs: Vec::new(),
         items: Vec::new(),
         more: true,
+        context,
     };
-    let mut size = 0;
     let mut flush = |head: &mut Lease| {
         // `check` has seen to it that no part is too long.
         if let Err(error) = frame::encode_into(head, &mut frames) {
@@ -170,6 +175,7 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
         }
         head.items.clear();
         head.runs.clear();
+        head.context = None;
     };
     for mut items in std::mem::take(&mut order.items) {
         while let Some(rest) = items.split_for(HEAD.saturating_sub(size)) {
@@ -192,6 +198,18 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     head.more = false;
     flush(&mut head);
     vec![frames.freeze()]
+}
+
+/// A job's context, as it goes with a lease.
+fn within(answer: &JobAnswer) -> JobContext {
+    let mut context = answer.context.clone();
+    let option = |(key, value): &(String, String)| OptionSize {
+        key: key.clone(),
+        size: value.len() as u64,
+        value: Some(value.clone()),
+    };
+    (context.known, context.options) = (true, answer.options.iter().map(option).collect());
+    context
 }
 
 /// Small neighbours copied together, large pieces left as they are.

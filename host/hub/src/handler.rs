@@ -1,6 +1,6 @@
 //! What the hub tells control, and what control orders of it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -233,6 +233,8 @@ pub struct LeaseOrder {
     pub job: JobId,
     /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// What the job's runs have in common, if it is at hand: where that is short it goes with the lease.
+    pub context: Option<Arc<JobAnswer>>,
     /// Each item that the runs need, once, with the size of its body.
     pub items: Vec<LeasedItems>,
     /// The runs.
@@ -271,4 +273,12 @@ pub struct JobAnswer {
     pub context: JobContext,
     /// The job's options.
     pub options: Vec<(String, String)>,
+}
+
+impl JobAnswer {
+    /// About how many bytes of text there are in it.
+    pub(crate) fn bytes(&self) -> usize {
+        let grants = self.context.grants.iter().map(String::len);
+        grants.chain(self.options.iter().map(|(key, value)| key.len() + value.len())).sum()
+    }
 }

@@ -102,7 +102,7 @@ async fn job(context: &Context, job: &[u8]) -> Result<Vec<Bytes>, CollectError> 
     context.known = true;
     context.options.clear();
     for (key, value) in answer.options {
-        context.options.push(OptionSize { key, size: value.len() as u64 });
+        context.options.push(OptionSize { key, size: value.len() as u64, value: None });
         values.push(Bytes::from(value));
     }
     let mut pieces = vec![encode(&context)?];

@@ -211,6 +211,11 @@ impl Scheduler {
         QueueView { runs, leases: self.leases.len() }
     }
 
+    /// How a job ended, if it has, and is owned here still.
+    pub fn end_of(&self, id: JobId) -> Option<crate::End> {
+        self.jobs.get(&id)?.finished
+    }
+
     /// The runs of a job that have a recorded outcome.
     pub fn done(&self, job: JobId) -> Option<&RunSet> {
         self.jobs.get(&job).map(|job| job.work.done())

@@ -45,7 +45,7 @@ fn runs_find_their_items_whatever_the_order() {
     lease.items = vec![stretch(2, &[1]), stretch(0, &[3, 2])];
     let items = slice(lease.items, Bytes::from_static(b"acccbb"));
     assert_eq!(items.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1, 2]);
-    let runs = runs(Batch { items, runs: lease.runs }, &job(1, 4));
+    let runs = runs(Batch { job: None, items, runs: lease.runs }, &job(1, 4));
     let seen: Vec<_> = runs.iter().map(|run| (run.index, &*run.item.id, &run.item.body[..], run.iteration)).collect();
     // The bodies came in the order of the message: item 2 is "a", item 0 "ccc", item 1 "bb".
     assert_eq!(seen.len(), 8);
@@ -59,5 +59,5 @@ fn runs_find_their_items_whatever_the_order() {
 fn a_run_without_its_item_is_left_out() {
     let lease = lease(&[1], &[(0, 3)]);
     let items = slice(lease.items, Bytes::from_static(b"a"));
-    assert_eq!(runs(Batch { items, runs: lease.runs }, &job(1, 1)).len(), 1);
+    assert_eq!(runs(Batch { job: None, items, runs: lease.runs }, &job(1, 1)).len(), 1);
 }

@@ -52,8 +52,10 @@ pub(crate) struct Job {
     /// whoever takes it up sees each chunk once.
     gate: RwLock<()>,
     canceller: OnceLock<String>,
+    answer: OnceLock<Arc<JobAnswer>>,
     pulse: watch::Sender<Pulse>,
-    notes: broadcast::Sender<String>,
+    /// Made for the first who listens: most jobs are listened to by nobody.
+    notes: OnceLock<broadcast::Sender<String>>,
 }
 
 /// How far a job is, for those who wait.
@@ -70,6 +72,24 @@ pub(crate) struct Pulse {
     pub(crate) ended: Option<JobState>,
     /// The machinery failed.
     pub(crate) broken: Option<Arc<ApiError>>,
+}
+
+impl Pulse {
+    /// Whether somebody works at it.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.ended.is_none() && self.broken.is_none()
+    }
+}
+
+/// How far a job is with so many more outcomes of each verdict.
+pub(crate) fn counted(progress: Progress, verdicts: [u64; 3]) -> Progress {
+    Progress {
+        valid: progress.valid + verdicts[Verdict::Valid as usize],
+        invalid: progress.invalid + verdicts[Verdict::Invalid as usize],
+        failures: progress.failures + verdicts[Verdict::Failure as usize],
+        done: progress.done + verdicts.iter().sum::<u64>(),
+        ..progress
+    }
 }
 
 /// Chunks, and the bodies of those that will be leased next.
@@ -102,8 +122,9 @@ impl Job {
             reading: tokio::sync::Mutex::default(),
             gate: RwLock::default(),
             canceller: OnceLock::new(),
+            answer: OnceLock::new(),
             pulse: watch::Sender::new(Pulse { ended: Some(JobState::Interrupted), ..Pulse::default() }),
-            notes: broadcast::Sender::new(NOTES),
+            notes: OnceLock::new(),
         }
     }
 
@@ -136,8 +157,7 @@ impl Job {
 
     /// Whether somebody works at it: it was begun, and has neither ended nor broken.
     pub(crate) fn is_at_work(&self) -> bool {
-        let pulse = self.pulse.borrow();
-        pulse.ended.is_none() && pulse.broken.is_none()
+        self.now().is_at_work()
     }
 
     /// Whether nothing of it is under way any more, for now or for good.
@@ -176,6 +196,16 @@ impl Job {
         self.worked().rest(rests, Instant::now())
     }
 
+    /// It waits for agents, and was not worked at since it began or last rested.
+    pub(crate) fn waited(&self) {
+        self.worked().since = None;
+    }
+
+    /// How far it is now.
+    pub(crate) fn now(&self) -> watch::Ref<'_, Pulse> {
+        self.pulse.borrow()
+    }
+
     /// How far it is, now and from now on.
     pub(crate) fn pulse(&self) -> watch::Receiver<Pulse> {
         self.pulse.subscribe()
@@ -190,11 +220,7 @@ impl Job {
     pub(crate) fn recorded(&self, verdicts: [u64; 3], judged: u64) {
         self.change(|pulse| {
             pulse.backlog = pulse.backlog.saturating_sub(judged);
-            let progress = &mut pulse.progress;
-            progress.valid += verdicts[Verdict::Valid as usize];
-            progress.invalid += verdicts[Verdict::Invalid as usize];
-            progress.failures += verdicts[Verdict::Failure as usize];
-            progress.done += verdicts.iter().sum::<u64>();
+            pulse.progress = counted(pulse.progress, verdicts);
         });
     }
 
@@ -222,12 +248,14 @@ impl Job {
 
     /// What people may want to know, from now on.
     pub(crate) fn notes(&self) -> broadcast::Receiver<String> {
-        self.notes.subscribe()
+        self.notes.get_or_init(|| broadcast::Sender::new(NOTES)).subscribe()
     }
 
     /// Tell people something. Nobody may be listening.
     pub(crate) fn note(&self, note: String) {
-        let _ = self.notes.send(note);
+        if let Some(notes) = self.notes.get() {
+            let _ = notes.send(note);
+        }
     }
 
     /// A chunk is on disk, with so many bytes to judge; keep its bodies at hand if there is room.
@@ -281,7 +309,11 @@ impl Job {
     }
 
     /// What agents are told that its runs have in common.
-    pub(crate) fn answer(&self) -> JobAnswer {
+    pub(crate) fn answer(&self) -> Arc<JobAnswer> {
+        self.answer.get_or_init(|| Arc::new(self.make_answer())).clone()
+    }
+
+    fn make_answer(&self) -> JobAnswer {
         let limits = self.request.limits;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let context = JobContext {

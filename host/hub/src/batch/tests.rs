@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use pigeon_protocol::{
     frame::Decoder,
     id::{Fence, JobId, LeaseId},
@@ -15,6 +17,7 @@ fn order(sizes: &[u64]) -> LeaseOrder {
         fence: Fence(2),
         job: JobId::from_bytes([3; 16]),
         attempt: 1,
+        context: None,
         items: vec![items],
         runs: vec![RunRange { first: 0, count: sizes.len() as u64 }],
         bodies: sizes.iter().map(|&size| Bytes::from(vec![7; size as usize])).collect(),
@@ -35,6 +38,24 @@ proptest! {
 fn thousands_of_small_bodies_become_few_pieces() {
     let joined = join(vec![Bytes::from_static(&[1; 846]); 4957]);
     assert!(joined.len() <= 4957 * 846 / (4 * SMALL) + 2, "{}", joined.len());
+}
+
+#[test]
+fn what_is_short_of_a_jobs_context_goes_with_its_first_head() {
+    for (length, goes) in [(0, true), (SHORT - "key".len(), true), (SHORT, false)] {
+        let mut order = order(&[1]);
+        let options = vec![("key".to_owned(), "v".repeat(length))];
+        let context = JobContext { seed: 7, ..JobContext::default() };
+        order.context = Some(Arc::new(JobAnswer { context, options }));
+        let mut decoder = Decoder::new();
+        decoder.push(heads(&mut order).concat().into());
+        let lease = decoder.message::<Lease>().unwrap().unwrap();
+        assert_eq!(lease.context.is_some(), goes, "{length}");
+        let Some(context) = lease.context else { continue };
+        assert_eq!((context.known, context.seed), (true, 7));
+        let [OptionSize { key, size, value }] = &context.options[..] else { panic!("{context:?}") };
+        assert_eq!((&**key, *size, value.as_ref().map(String::len)), ("key", length as u64, Some(length)));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use bytes::Bytes;
-use pigeon_hub::HubEvent;
+use pigeon_hub::{HubEvent, LeaseOrder};
 use pigeon_protocol::{
     id::{LeaseId, RunIndex},
     outcome::{Cause, Verdict},
@@ -32,6 +32,25 @@ async fn a_batch_goes_out_and_every_outcome_comes_back_once() {
     assert!(landed.iter().all(|landed| landed.fence.0 == 1001 && !landed.kept && landed.session == session));
     assert_eq!(lanes.options.lock().unwrap().get("key").map(String::as_str), Some("välue"));
     agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_told_with_its_lease_is_not_asked_for_and_one_that_is_long_is() {
+    for (value, asked) in [("short".to_owned(), 0), ("long".repeat(1000), 1)] {
+        let host = Host::start().await;
+        let lanes = FakeLanes::default();
+        let agent = host.agent(lanes.clone()).await;
+        let (session, _) = host.control.joined().await;
+        let context = Some(Arc::new(host.control.answer(&value)));
+        host.hub.handle().lease(session, LeaseOrder { context, ..order(1, 0, &bodies([1, 2])) }).unwrap();
+        let landed = host.control.ended(1).await;
+        assert_eq!(landed.iter().map(|landed| landed.outcomes.len()).sum::<usize>(), 2);
+        assert_eq!(host.control.job_asked.load(SeqCst), asked);
+        // Who is asked says something else.
+        let expected = if asked > 0 { "välue" } else { &value };
+        assert_eq!(lanes.options.lock().unwrap().get("key").map(String::as_str), Some(expected));
+        agent.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,7 @@ pub(crate) struct Control {
     /// The one plugin that it has.
     pub(crate) component: Mutex<Bytes>,
     pub(crate) plugin_asked: AtomicUsize,
+    pub(crate) job_asked: AtomicUsize,
     /// How long it takes to let somebody join.
     pub(crate) joining: Mutex<Duration>,
     /// Whether outcomes are recorded as they come.
@@ -91,6 +92,7 @@ impl Control {
             publisher: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(),
             component: Mutex::new(Bytes::from_static(&COMPONENT)),
             plugin_asked: AtomicUsize::new(0),
+            job_asked: AtomicUsize::new(0),
             joining: Mutex::default(),
             records: AtomicBool::new(true),
             refuses: AtomicBool::new(false),
@@ -100,6 +102,17 @@ impl Control {
             models: Mutex::default(),
             recorders: Mutex::default(),
         })
+    }
+
+    /// What is said of the one job, whose one option has this value.
+    pub(crate) fn answer(&self, value: &str) -> JobAnswer {
+        let context = JobContext {
+            plugin: Digest::of(&self.component.lock().unwrap()).as_bytes().to_vec(),
+            places: 1,
+            iterations: 1,
+            ..JobContext::default()
+        };
+        JobAnswer { context, options: vec![("key".into(), value.into())] }
     }
 
     /// Waits until something holds, looking again whenever something was heard.
@@ -220,13 +233,8 @@ impl HubHandler for Control {
     }
 
     async fn job(&self, job: JobId) -> Option<JobAnswer> {
-        let context = JobContext {
-            plugin: Digest::of(&self.component.lock().unwrap()).as_bytes().to_vec(),
-            places: 1,
-            iterations: 1,
-            ..JobContext::default()
-        };
-        (job == job_id()).then(|| JobAnswer { context, options: vec![("key".into(), "välue".into())] })
+        self.job_asked.fetch_add(1, SeqCst);
+        (job == job_id()).then(|| self.answer("välue"))
     }
 
     async fn join(&self, token: Digest, _: Certified) -> Result<(), NotJoined> {
@@ -418,6 +426,7 @@ pub(crate) fn order(lease: u64, first: u64, bodies: &[Bytes]) -> LeaseOrder {
         fence: Fence(lease + 1000),
         job: job_id(),
         attempt: 1,
+        context: None,
         items: vec![items],
         runs: vec![RunRange { first, count: bodies.len() as u64 }],
         bodies: bodies.to_vec(),
