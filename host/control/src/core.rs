@@ -315,7 +315,7 @@ impl Core {
     /// Why nobody works at an interrupted job, if that is because the machinery failed for it.
     pub(crate) fn broken(&self, job: JobId) -> Option<Arc<ApiError>> {
         match self.owned(job) {
-            Some(job) => job.pulse().borrow().broken.clone(),
+            Some(job) => job.now().broken.clone(),
             None => self.left().get(&job).cloned(),
         }
     }
@@ -374,11 +374,11 @@ impl Core {
         }
         self.take_up_left().await;
         for job in self.jobs.all() {
-            let broken = job.pulse().borrow().broken.clone();
+            let broken = job.now().broken.clone();
             let full = |error: &Arc<ApiError>| error.kind == ErrorKind::Exhausted && job.is_at_rest();
             let Some(broken) = broken.filter(full) else { continue };
             let _alone = job.gate().write().await;
-            if job.is_at_work() || job.pulse().borrow().broken.is_none() {
+            if job.is_at_work() || job.now().broken.is_none() {
                 continue;
             }
             // Somebody may have it wait.

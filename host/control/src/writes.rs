@@ -10,7 +10,7 @@ use pigeon_protocol::{
     outcome::{Answer, Outcome, Verdict},
 };
 use pigeon_scheduler::{End, Grant};
-use pigeon_store::{NewEvent, Store, StoreError};
+use pigeon_store::{JobEnd, NewEvent, Store, StoreError};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinSet,
@@ -50,6 +50,8 @@ pub(crate) struct Owned {
     pub(crate) backlog: Backlog,
     /// Whether no agent was at it when its work was last looked at.
     pub(crate) waits: bool,
+    /// Whether one was since it began, or last came to rest.
+    pub(crate) worked: bool,
     journal: Arc<Journal>,
     /// What the log is told with the next write.
     told: Vec<NewEvent>,
@@ -67,6 +69,7 @@ impl Owned {
             end: None,
             taken_back: None,
             waits: false,
+            worked: false,
             journal,
             told: Vec::new(),
             reasons: BTreeSet::new(),
@@ -76,7 +79,7 @@ impl Owned {
 
     /// An agent is at it.
     pub(crate) fn is_worked_at(&mut self) {
-        self.waits = false;
+        (self.waits, self.worked) = (false, true);
         self.job.rest(false);
     }
 
@@ -94,6 +97,11 @@ impl Owned {
         if let Some(reason) = new_reason(deaths, reason) {
             self.told.push(self.entry(EventKind::RunsDead, reason));
         }
+    }
+
+    /// Whether its end may be written with its last outcomes: nothing else of it is under way, and nothing went wrong.
+    pub(crate) fn may_end(&self) -> bool {
+        self.writes == 0 && self.job.is_at_work()
     }
 
     fn entry(&self, kind: EventKind, message: String) -> NewEvent {
@@ -137,8 +145,8 @@ fn in_short(text: &str) -> String {
 
 /// How a task of the owner's ended.
 pub(crate) enum Done {
-    /// A write of the job.
-    Write { job: JobId, verdicts: [u64; 3], judged: u64, result: Result<(), ApiError> },
+    /// A write of the job; its end may be on disk with it.
+    Write { job: JobId, verdicts: [u64; 3], judged: u64, ended: bool, result: Result<(), ApiError> },
     /// The job's end is on disk.
     End { job: JobId, state: JobState, result: Result<(), ApiError> },
     /// Outcomes of the job were taken back, or are not after all.
@@ -149,11 +157,13 @@ pub(crate) enum Done {
     Fetched { job: Arc<Job>, needed: Needed, grant: Grant, result: Result<(), ApiError> },
 }
 
-/// Record outcomes in a task; then their agent may forget them.
+/// Record outcomes in a task; then their agent may forget them. With `end` the job ends, in the same transaction, and the log
+/// tells of it.
 pub(crate) fn write(
     tasks: &mut JoinSet<Done>,
     owned: &mut Owned,
     recording: Recording,
+    end: Option<(JobEnd, NewEvent)>,
     told: Option<(Recorder, OwnedSemaphorePermit)>,
 ) {
     owned.writes += 1;
@@ -162,10 +172,18 @@ pub(crate) fn write(
             owned.died(|| format!("{}: {}", error.code, error.message));
         }
     }
-    let (store, job) = (owned.telling(), owned.job.id);
+    let job = owned.job.id;
+    let (store, end) = match end {
+        Some((end, told)) => (owned.telling_at_last(told), Some(end)),
+        None => (owned.telling(), None),
+    };
+    let ended = end.is_some();
     let Recording { batch, verdicts, judged } = recording;
     tasks.spawn(async move {
-        let result = store.record(batch).await;
+        let result = match end {
+            Some(end) => store.record_last(batch, end).await,
+            None => store.record(batch).await,
+        };
         let result = match result {
             Ok(_) => {
                 if let Some((recorder, _permit)) = told {
@@ -176,7 +194,7 @@ pub(crate) fn write(
             // Dropping the recorder tells the agent to keep them.
             Err(error) => Err(store_error(format!("failed to record outcomes of job {job}"), error)),
         };
-        Done::Write { job, verdicts, judged, result }
+        Done::Write { job, verdicts, judged, ended, result }
     });
 }
 
@@ -201,7 +219,7 @@ pub(crate) fn fail(
         let result = record_failures(telling, &*store, &figures, &job, &failed, &misfits).await;
         let attempted = || format!("failed to record outcomes of job {}", job.id);
         let result = result.map_err(|error| store_error(attempted(), error));
-        Done::Write { job: job.id, verdicts: [0; 3], judged, result }
+        Done::Write { job: job.id, verdicts: [0; 3], judged, ended: false, result }
     });
 }
 
@@ -253,7 +271,7 @@ pub(crate) fn remember(
     tasks.spawn(async move {
         let result = store.put_attempts(job, epoch, attempts).await;
         let result = result.map_err(|error| store_error(format!("failed to record attempts of job {job}"), error));
-        Done::Write { job, verdicts: [0; 3], judged: 0, result }
+        Done::Write { job, verdicts: [0; 3], judged: 0, ended: false, result }
     });
 }
 

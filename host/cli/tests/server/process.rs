@@ -128,6 +128,26 @@ fn how_many_workers_there_may_be_is_the_servers_to_say() {
 }
 
 #[test]
+fn a_server_that_is_killed_has_noted_how_long_a_job_was_worked_at() {
+    let (place, serving, _agent) = working();
+    let hostile = place.hostile();
+    place.write("deeds.txt", "busy:20\n".repeat(1000));
+    let args = ["process", "--detach", "-f", "deeds.txt", "--split", "lines", "-v", &hostile, "--option", "do=body"];
+    let job = place.run(&args).expect(0).stdout.trim().to_owned();
+    let worked_ms = || place.json(&["jobs", "show", &job])["wall_time_ms"].as_f64().unwrap();
+    until("it was worked at for some seconds", || worked_ms() > 3500.0);
+    let addresses = serving.addresses();
+    // SIGKILL.
+    drop(serving);
+    let serving = place.serve_at(&addresses);
+    // It is noted each second.
+    let noted = worked_ms();
+    assert!(noted > 1500.0, "{noted}");
+    place.run(&["jobs", "cancel", &job]).expect(0);
+    serving.stop();
+}
+
+#[test]
 fn an_interrupted_job_is_paused_there_and_goes_on_when_it_is_resumed() {
     let (place, serving, _agent) = working();
     let hostile = place.hostile();

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use pigeon_api::{ApiError, ErrorKind, EventKind, JobState, Result, ResumePoint};
 use pigeon_protocol::id::JobId;
 use pigeon_scheduler::Why;
-use pigeon_store::{JobRecord, StoreError};
+use pigeon_store::{JobEnd, JobRecord, StoreError};
 
 use super::Client;
 use crate::{
@@ -69,7 +68,7 @@ impl Client {
         let job = self.core.hold(&record).await?;
         let alone = job.gate().write().await;
         // What is under way of it ends first.
-        if job.pulse().borrow().stopping {
+        if job.now().stopping {
             self.core.rested(&job).await?;
         }
         // From here on nobody else writes: what is read now stays true.
@@ -121,15 +120,15 @@ impl Client {
         }
         // Nothing is said before it is on disk. Its end, another or none, may have been on its way already.
         self.core.rested(&job).await?;
-        if job.pulse().borrow().ended.is_some_and(JobState::is_final) {
+        if job.now().ended.is_some_and(JobState::is_final) {
             return Ok(());
         }
-        let (now, epoch) = (clock::now_ms(), job.epoch());
+        let end = JobEnd::new(pigeon_store::JobState::Cancelled, clock::now_ms());
         let told = entry(&self.author, EventKind::JobCancelled, About::job(id), "was cancelled");
-        let (store, state) = (self.core.journal.telling([told]), pigeon_store::JobState::Cancelled);
+        let store = self.core.journal.telling([told]);
         let finish = async || {
             self.core.journal.written().await?;
-            store.finish(id, epoch, state, Bytes::new(), now).await
+            store.finish(id, job.epoch(), end.clone()).await
         };
         match self.core.room.in_need(finish).await {
             Ok(()) => {}

@@ -193,9 +193,9 @@ impl Core {
     pub(crate) fn queue(&self, overview: &Overview, now_ms: u64) -> (QueueStatus, [u64; 2]) {
         let (mut paused, mut at_work) = (0, [0; 2]);
         for job in self.jobs.all() {
-            let pulse = job.pulse().borrow().clone();
+            let pulse = job.now();
             let left = pulse.progress.planned.saturating_sub(pulse.progress.done);
-            if job.is_at_work() {
+            if pulse.is_at_work() {
                 at_work[usize::from(pulse.progress.sealed)] += 1;
             } else if pulse.ended == Some(JobState::Paused) {
                 paused += left;

@@ -114,7 +114,7 @@ impl Core {
         let at_work = self.owned(id).filter(|job| job.is_at_work());
         let counted = match at_work {
             Some(job) => {
-                let progress = job.pulse().borrow().progress;
+                let progress = job.now().progress;
                 Some([progress.valid, progress.invalid, progress.failures])
             }
             None => status::counted(record),

@@ -207,10 +207,10 @@ impl Client {
             };
         };
         let _open = job.gate().read().await;
-        if self.core.serving.is_none() && job.pulse().borrow().stopping {
+        if self.core.serving.is_none() && job.now().stopping {
             return Ok(());
         }
-        let sealed = job.pulse().borrow().progress.sealed;
+        let sealed = job.now().progress.sealed;
         match self.core.journal.telling([self.sealed(id)]).seal(id, job.epoch(), Bytes::new()).await {
             Ok(()) if sealed => Ok(()),
             Ok(()) => {

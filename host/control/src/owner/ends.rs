@@ -2,13 +2,13 @@
 
 use std::collections::hash_map::Entry;
 
-use pigeon_api::{ApiError, ErrorKind, EventKind, JobState};
+use pigeon_api::{ApiError, ErrorKind, EventKind, JobState, Progress};
 use pigeon_protocol::{
     id::{Digest, JobId, RunIndex},
     message::RunRange,
 };
 use pigeon_scheduler::{End, Why};
-use pigeon_store::NewEvent;
+use pigeon_store::{JobEnd, NewEvent};
 use tokio::sync::oneshot;
 
 use super::{Owner, TakenBack};
@@ -25,7 +25,7 @@ use crate::{
 impl Owner {
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Write { job, verdicts, judged, result } => {
+            Done::Write { job, verdicts, judged, ended, result } => {
                 let counted = self.jobs.get_mut(&job).map(|owned| {
                     // None is left of a job whose tasks were lost.
                     owned.writes = owned.writes.saturating_sub(1);
@@ -35,6 +35,9 @@ impl Owner {
                     (Some(counted), Ok(())) => {
                         self.tools.figures.landed(clock::now_ms(), verdicts);
                         counted.recorded(verdicts, judged);
+                        if ended {
+                            return self.rest(job, JobState::Finished);
+                        }
                     }
                     (Some(_), Err(error)) => self.broke(job, error),
                     (None, _) => {}
@@ -78,7 +81,7 @@ impl Owner {
     /// under way it is at rest, and may be taken up again.
     pub(super) fn broke(&mut self, job: JobId, error: ApiError) {
         let Some(owned) = self.jobs.get(&job) else { return };
-        if owned.job.pulse().borrow().broken.is_some() {
+        if owned.job.now().broken.is_some() {
             return;
         }
         tracing::error!(%job, error = &error as &dyn std::error::Error, "a job cannot go on");
@@ -129,28 +132,38 @@ impl Owner {
     /// What agents asked for is not in our store: no run of these jobs can be made, and none of them is to blame.
     pub(super) fn lacking(&mut self, plugin: Digest, error: &ApiError) {
         let lack = self.jobs.values().filter(|owned| owned.job.plugin.digest == plugin);
-        let lack = lack.filter(|owned| owned.job.pulse().borrow().ended.is_none());
+        let lack = lack.filter(|owned| owned.job.now().ended.is_none());
         for job in lack.map(|owned| owned.job.id).collect::<Vec<_>>() {
             self.broke(job, again(error));
         }
     }
 
     /// Write down how long the jobs were worked at of which something is leased. A job that has runs to make and that no
-    /// agent is at, now as at the last look, rests: its time stands still, and is written once.
+    /// agent is at, now as at the last look, rests: its time stands still, and is written once. Where none was before either,
+    /// it was not worked at.
     pub(super) fn note_work(&mut self) {
         // What was leased a moment ago, the last time that it was asked, is not any more.
         let now = self.now();
         self.scheduler.tick(now);
         for (id, owned) in &mut self.jobs {
-            let pulse = owned.job.pulse();
-            if pulse.borrow().ended.is_some() || pulse.borrow().broken.is_some() {
+            if !owned.job.is_at_work() {
                 continue;
             }
             let Some(view) = self.scheduler.job(*id) else { continue };
             let waits = !view.at_work && (view.ready || view.leases > 0);
             let rests = std::mem::replace(&mut owned.waits, waits) && waits;
-            let changed = owned.job.rest(rests);
-            if (rests || view.leases == 0) && !changed {
+            let noted = match rests {
+                false => {
+                    owned.job.rest(false);
+                    view.leases > 0
+                }
+                true if std::mem::take(&mut owned.worked) => owned.job.rest(true),
+                true => {
+                    owned.job.waited();
+                    false
+                }
+            };
+            if !noted {
                 continue;
             }
             let (store, job, worked_ms) = (self.tools.store.clone(), owned.job.clone(), owned.job.worked_ms());
@@ -172,7 +185,7 @@ impl Owner {
             return;
         }
         let Some(end) = owned.end.take() else { return };
-        let (taken_back, broken) = (owned.taken_back.take(), owned.job.pulse().borrow().broken.is_some());
+        let (taken_back, broken) = (owned.taken_back.take(), owned.job.now().broken.is_some());
         if broken {
             // Who asked may have gone, here and below.
             let _ = taken_back.map(|goes_on| goes_on.send(true));
@@ -187,27 +200,23 @@ impl Owner {
             }
             return;
         }
-        debug_assert!(end != End::Complete || owned.job.pulse().borrow().backlog == 0, "bytes of {id} were not judged");
-        let (state, kept) = match end {
-            End::Complete => (JobState::Finished, Some(pigeon_store::JobState::Completed)),
-            End::Stopped(Why::FailFast) => (JobState::Stopped, Some(pigeon_store::JobState::FailedFast)),
-            End::Stopped(Why::Cancel) => (JobState::Cancelled, Some(pigeon_store::JobState::Cancelled)),
-            End::Stopped(Why::Pause) => (JobState::Paused, None),
-            End::Stopped(Why::Interrupt) => (JobState::Interrupted, None),
+        debug_assert!(end != End::Complete || owned.job.now().backlog == 0, "bytes of {id} were not judged");
+        let state = match end {
+            End::Complete => JobState::Finished,
+            End::Stopped(Why::FailFast) => JobState::Stopped,
+            End::Stopped(Why::Cancel) => JobState::Cancelled,
+            End::Stopped(Why::Pause) => JobState::Paused,
+            End::Stopped(Why::Interrupt) => JobState::Interrupted,
         };
-        let (epoch, worked_ms) = (owned.job.epoch(), owned.job.worked_ms());
-        let (store, summary) = (self.tools.store.clone(), status::summary(&owned.job.pulse().borrow().progress));
-        let told = end_told(&owned.job, state).map(|told| owned.telling_at_last(told));
+        let (job, worked_ms) = (owned.job.clone(), owned.job.worked_ms());
+        let ending = ending(&job, state, &job.now().progress).map(|(end, told)| (end, owned.telling_at_last(told)));
+        let store = self.tools.store.clone();
         self.tasks.spawn(async move {
-            let end = async {
-                match kept.zip(told) {
-                    Some((kept, telling)) => telling.finish(id, epoch, kept, summary, clock::now_ms()).await,
-                    None => Ok(()),
-                }
+            let result = match ending {
+                Some((end, telling)) => telling.finish(id, job.epoch(), end).await,
+                None => store.put_worked(id, job.epoch(), worked_ms).await,
             };
-            // At once, so that one commit does for both.
-            let (worked, ended) = tokio::join!(store.put_worked(id, epoch, worked_ms), end);
-            let result = ended.and(worked).map_err(|error| store_error(format!("failed to end job {id}"), error));
+            let result = result.map_err(|error| store_error(format!("failed to end job {id}"), error));
             Done::End { job: id, state, result }
         });
     }
@@ -241,19 +250,21 @@ impl Owner {
     }
 }
 
-/// What the log says of a job's end; nothing where it has not ended: whoever had it wait has told.
-fn end_told(job: &Job, state: JobState) -> Option<NewEvent> {
-    let (author, kind, how) = match state {
-        JobState::Finished => (HOST, EventKind::JobFinished, "has ended"),
-        JobState::Stopped => (HOST, EventKind::JobStopped, "stopped at a run that was not valid"),
-        JobState::Cancelled => (job.canceller().unwrap_or(HOST), EventKind::JobCancelled, "was cancelled"),
+/// A job's end when it is so far, and what the log says of it; nothing where it has not ended: whoever had it wait has told.
+pub(super) fn ending(job: &Job, state: JobState, progress: &Progress) -> Option<(JobEnd, NewEvent)> {
+    use pigeon_store::JobState::{Cancelled, Completed, FailedFast};
+    let (kept, author, kind, how) = match state {
+        JobState::Finished => (Completed, HOST, EventKind::JobFinished, "has ended"),
+        JobState::Stopped => (FailedFast, HOST, EventKind::JobStopped, "stopped at a run that was not valid"),
+        JobState::Cancelled => (Cancelled, job.canceller().unwrap_or(HOST), EventKind::JobCancelled, "was cancelled"),
         _ => return None,
     };
-    Some(entry(author, kind, About::job(job.id), format!("{how}: {}", figures(job))))
+    let (summary, worked_ms, at_ms) = (status::summary(progress), job.worked_ms(), clock::now_ms());
+    let end = JobEnd { state: kept, summary, worked_ms, at_ms };
+    Some((end, entry(author, kind, About::job(job.id), format!("{how}: {}", figures(progress)))))
 }
 
-fn figures(job: &Job) -> String {
-    let progress = job.pulse().borrow().progress;
+fn figures(progress: &Progress) -> String {
     let left = match progress.planned.saturating_sub(progress.done) {
         0 => String::new(),
         left => format!(", {left} not made"),

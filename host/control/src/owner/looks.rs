@@ -31,7 +31,7 @@ impl Owner {
     /// How it all stands.
     pub(super) fn look(&self) -> Overview {
         let leases = |session| self.scheduler.leases_of(session);
-        let goes_on = self.jobs.values().filter(|owned| !owned.job.pulse().borrow().stopping);
+        let goes_on = self.jobs.values().filter(|owned| !owned.job.now().stopping);
         let since_ms = goes_on.filter_map(|owned| owned.backlog.since_ms()).min();
         Overview { queue: self.scheduler.queue(), since_ms, agents: self.fleet.status(leases) }
     }

@@ -2,17 +2,19 @@
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
+use pigeon_api::JobState;
 use pigeon_hub::Landed;
 use pigeon_protocol::{
     id::{AgentId, JobId, RunIndex},
     message::RunRange,
 };
-use pigeon_scheduler::{self as scheduler, FailureClass, LandingClass, Refusal, Ruling, Time};
+use pigeon_scheduler::{self as scheduler, End, FailureClass, LandingClass, Refusal, Ruling, Time};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Owner;
+use super::{Owner, ends::ending};
 use crate::{
     fit::Misfit,
+    job,
     record::{self, Recording},
     writes::{fail, remember, write},
 };
@@ -78,7 +80,10 @@ impl Owner {
                     false => recorded.done(),
                 }
             } else {
-                write(&mut self.tasks, owned, recording, Some((recorded, permit)));
+                let ends = self.scheduler.end_of(job) == Some(End::Complete) && owned.may_end();
+                let progress = job::counted(owned.job.now().progress, recording.verdicts);
+                let end = ends.then(|| ending(&owned.job, JobState::Finished, &progress)).flatten();
+                write(&mut self.tasks, owned, recording, end, Some((recorded, permit)));
             }
         } else {
             // A job that is not ours (any more): nobody waits for it here. But its agent moves.
@@ -137,6 +142,6 @@ impl Owner {
         let mut recording = Recording::new(&owned.job, worker.into(), 1);
         recording.push(&outcome, u32::try_from(evidence.len()).unwrap_or(u32::MAX).max(1));
         recording.judged = owned.backlog.judge(run.0..run.0.saturating_add(1));
-        write(&mut self.tasks, owned, recording, None);
+        write(&mut self.tasks, owned, recording, None, None);
     }
 }

@@ -71,7 +71,7 @@ async fn what_was_paused_is_not_mended() {
     app.client.stop(job, Stop::Pause).await.unwrap();
     app.core.mend().await;
     assert_eq!(at_rest(&app, job).await, JobState::Paused);
-    assert!(owned.pulse().borrow().broken.is_none());
+    assert!(owned.now().broken.is_none());
     app.client.resume(job).await.unwrap();
     assert!(owned.is_at_work());
     drop(owned);
