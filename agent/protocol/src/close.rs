@@ -1,6 +1,6 @@
 //! Codes with which a connection or a stream is closed, so that the other side knows what to do next.
 
-/// All was said. An agent closes so after draining.
+/// All was said. An agent closes so after draining, and says that in words: without any, its connection was dropped.
 pub const DONE: u32 = 0;
 
 /// Not admitted, or not any more: do not come back with this certificate.

@@ -415,8 +415,13 @@ fn shorten(beat: &mut Beat) {
 /// What the end of a connection says of its agent.
 fn gone(error: ConnectionError) -> Goodbye {
     let end = match error {
-        // Only an agent that leaves in order says so; its last words may be overtaken by the close itself.
-        ConnectionError::ApplicationClosed(close) if close.error_code == code(close::DONE) => SessionEnd::Drained,
+        // Only an agent that leaves in order says so; its last words may be overtaken by the close itself. A connection that
+        // is dropped is closed with the same code, and without a word.
+        ConnectionError::ApplicationClosed(close)
+            if close.error_code == code(close::DONE) && !close.reason.is_empty() =>
+        {
+            SessionEnd::Drained
+        }
         ConnectionError::ApplicationClosed(close) => {
             SessionEnd::Closed(String::from_utf8_lossy(&close.reason).into_owned())
         }

@@ -58,6 +58,15 @@ async fn streams_are_bounded_and_half_open_ones_are_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_drops_its_connection_has_not_left_in_order() {
+    let host = Host::start().await;
+    let hostile = Hostile::enter(&host).await;
+    // What QUIC says for a process that lets go of it without a word.
+    hostile.connection.close(0u32.into(), b"");
+    assert_eq!(host.control.left(hostile.session).await, SessionEnd::Closed(String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_streams_is_cut_off_and_takes_no_memory() {
     if !alone("hostile_streams::a_flood_of_streams_is_cut_off_and_takes_no_memory") {
         return;
