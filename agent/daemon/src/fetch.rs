@@ -108,8 +108,12 @@ impl Jobs {
     }
 
     fn keep(&self, job: JobId, entry: JobEntry) -> Arc<JobEntry> {
-        let entry = Arc::new(entry);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have been quicker.
+        if let Some((_, entry)) = known.iter().find(|(id, _)| *id == job) {
+            return Arc::clone(entry);
+        }
+        let entry = Arc::new(entry);
         if known.len() >= JOBS {
             known.remove(0);
         }

@@ -87,7 +87,7 @@ impl Needed {
             fence: grant.fence,
             job: grant.job,
             attempt: grant.attempt,
-            context: job.map(Job::answer),
+            context: job.and_then(Job::short_answer),
             items,
             runs: grant.runs,
             bodies,

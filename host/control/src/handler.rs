@@ -121,7 +121,7 @@ impl HubHandler for Handler {
     }
 
     async fn job(&self, job: JobId) -> Option<JobAnswer> {
-        self.core.owned(job).map(|job| JobAnswer::clone(&job.answer()))
+        self.core.owned(job).map(|job| job.answer())
     }
 
     fn admit(&self, agent: AgentId, _certificate: Digest) -> Result<(), NotAdmitted> {

@@ -29,9 +29,6 @@ const SMALL: usize = 64 << 10;
 /// Encoded items in one [`Lease`] message, at most: with room for ids of some KiB, below [`MAX_FRAME`].
 const HEAD: usize = MAX_FRAME / 2;
 
-/// A job's context goes with each of its leases if it has at most so many bytes.
-const SHORT: usize = 1 << 10;
-
 /// How often it is looked whether the agent is waited for, in the time that it has.
 const LOOKS: u32 = 16;
 
@@ -58,8 +55,9 @@ pub(crate) fn check(order: &LeaseOrder) -> Result<(), LeaseError> {
     if runs.is_none_or(|runs| runs > MAX_LEASE_RUNS) || order.runs.len() > MAX_LEASE_ITEMS {
         return Err(LeaseError::TooLarge("the number of its runs"));
     }
-    // A range of runs takes less than 32 bytes.
+    // A range of runs takes less than 32 bytes, and what goes along of a job's context less than twice its text may have.
     let heads: usize = order.items.iter().map(LeasedItems::bound).sum();
+    let heads = heads + order.context.as_ref().map_or(0, |_| 2 * JobAnswer::SHORT);
     let longest = order.items.iter().flat_map(|items| &items.id_sizes).max();
     if heads + order.runs.len() * 32 > MAX_LEASE_HEADS || longest.is_some_and(|id| *id as usize > HEAD / 2) {
         return Err(LeaseError::TooLarge("the size of its item ids"));
@@ -156,7 +154,7 @@ async fn write(send: &mut SendStream, mut order: LeaseOrder) -> Result<(), quinn
 /// The lease as one message, or several where its items' ids are long.
 fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     let mut frames = BytesMut::new();
-    let context = order.context.as_deref().filter(|answer| answer.bytes() <= SHORT).map(within);
+    let context = order.context.as_deref().filter(|answer| answer.is_short()).map(within);
     let mut size = context.as_ref().map_or(0, prost::Message::encoded_len);
     let mut head = Lease {
         lease: order.lease.0,

@@ -81,9 +81,6 @@ pub enum NotAdmitted {
     /// Its certificate, or all of the agent's, were revoked.
     #[error("the agent was revoked")]
     Revoked,
-    /// A newer certificate has taken this one's place.
-    #[error("the agent's certificate was replaced by a newer one")]
-    Replaced,
 }
 
 /// What happened to a session.
@@ -276,9 +273,13 @@ pub struct JobAnswer {
 }
 
 impl JobAnswer {
-    /// About how many bytes of text there are in it.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Bytes of text in what goes with a lease, at most.
+    pub(crate) const SHORT: usize = 1 << 10;
+
+    /// Whether it goes with each lease of its job. Else agents ask for it.
+    pub fn is_short(&self) -> bool {
         let grants = self.context.grants.iter().map(String::len);
-        grants.chain(self.options.iter().map(|(key, value)| key.len() + value.len())).sum()
+        let options = self.options.iter().map(|(key, value)| key.len() + value.len());
+        grants.chain(options).sum::<usize>() <= Self::SHORT
     }
 }

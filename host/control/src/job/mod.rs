@@ -52,7 +52,8 @@ pub(crate) struct Job {
     /// whoever takes it up sees each chunk once.
     gate: RwLock<()>,
     canceller: OnceLock<String>,
-    answer: OnceLock<Arc<JobAnswer>>,
+    /// Where it is short.
+    answer: OnceLock<Option<Arc<JobAnswer>>>,
     pulse: watch::Sender<Pulse>,
     /// Made for the first who listens: most jobs are listened to by nobody.
     notes: OnceLock<broadcast::Sender<String>>,
@@ -309,11 +310,7 @@ impl Job {
     }
 
     /// What agents are told that its runs have in common.
-    pub(crate) fn answer(&self) -> Arc<JobAnswer> {
-        self.answer.get_or_init(|| Arc::new(self.make_answer())).clone()
-    }
-
-    fn make_answer(&self) -> JobAnswer {
+    pub(crate) fn answer(&self) -> JobAnswer {
         let limits = self.request.limits;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let context = JobContext {
@@ -336,6 +333,12 @@ impl Job {
         };
         let options = self.request.options.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         JobAnswer { context, options }
+    }
+
+    /// The same, where it is short enough to go with each lease.
+    pub(crate) fn short_answer(&self) -> Option<Arc<JobAnswer>> {
+        let short = || Some(self.answer()).filter(JobAnswer::is_short).map(Arc::new);
+        self.answer.get_or_init(short).clone()
     }
 
     fn clock_ns(&self) -> Option<i64> {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// How long it was worked at.
 ///
 /// That is the time from its acceptance, or from when it was taken up again, to its end, less that for which it had runs
-/// to make and no agent was at any of them, as far as that took more than a second or two.
+/// to make and no agent was at any of them, as far as that took more than a second or two. Where no agent was at it since
+/// it was accepted, taken up or last rested, what went before that does not count either.
 #[derive(Debug)]
 pub(crate) struct Worked {
     pub(crate) before: Duration,

@@ -42,7 +42,7 @@ fn thousands_of_small_bodies_become_few_pieces() {
 
 #[test]
 fn what_is_short_of_a_jobs_context_goes_with_its_first_head() {
-    for (length, goes) in [(0, true), (SHORT - "key".len(), true), (SHORT, false)] {
+    for (length, goes) in [(0, true), (JobAnswer::SHORT - "key".len(), true), (JobAnswer::SHORT, false)] {
         let mut order = order(&[1]);
         let options = vec![("key".to_owned(), "v".repeat(length))];
         let context = JobContext { seed: 7, ..JobContext::default() };
