@@ -7,7 +7,7 @@
 //! task, some at a time, so that it costs a busy control host a few commits a second. It is on disk a moment later; a process
 //! that is killed may lose what it noted in its last moment. Whoever acts for a person waits until that is on disk
 //! ([`Journal::flush`]), and whoever reads the log reads all that was told before. A job that had come to rest goes on, or
-//! ends, behind all that was noted of it ([`Journal::written`]): so nothing of a job comes behind its end.
+//! ends, behind all that was noted of it before ([`Journal::written`]).
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 

@@ -85,8 +85,10 @@ impl Client {
         }
         let told = entry(&self.author, EventKind::JobResumed, About::job(id), "was taken up again");
         if record.paused {
+            let failed = |error| store_error(format!("failed to take up job {id}"), error);
+            self.core.journal.written().await.map_err(failed)?;
             let going_on = self.core.journal.telling([told]).set_paused(id, job.epoch(), false).await;
-            going_on.map_err(|error| store_error(format!("failed to take up job {id}"), error))?;
+            going_on.map_err(failed)?;
             self.core.take_up(&job, None).await?;
         } else {
             point.state = JobState::Interrupted;

@@ -23,9 +23,6 @@ const ENOUGH: usize = 20;
 const DEATHS: usize = 16;
 const HELD: Duration = Duration::from_secs(3600);
 
-/// Plugins and models of an agent that are told of.
-const TOLD: usize = 256;
-
 #[derive(Debug, Default)]
 pub(super) struct Agent {
     pub(super) name: Arc<str>,
@@ -75,8 +72,8 @@ impl Load {
             computing: beat.computing,
             waiting: beat.waiting,
             rss: beat.rss,
-            plugins: beat.plugins.iter().take(TOLD).filter_map(|bytes| Digest::from_slice(bytes)).collect(),
-            models: beat.models.iter().take(TOLD).cloned().collect(),
+            plugins: beat.plugins.iter().filter_map(|bytes| Digest::from_slice(bytes)).collect(),
+            models: beat.models.clone(),
         }
     }
 }

@@ -155,6 +155,8 @@ impl Owner {
             let noted = match rests {
                 false => {
                     owned.job.rest(false);
+                    // Whoever was lost sight of may be back, with what it holds.
+                    owned.worked |= view.at_work;
                     view.leases > 0
                 }
                 true if std::mem::take(&mut owned.worked) => owned.job.rest(true),

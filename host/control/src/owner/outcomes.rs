@@ -80,8 +80,10 @@ impl Owner {
                     false => recorded.done(),
                 }
             } else {
-                let ends = self.scheduler.end_of(job) == Some(End::Complete) && owned.may_end();
                 let progress = job::counted(owned.job.now().progress, recording.verdicts);
+                // The scheduler may count a dead letter that it has not told of yet: its outcome comes first.
+                let all = progress.done == progress.planned && owned.may_end();
+                let ends = all && self.scheduler.end_of(job) == Some(End::Complete);
                 let end = ends.then(|| ending(&owned.job, JobState::Finished, &progress)).flatten();
                 write(&mut self.tasks, owned, recording, end, Some((recorded, permit)));
             }
