@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use pigeon_protocol::{
     close, frame,
     limits::{MAX_FRAME, MAX_ITEM, MAX_LEASE_BODIES, MAX_LEASE_HEADS, MAX_LEASE_ITEMS, MAX_LEASE_RUNS},
-    message::{JobContext, Lease, LeasedItems, OptionSize},
+    message::{Lease, LeasedItems},
 };
 use prost::Message as _;
 use quinn::SendStream;
@@ -154,7 +154,7 @@ async fn write(send: &mut SendStream, mut order: LeaseOrder) -> Result<(), quinn
 /// The lease as one message, or several where its items' ids are long.
 fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     let mut frames = BytesMut::new();
-    let context = order.context.as_deref().filter(|answer| answer.is_short()).map(within);
+    let context = order.context.as_deref().filter(|answer| answer.is_short()).map(|answer| answer.told(true));
     let mut size = context.as_ref().map_or(0, prost::Message::encoded_len);
     let mut head = Lease {
         lease: order.lease.0,
@@ -196,18 +196,6 @@ fn heads(order: &mut LeaseOrder) -> Vec<Bytes> {
     head.more = false;
     flush(&mut head);
     vec![frames.freeze()]
-}
-
-/// A job's context, as it goes with a lease.
-fn within(answer: &JobAnswer) -> JobContext {
-    let mut context = answer.context.clone();
-    let option = |(key, value): &(String, String)| OptionSize {
-        key: key.clone(),
-        size: value.len() as u64,
-        value: Some(value.clone()),
-    };
-    (context.known, context.options) = (true, answer.options.iter().map(option).collect());
-    context
 }
 
 /// Small neighbours copied together, large pieces left as they are.

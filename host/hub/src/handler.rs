@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pigeon_protocol::{
     id::{AgentId, Digest, Fence, JobId, LeaseId, RunIndex, SessionId},
     manifest::SignedManifest,
-    message::{Beat, Hello, JobContext, LeasedItems, RunRange},
+    message::{Beat, Hello, JobContext, LeasedItems, OptionSize, RunRange},
     outcome::Outcome,
 };
 use tokio::sync::oneshot;
@@ -275,6 +275,16 @@ pub struct JobAnswer {
 impl JobAnswer {
     /// Bytes of text in what goes with a lease, at most.
     pub(crate) const SHORT: usize = 1 << 10;
+
+    /// The context as it is sent: with the values of the options, or without, and then they follow.
+    pub(crate) fn told(&self, values: bool) -> JobContext {
+        let option = |(key, value): &(String, String)| OptionSize {
+            key: key.clone(),
+            size: value.len() as u64,
+            value: values.then(|| value.clone()),
+        };
+        JobContext { known: true, options: self.options.iter().map(option).collect(), ..self.context.clone() }
+    }
 
     /// Whether it goes with each lease of its job. Else agents ask for it.
     pub fn is_short(&self) -> bool {

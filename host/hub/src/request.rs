@@ -7,7 +7,7 @@ use pigeon_protocol::{
     close, frame,
     id::{Digest, Fence, JobId, LeaseId},
     limits::{MAX_COMPONENT, MAX_FRAME},
-    message::{JobContext, OptionSize, PluginHead, Request, request::Ask},
+    message::{JobContext, PluginHead, Request, request::Ask},
 };
 use quinn::{RecvStream, SendStream};
 use tokio::time::timeout;
@@ -98,14 +98,7 @@ async fn job(context: &Context, job: &[u8]) -> Result<Vec<Bytes>, CollectError> 
         None => None,
     };
     let Some(answer) = answer else { return Ok(vec![encode(&JobContext::default())?]) };
-    let (mut context, mut values) = (answer.context, Vec::with_capacity(answer.options.len() + 1));
-    context.known = true;
-    context.options.clear();
-    for (key, value) in answer.options {
-        context.options.push(OptionSize { key, size: value.len() as u64, value: None });
-        values.push(Bytes::from(value));
-    }
-    let mut pieces = vec![encode(&context)?];
-    pieces.append(&mut values);
+    let mut pieces = vec![encode(&answer.told(false))?];
+    pieces.extend(answer.options.into_iter().map(|(_, value)| Bytes::from(value)));
     Ok(pieces)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use pigeon_protocol::{
     frame::Decoder,
     id::{Fence, JobId, LeaseId},
-    message::{LeasedItems, RunRange},
+    message::{JobContext, LeasedItems, OptionSize, RunRange},
 };
 use proptest::prelude::*;
 
