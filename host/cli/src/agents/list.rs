@@ -1,6 +1,6 @@
 //! The agents that there are.
 
-use pigeon_api::{AgentState, AgentStatus, page::AgentList};
+use pigeon_api::{AgentStatus, page::AgentList};
 
 use super::ListArgs;
 use crate::{
@@ -21,7 +21,7 @@ pub(super) async fn run(args: ListArgs, colours: Colours, screen: &Screen) -> Re
     visit(&host, screen, async |host| {
         let mut agents = host.client().agents().await?;
         let known = agents.len();
-        agents.retain(|agent| all || !matches!(agent.state, AgentState::Away | AgentState::Revoked));
+        agents.retain(|agent| all || agent.state.is_in());
         let list = AgentList { agents };
         paper.show(&list, |list, view| table(&list.agents, view))?;
         match known - list.agents.len() {
@@ -97,7 +97,7 @@ fn table(agents: &[AgentStatus], view: &View) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pigeon_api::Health;
+    use pigeon_api::{AgentState, Health};
 
     use super::*;
     use crate::samples::{NOW, view};

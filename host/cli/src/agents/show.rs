@@ -31,7 +31,7 @@ pub(super) async fn run(args: ShowArgs, colours: Colours, screen: &Screen) -> Re
 /// An agent for people.
 fn page(agent: &AgentDetail, view: &View) -> String {
     let status = &agent.status;
-    let is_in = !matches!(status.state, AgentState::Away | AgentState::Revoked);
+    let is_in = status.state.is_in();
     let mut text = view.paint.strong(&view.fitted(&printable(&status.name))) + "\n";
     let mut fact = |name: &str, tone: Tone, words: &str| {
         if !words.is_empty() {

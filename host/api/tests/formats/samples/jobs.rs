@@ -103,19 +103,10 @@ pub(super) fn job_states() -> Vec<JobStatus> {
         Some(Waiting::PluginRate { until_ms: 6 }),
         Some(Waiting::Nobody),
     ];
-    let states = [
-        JobState::Open,
-        JobState::Sealed,
-        JobState::Interrupted,
-        JobState::Paused,
-        JobState::Stopped,
-        JobState::Cancelled,
-        JobState::Finished,
-    ];
     let status = |(at, waiting): (usize, Option<Waiting>)| JobStatus {
         id: job(),
         plugin: plugin(),
-        state: states[at % states.len()],
+        state: JobState::ALL[at % JobState::ALL.len()],
         request: request(),
         accepted_ms: 1,
         wall_time_ms: 2.5,
@@ -140,7 +131,7 @@ pub(super) fn job_states() -> Vec<JobStatus> {
         finished_ms: Some(9),
         dead: 1,
         waiting,
-        broken: (states[at % states.len()] == JobState::Interrupted).then(problem),
+        broken: (JobState::ALL[at % JobState::ALL.len()] == JobState::Interrupted).then(problem),
     };
     waits.into_iter().enumerate().map(status).collect()
 }
